@@ -1,0 +1,37 @@
+"""An action: the exact thing about to happen. Its digest is what is judged, approved, dispatched and recorded."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.base import Digest, JsonObject, Labels, Name, Payload, RunId, StepId
+from schemas.canonical import digest_of
+
+
+class Action(Payload):
+    """One call, fully resolved. Two actions that differ in any field below `digest` are different actions."""
+
+    tenant: Name
+    run_id: RunId
+    step_id: StepId
+    item: int | None = Field(default=None, description="Which item of a `for_each`.")
+    attempt: int = 1
+    tool: str
+    tool_version: str
+    arguments: JsonObject = {}
+    environment: Name
+    agent: Name
+    runbook: str | None = None
+    labels: Labels = {}
+    tainted: tuple[str, ...] = Field(default=(), description="Arguments whose text came from outside.")
+    claimed_risk: Literal["none", "low", "medium", "high"] = "none"
+
+    @property
+    def digest(self) -> Digest:
+        return digest_of(self.model_dump(mode="json"))
+
+    @property
+    def key(self) -> str:
+        """The place of this action in its run: what makes its events and its ledger row unique."""
+        item = "" if self.item is None else f"[{self.item}]"
+        return f"{self.step_id}{item}#{self.attempt}"

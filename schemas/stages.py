@@ -1,0 +1,209 @@
+"""The stages of a run, as its workflow asks for them: one request and one report for each activity."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.actions import Action
+from schemas.agents import AgentSpec
+from schemas.approvals import ApprovalSubject, ApprovalSummary
+from schemas.base import ApprovalId, Digest, JsonObject, Name, Payload, RunId
+from schemas.events import NewEvent
+from schemas.plans import Citation, Finding, Plan, Step
+from schemas.runs import RunStatus, StepOutcome
+from schemas.tools import Catalogue, ToolResult, ToolSpec
+from schemas.verdicts import ApprovalTerms
+
+
+class RunScope(Payload):
+    """Whose work this is. Every stage carries it; logs, traces and rows are bound to it."""
+
+    tenant: Name
+    run_id: RunId
+    agent: Name
+    environment: Name
+
+
+class RunPatch(Payload):
+    """What changes in the row of the run; what is None stays."""
+
+    status: RunStatus | None = None
+    reason: str | None = None
+    answer: str | None = None
+    outputs: JsonObject | None = None
+    cites: tuple[Citation, ...] | None = None
+    spend_usd: float | None = None
+
+
+class RecordRequest(Payload):
+    """Tell events, and change the run's row with them, in one transaction."""
+
+    scope: RunScope
+    events: tuple[NewEvent, ...] = ()
+    patch: RunPatch | None = None
+
+
+class RecallRequest(Payload):
+    scope: RunScope
+    goal: str
+    runbook: str | None = None
+    thread: str | None = None
+    token_budget: int = 4000
+
+
+class Recalled(Payload):
+    """One thing that is known: text for the planner, and where it is from."""
+
+    cite: Citation
+    text: str
+    score: float = 0
+    why: str = ""
+    untrusted: bool = False
+
+
+class Recollection(Payload):
+    items: tuple[Recalled, ...] = ()
+    note: str = ""
+
+
+class PlanRequest(Payload):
+    """Ask for a plan, or, where `findings` or `failure` stand, for a better one."""
+
+    scope: RunScope
+    goal: str
+    inputs: JsonObject = {}
+    agent: AgentSpec
+    mode: Literal["plan", "react", "runbook"] = "plan"
+    runbook: str | None = None
+    catalogue: Catalogue
+    recalled: Recollection = Recollection()
+    previous: Plan | None = None
+    findings: tuple[Finding, ...] = ()
+    done: dict[str, StepOutcome] = {}
+    failure: str = ""
+    instructions: tuple[str, ...] = ()
+    attempt: int = 0
+
+
+class PlanProposal(Payload):
+    """A plan; or what is missing for one; or why there is none."""
+
+    plan: Plan | None = None
+    by: str = Field(description="Who planned: a model's name, or `runbook`.")
+    missing: tuple[str, ...] = Field(default=(), description="Inputs a human has to give.")
+    note: str = ""
+    spend_usd: float = 0
+
+
+class NextRequest(Payload):
+    """Ask, in the observe-act loop, what to do next."""
+
+    scope: RunScope
+    goal: str
+    inputs: JsonObject = {}
+    agent: AgentSpec
+    catalogue: Catalogue
+    recalled: Recollection = Recollection()
+    steps: tuple[Step, ...] = ()
+    outcomes: dict[str, StepOutcome] = {}
+    instructions: tuple[str, ...] = ()
+    turn: int = 0
+
+
+class NextMove(Payload):
+    """One step to take, or the final answer."""
+
+    step: Step | None = None
+    answer: str | None = None
+    thought: str = ""
+    by: str = ""
+    spend_usd: float = 0
+
+
+class JudgeRequest(Payload):
+    """Ask the guardian about one action."""
+
+    scope: RunScope
+    action: Action
+    tool: ToolSpec
+    step_title: str = ""
+    events: tuple[NewEvent, ...] = Field(default=(), description="Told in the transaction of the verdict.")
+    round: int = Field(default=0, description="How often this action was held and asked about again.")
+
+
+class ActRequest(Payload):
+    """Perform one judged action. The worker recomputes the digest and looks for the verdict itself."""
+
+    scope: RunScope
+    action: Action
+    digest: Digest
+    tool_digest: Digest
+    generation: int = 0
+
+
+class ActReport(Payload):
+    """What became of it. `unknown`: it may or may not have happened, and a human must say."""
+
+    state: Literal["done", "unknown", "refused", "held"]
+    result: ToolResult | None = None
+    why: str = ""
+
+
+class ResolveRequest(Payload):
+    """A human's word on an effect whose outcome is not known."""
+
+    scope: RunScope
+    digest: Digest
+    happened: bool
+    by: str
+    comment: str = ""
+
+
+class AskRequest(Payload):
+    """Ask humans for a decision on a digest."""
+
+    scope: RunScope
+    id: ApprovalId
+    step_id: str | None = None
+    subject: ApprovalSubject
+    digest: Digest
+    summary: ApprovalSummary
+    terms: ApprovalTerms = ApprovalTerms()
+    requested_by: str = ""
+    action: Action | None = None
+
+
+class ReadApprovalRequest(Payload):
+    scope: RunScope
+    id: ApprovalId
+
+
+class AnswerRequest(Payload):
+    scope: RunScope
+    goal: str
+    agent: AgentSpec
+    plan: Plan
+    outcomes: dict[str, StepOutcome] = {}
+    inputs: JsonObject = {}
+
+
+class Answer(Payload):
+    text: str
+    by: str = "template"
+    cites: tuple[Citation, ...] = ()
+    spend_usd: float = 0
+
+
+class LearnRequest(Payload):
+    scope: RunScope
+    goal: str
+    status: RunStatus
+    plan: Plan | None = None
+    outcomes: dict[str, StepOutcome] = {}
+    approvals: tuple[str, ...] = ()
+    answer: str = ""
+    thread: str | None = None
+
+
+class Learned(Payload):
+    items: tuple[str, ...] = ()

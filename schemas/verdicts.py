@@ -1,0 +1,65 @@
+"""The guardian's answer on an action, and the terms on which a human may change it."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from schemas.base import Digest, Name, Payload
+from schemas.facts import Facts
+
+
+class Decision(StrEnum):
+    """The whole vocabulary. There is no fourth answer, and no answer means `deny`."""
+
+    ALLOW = "allow"
+    REQUIRE_APPROVAL = "require_approval"
+    DENY = "deny"
+
+
+class ApprovalTerms(Payload):
+    """Who must agree, and for how long the question stands. Expiry denies."""
+
+    group: Name = "operators"
+    quorum: int = Field(default=1, ge=1, le=10)
+    expires_s: float = Field(default=86_400, gt=0, le=86_400 * 90)
+    four_eyes: bool = Field(default=False, description="The requester of the run may not approve.")
+    escalate_to: Name | None = None
+    escalate_after_s: float | None = Field(default=None, gt=0)
+
+
+class Reason(Payload):
+    """One rule that spoke, or the default that did."""
+
+    policy: str
+    version: int | None = None
+    effect: Decision
+    message: str
+
+
+class Verdict(Payload):
+    """What the run needs of the guardian's answer; what it was based on stays in Postgres."""
+
+    action_digest: Digest
+    decision: Decision
+    reasons: tuple[Reason, ...] = ()
+    bundle: Digest
+    terms: ApprovalTerms | None = None
+    expires_at: datetime | None = None
+    held: bool = Field(default=False, description="A freeze holds this action: wait for the thaw, then judge again.")
+
+    @property
+    def why(self) -> str:
+        return "; ".join(reason.message for reason in self.reasons) or self.decision.value
+
+
+class VerdictRecord(Payload):
+    """The whole verdict, as recorded: what was known, what matched, what it cost."""
+
+    verdict: Verdict
+    facts: Facts
+    matches: tuple[Reason, ...] = ()
+    errors: tuple[str, ...] = ()
+    shadow: tuple[Reason, ...] = ()
+    judge: str | None = None
+    latency_us: int = 0
