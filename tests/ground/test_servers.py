@@ -1,0 +1,76 @@
+"""The embedded servers do what everything else takes for granted."""
+
+import os
+import signal
+from pathlib import Path
+
+import psycopg
+import pytest
+from temporalio.client import Client
+
+from holdfast.errors import Misconfigured
+from holdfast.runtime.embedded.postgres import THROWAWAY, EmbeddedPostgres
+from holdfast.runtime.embedded.temporal import EmbeddedTemporal
+
+
+async def test_postgres_is_18_and_has_vectors(postgres: EmbeddedPostgres) -> None:
+    async with await psycopg.AsyncConnection.connect(postgres.url) as connection:
+        await connection.execute("create extension if not exists vector")
+        found = await connection.execute(
+            "select '[1,2]'::vector <-> '[1,2]', current_setting('server_version_num')"
+        )
+        assert await found.fetchone() == (0.0, "180004")
+
+
+async def test_postgres_keeps_its_rows_over_kill_9(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path, log=tmp_path / "log")
+    await server.start()
+    async with await psycopg.AsyncConnection.connect(server.url) as connection:
+        await connection.execute("create table kept as select 7 as seven")
+    os.killpg(server.child.pid, signal.SIGKILL)
+    await server.child.wait()
+    await server.start()
+    async with await psycopg.AsyncConnection.connect(server.url) as connection:
+        found = await connection.execute("select seven from kept")
+        assert await found.fetchone() == (7,)
+    await server.stop()
+
+
+async def test_a_folder_that_is_no_database_is_named_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(Misconfigured, match="not a Postgres data folder") as caught:
+        await EmbeddedPostgres(tmp_path, log=tmp_path / "log").start()
+    assert "mv " in caught.value.remedy
+
+
+async def test_a_damaged_database_is_reported_and_nothing_stays_running(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path, log=tmp_path / "log", options=THROWAWAY)
+    await server.start()
+    await server.stop()
+    (tmp_path / "data" / "global" / "pg_control").write_bytes(b"")
+    with pytest.raises(Misconfigured, match="did not start"):
+        await server.start()
+    assert server.child.exit_code is not None
+
+
+async def test_a_socket_folder_with_a_long_name_is_put_elsewhere(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 25)
+    server = EmbeddedPostgres(folder, log=tmp_path / "log", options=THROWAWAY)
+    await server.start()
+    assert "long" not in server.url
+    await server.stop()
+
+
+async def test_temporal_knows_our_search_attributes(temporal_client: Client) -> None:
+    query = "HoldfastTenant = 'a' and HoldfastSpend > 1 and HoldfastStatus = 'queued'"
+    assert (await temporal_client.count_workflows(query)).count == 0
+
+
+async def test_temporal_starts_again_on_its_file_after_kill_9(tmp_path: Path) -> None:
+    server = EmbeddedTemporal(log=tmp_path / "log", database=tmp_path / "temporal.db")
+    await server.start()
+    server.child.kill()
+    await server.child.wait()
+    await server.start()
+    await server.stop()
+    assert server.child.exit_code is not None
