@@ -44,14 +44,14 @@ class Story(Protocol):
         """Tell events and change the row; the last sequence number comes back."""
         ...
 
-    async def events(self, scope_tenant: str, run_id: str, *, after: int, limit: int) -> Sequence[RunEvent]: ...
+    async def events(self, tenant: str, run_id: str, *, after: int, limit: int) -> Sequence[RunEvent]: ...
 
 
 class Dispatch(Protocol):
     """What the ledger says when an action asks to go out."""
 
     @property
-    def outcome(self) -> Literal["go", "again", "done", "in_doubt", "unknown", "held", "refused"]: ...
+    def outcome(self) -> Literal["go", "done", "in_doubt", "unknown", "held", "refused"]: ...
     @property
     def result(self) -> ToolResult | None: ...
     @property
@@ -69,9 +69,13 @@ class Ledger(Protocol):
         """Check the verdict and the approval, and write `dispatched`, in one transaction."""
         ...
 
-    async def observe(
-        self, request: ActRequest, *, state: Literal["done", "unknown"], result: ToolResult | None, why: str
-    ) -> None: ...
+    async def observe(self, request: ActRequest, result: ToolResult) -> None:
+        """The call has ended: its effect, its events."""
+        ...
+
+    async def doubt(self, request: ActRequest, why: str) -> None:
+        """Nobody saw the end of the call, and it must not be made again: `unknown`."""
+        ...
 
     async def perform(self, request: JudgeRequest, record: VerdictRecord, result: ToolResult) -> Verdict:
         """The fast lane: verdict, effect and events of a harmless call in one transaction."""

@@ -82,9 +82,10 @@ class RunState(Payload):
     paused: bool = False
     instructions: tuple[str, ...] = ()
     posted: dict[str, JsonObject] = Field(default={}, description="External events, by name, until a step takes one.")
-    recalled: tuple[Citation, ...] = ()
+    wakes: dict[str, datetime] = Field(default={}, description="When each waiting step wakes.")
     deadline: datetime | None = None
     generation: int = Field(default=0, description="How often the run was resumed; part of every event's key.")
+    told: int = Field(default=0, description="Events the workflow itself has told; the other part of the key.")
 
 
 class RunInput(Payload):

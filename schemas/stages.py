@@ -5,14 +5,14 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.actions import Action
-from schemas.agents import AgentSpec
+from schemas.agents import AgentSpec, RunLimits
 from schemas.approvals import ApprovalSubject, ApprovalSummary
 from schemas.base import ApprovalId, Digest, JsonObject, Name, Payload, RunId
 from schemas.events import NewEvent
 from schemas.plans import Citation, Finding, Plan, Step
 from schemas.runs import RunStatus, StepOutcome
 from schemas.tools import Catalogue, ToolResult, ToolSpec
-from schemas.verdicts import ApprovalTerms
+from schemas.verdicts import ApprovalTerms, Verdict
 
 
 class RunScope(Payload):
@@ -127,7 +127,11 @@ class JudgeRequest(Payload):
     action: Action
     tool: ToolSpec
     step_title: str = ""
-    events: tuple[NewEvent, ...] = Field(default=(), description="Told in the transaction of the verdict.")
+    opens: bool = Field(default=True, description="The step starts with this action.")
+    closes: bool = Field(
+        default=True, description="The step ends with this action; false for one item of many."
+    )
+    final: bool = Field(default=True, description="No attempt follows, should this one fail.")
     round: int = Field(default=0, description="How often this action was held and asked about again.")
 
 
@@ -138,7 +142,10 @@ class ActRequest(Payload):
     action: Action
     digest: Digest
     tool_digest: Digest
-    generation: int = 0
+    closes: bool = Field(
+        default=True, description="The step ends with this action; false for one item of many."
+    )
+    final: bool = Field(default=True, description="No attempt follows, should this one fail.")
 
 
 class ActReport(Payload):
@@ -149,10 +156,37 @@ class ActReport(Payload):
     why: str = ""
 
 
+class FastReport(Payload):
+    """The verdict of a harmless read and, where it allows, what the read brought."""
+
+    verdict: Verdict
+    result: ToolResult | None = None
+
+
+class CheckRequest(Payload):
+    """Ask what is wrong with a plan, before anybody acts on it."""
+
+    scope: RunScope
+    plan: Plan
+    catalogue: Catalogue
+    inputs: JsonObject = {}
+    limits: RunLimits = RunLimits()
+    done: tuple[str, ...] = ()
+
+
+class CheckReport(Payload):
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def fatal(self) -> bool:
+        return any(finding.fatal for finding in self.findings)
+
+
 class ResolveRequest(Payload):
     """A human's word on an effect whose outcome is not known."""
 
     scope: RunScope
+    step_id: str
     digest: Digest
     happened: bool
     by: str

@@ -72,6 +72,10 @@ class ToolSpec(Payload):
     def key(self) -> str:
         return f"{self.name}@{self.version}"
 
+    @property
+    def digest(self) -> Digest:
+        return digest_of(self.model_dump(mode="json"))
+
 
 class Catalogue(Payload):
     """The tools a run started with. Its digest says that nothing was changed under it."""
@@ -80,7 +84,7 @@ class Catalogue(Payload):
 
     @property
     def digest(self) -> Digest:
-        return digest_of([tool.model_dump(mode="json") for tool in self.tools])
+        return digest_of([tool.digest for tool in self.tools])
 
     def find(self, name: str) -> ToolSpec | None:
         """The tool of that name, or of that `name@version`."""

@@ -1,0 +1,116 @@
+"""The one pool of a process. Every connection gives up its own rights first and takes those of a role that owns
+nothing, so that row-level security holds for whatever is sent over it.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal, Self
+
+import psycopg
+from psycopg import AsyncConnection, sql
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from holdfast.errors import Conflict, HoldfastError, Misconfigured, NotFound, Unavailable
+
+Role = Literal["holdfast_app", "holdfast_tools"]
+Connection = AsyncConnection[DictRow]
+
+SEARCH_PATH = "-c search_path=holdfast,public -c timezone=UTC"
+
+
+class Database:
+    """Connections under a role without ownership. `tenant()` for questions, `statement()` for the SQL functions."""
+
+    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        role: Role = "holdfast_app",
+        min_size: int = 1,
+        max_size: int = 10,
+        application: str = "holdfast",
+        timeout_s: float = 10.0,
+    ) -> Self:
+        async def take_role(connection: Connection) -> None:
+            await connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+
+        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            min_size=min_size,
+            max_size=max_size,
+            timeout=timeout_s,
+            open=False,
+            configure=take_role,
+            kwargs={
+                "autocommit": True,
+                "row_factory": dict_row,
+                "application_name": application,
+                "options": SEARCH_PATH,
+                # A cached plan would keep the planner settings of the moment it was made.
+                "prepare_threshold": None,
+            },
+        )
+        try:
+            await pool.open(wait=True, timeout=timeout_s)
+        except (psycopg.Error, PoolTimeout) as error:
+            await pool.close()
+            raise Unavailable(
+                f"Postgres does not let role {role} in at {_without_password(url)}: {error}",
+                remedy="Check DATABASE_URL, and that `holdfast db migrate` has run.",
+            ) from error
+        return cls(pool)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def tenant(self, tenant: str) -> AsyncIterator[Connection]:
+        """One transaction that sees the rows of this tenant only."""
+        async with self._connection() as connection, connection.transaction():
+            await connection.execute("select set_config('holdfast.tenant', %s, true)", (tenant,))
+            yield connection
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Connection]:
+        """A connection in autocommit, for the functions that set the tenant themselves: one call, one round trip."""
+        async with self._connection() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except PoolTimeout as error:
+            raise Unavailable(
+                "No Postgres connection came free in time.", remedy="Is Postgres up? Is the pool too small?"
+            ) from error
+        except psycopg.Error as error:
+            raise translated(error) from error
+
+
+def translated(error: psycopg.Error) -> HoldfastError:
+    """Our error for one of Postgres'. Only states are read, never messages."""
+    state = error.sqlstate or ""
+    detail = error.diag.message_primary or str(error)
+    if state == "HF404":
+        return NotFound(detail)
+    if state.startswith("23"):
+        return Conflict(detail)
+    if state.startswith(("08", "57P", "53")) or state in {"", "25006"}:
+        return Unavailable(f"Postgres is away: {detail}", remedy="The call is safe to repeat.")
+    if state in ("40001", "40P01"):
+        return Unavailable(f"Postgres asked to repeat the transaction: {detail}")
+    if state in ("3F000", "42P01", "42883", "42703"):
+        return Misconfigured(f"The database schema is too old: {detail}", remedy="Run `holdfast db migrate`.")
+    return HoldfastError(f"Postgres refused a statement ({state}): {detail}")
+
+
+def _without_password(url: str) -> str:
+    info: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(url)
+    return f"{info.get('host', 'localhost')}:{info.get('port', 5432)}/{info.get('dbname', '')}"

@@ -1,0 +1,159 @@
+"""What the story says of an action: the events of verdicts and effects, and the keys that tell each of them once."""
+
+from typing import Any
+
+from schemas.actions import Action
+from schemas.events import EventType, NewEvent
+from schemas.plans import StepState
+from schemas.runs import StepOutcome
+from schemas.stages import ActRequest, JudgeRequest, ResolveRequest
+from schemas.tools import ToolResult
+from schemas.verdicts import Decision, VerdictRecord
+
+_LONGEST_TEXT = 600
+
+
+def step_started(action: Action, title: str) -> NewEvent:
+    """Told with the verdict of the step's first action: starting costs no round trip of its own."""
+    return NewEvent(
+        key=f"{action.step_id}:started:{action.attempt}",
+        type=EventType.STEP_STARTED,
+        step_id=action.step_id,
+        data={"title": title, "tool": action.tool, "attempt": action.attempt},
+    )
+
+
+def verdict_given(request: JudgeRequest, record: VerdictRecord) -> NewEvent:
+    verdict, action = record.verdict, request.action
+    return NewEvent(
+        key=f"{action.key}:verdict:{request.round}",
+        type=EventType.VERDICT_HELD if verdict.held else EventType.VERDICT,
+        step_id=action.step_id,
+        data={
+            "tool": action.tool,
+            "arguments": shortened(action.arguments),
+            "item": action.item,
+            "decision": verdict.decision,
+            "reasons": [reason.model_dump(mode="json") for reason in verdict.reasons],
+            "digest": verdict.action_digest,
+            "bundle": verdict.bundle,
+            "latency_us": record.latency_us,
+        },
+    )
+
+
+def judged(request: JudgeRequest, record: VerdictRecord) -> list[NewEvent]:
+    """The events of a verdict: the step has started, the verdict was given, and a denied step has ended."""
+    events = [verdict_given(request, record)]
+    if request.opens:
+        events.insert(0, step_started(request.action, request.step_title))
+    if request.closes and record.verdict.decision is Decision.DENY and not record.verdict.held:
+        events.append(_ended(request.action, EventType.STEP_DENIED, {"why": record.verdict.why}))
+    return events
+
+
+def tool_dispatched(request: ActRequest) -> NewEvent:
+    return NewEvent(
+        key=f"{request.action.key}:dispatched",
+        type=EventType.TOOL_DISPATCHED,
+        step_id=request.action.step_id,
+        data={"tool": request.action.tool, "item": request.action.item, "digest": request.digest},
+    )
+
+
+def tool_ended(request: ActRequest, result: ToolResult) -> list[NewEvent]:
+    """The call has ended and, where it was all the step had to do, so has the step."""
+    return _after_call(request.action, result, closes=request.closes, final=request.final)
+
+
+def effect_unknown(request: ActRequest, why: str) -> NewEvent:
+    return NewEvent(
+        key=f"{request.action.key}:unknown",
+        type=EventType.EFFECT_UNKNOWN,
+        step_id=request.action.step_id,
+        data={"tool": request.action.tool, "digest": request.digest, "why": why},
+    )
+
+
+def effect_resolved(request: ResolveRequest) -> NewEvent:
+    return NewEvent(
+        key=f"{request.digest}:resolved",
+        type=EventType.EFFECT_RESOLVED,
+        step_id=request.step_id,
+        data={
+            "digest": request.digest,
+            "happened": request.happened,
+            "by": request.by,
+            "comment": request.comment,
+        },
+    )
+
+
+def performed(request: JudgeRequest, record: VerdictRecord, result: ToolResult) -> list[NewEvent]:
+    """The fast lane: everything there is to tell of a harmless read, at once."""
+    told = judged(request, record)
+    return [*told, *_after_call(request.action, result, closes=request.closes, final=request.final)]
+
+
+def outcome_of(result: ToolResult, *, attempts: int) -> StepOutcome:
+    """What a call leaves to the steps behind it."""
+    return StepOutcome(
+        state=StepState.SUCCEEDED if result.ok else StepState.FAILED,
+        output=result.output,
+        artifact=result.artifact,
+        error=result.error,
+        summary=result.summary,
+        untrusted=result.untrusted,
+        attempts=attempts,
+    )
+
+
+def shortened(value: Any) -> Any:
+    """The value with its long texts cut: for eyes, never for machines."""
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        return f"{value[:_LONGEST_TEXT]}… ({len(value)} characters)"
+    if isinstance(value, dict):
+        return {key: shortened(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shortened(item) for item in value[:50]]
+    return value
+
+
+def _after_call(action: Action, result: ToolResult, *, closes: bool, final: bool) -> list[NewEvent]:
+    finished = _tool_finished(action, result)
+    if not closes:
+        return [finished]
+    if result.ok:
+        return [finished, _ended(action, EventType.STEP_SUCCEEDED, {})]
+    return [
+        finished,
+        _ended(
+            action, EventType.STEP_FAILED if final else EventType.STEP_RETRYING, {"error": _error(result)}
+        ),
+    ]
+
+
+def _tool_finished(action: Action, result: ToolResult) -> NewEvent:
+    outcome = outcome_of(result, attempts=action.attempt)
+    return NewEvent(
+        key=f"{action.key}:finished",
+        type=EventType.TOOL_FINISHED,
+        step_id=action.step_id,
+        data={
+            "tool": action.tool,
+            "item": action.item,
+            "attempt": action.attempt,
+            "ok": result.ok,
+            "duration_ms": round(result.duration_ms, 1),
+            "outcome": outcome.model_dump(mode="json", exclude_defaults=True) | {"state": outcome.state},
+            "isolation": result.isolation.model_dump(mode="json") if result.isolation else None,
+        },
+    )
+
+
+def _ended(action: Action, kind: EventType, data: dict[str, Any]) -> NewEvent:
+    return NewEvent(key=f"{action.key}:{kind.value}", type=kind, step_id=action.step_id, data=data)
+
+
+def _error(result: ToolResult) -> dict[str, Any] | None:
+    return result.error.model_dump(mode="json") if result.error else None
