@@ -1,0 +1,38 @@
+"""The keys of the providers. They live in the llm worker's environment, and leave it in a request's header only."""
+
+import re
+from collections.abc import Mapping
+
+from holdfast.llm.failures import ModelKeyRefused
+from schemas.models import Deployment
+
+_LOOKS_LIKE_A_KEY = re.compile(r"\b(?:sk|pk|rk|key|gsk|xai|AIza|Bearer )[-_A-Za-z0-9*]{8,}")
+_LONGEST_MESSAGE = 300
+
+
+class KeyRing:
+    """Holds the environment it is given, and prints as nothing."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def __repr__(self) -> str:
+        return "KeyRing()"
+
+    def key_for(self, deployment: Deployment) -> str | None:
+        if deployment.key is None:
+            return None
+        key = self._environment.get(deployment.key)
+        if not key:
+            raise ModelKeyRefused(
+                f"The key of model deployment `{deployment.name}` is not set.",
+                remedy=f"Set {deployment.key} in the environment of the llm worker.",
+                deployment=deployment.name,
+            )
+        return key
+
+    def scrub(self, text: str, deployment: Deployment) -> str:
+        """A provider's words without our key: some repeat it when they refuse it."""
+        key = self._environment.get(deployment.key or "")
+        bare = text.replace(key, "[key]") if key else text
+        return _LOOKS_LIKE_A_KEY.sub("[key]", bare)[:_LONGEST_MESSAGE]

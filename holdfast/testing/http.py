@@ -1,0 +1,94 @@
+"""As much of an HTTP/1.1 server as a test model needs: one request a connection, streams, and a line that can be cut."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass
+class HttpResponse:
+    """Writes one response. A response that is not ended is a broken one."""
+
+    writer: asyncio.StreamWriter
+    started: bool = field(default=False)
+
+    async def send_json(
+        self, value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        await self.send(json.dumps(value).encode(), status=status, headers=headers)
+
+    async def send(self, data: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        length = {"content-type": "application/json", "content-length": str(len(data)), **(headers or {})}
+        await self._head(status, length)
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def start_stream(self) -> None:
+        await self._head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"})
+
+    async def send_event(self, data: str) -> None:
+        frame = f"data: {data}\n\n".encode()
+        self.writer.write(f"{len(frame):x}\r\n".encode() + frame + b"\r\n")
+        await self.writer.drain()
+
+    async def end_stream(self) -> None:
+        self.writer.write(b"0\r\n\r\n")
+        await self.writer.drain()
+
+    async def _head(self, status: int, headers: Mapping[str, str]) -> None:
+        self.started = True
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "connection: close"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self.writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        await self.writer.drain()
+
+
+Handler = Callable[[HttpRequest, HttpResponse], Awaitable[None]]
+
+
+async def serve(handler: Handler, *, host: str, port: int) -> asyncio.Server:
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            request = await _read_request(reader)
+            await _until_hung_up(handler(request, HttpResponse(writer)), reader)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the caller is gone, which is a thing callers may do
+        finally:
+            with contextlib.suppress(ConnectionError):
+                writer.close()
+                await writer.wait_closed()
+
+    return await asyncio.start_server(converse, host, port, limit=64 * 1024 * 1024)
+
+
+async def _read_request(reader: asyncio.StreamReader) -> HttpRequest:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    method, path, _ = head[0].split(" ", 2)
+    pairs = (line.partition(":") for line in head[1:] if line)
+    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return HttpRequest(method=method, path=path, headers=headers, body=body)
+
+
+async def _until_hung_up(work: Awaitable[None], reader: asyncio.StreamReader) -> None:
+    """Cancels the answering when the caller closes the line, as a provider does."""
+    answering = asyncio.ensure_future(work)
+    hanging_up = asyncio.ensure_future(reader.read(1))
+    await asyncio.wait({answering, hanging_up}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (answering, hanging_up):
+        task.cancel()
+    results = await asyncio.gather(answering, hanging_up, return_exceptions=True)
+    if isinstance(results[0], Exception):
+        raise results[0]

@@ -1,0 +1,322 @@
+"""Models: what is asked of one, what it says, which one is asked, and what the asking costs."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.base import JsonObject, Name, Payload, RunId
+
+
+class TaskClass(StrEnum):
+    """What a call is for. Routes, statistics and prices per task are kept by it."""
+
+    PLAN = "plan"
+    JUDGE = "judge"
+    REACT = "react"
+    ANSWER = "answer"
+    SUMMARISE = "summarise"
+    CODE = "code"
+    EMBED = "embed"
+    PANEL = "panel"
+
+
+class ToolCall(Payload):
+    id: str
+    name: str
+    arguments: JsonObject = {}
+
+
+class ChatMessage(Payload):
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+class OutputForm(Payload):
+    """The JSON an answer must be. `json_schema` is sent to models that can be bound to one."""
+
+    name: Name
+    json_schema: JsonObject
+
+
+class ToolOffer(Payload):
+    """A function the model may ask to have called."""
+
+    name: str
+    description: str = ""
+    parameters: JsonObject = {"type": "object"}
+
+
+class ChatRequest(Payload):
+    messages: tuple[ChatMessage, ...]
+    form: OutputForm | None = None
+    tools: tuple[ToolOffer, ...] = ()
+    max_output_tokens: int = Field(default=4096, ge=1)
+    temperature: float | None = Field(default=0, description="None leaves it to the model.")
+    timeout_s: float = Field(default=120, gt=0, description="For the whole call, a stream's end included.")
+
+
+class TokenUsage(Payload):
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = Field(default=0, description="Of the input tokens, those the provider had cached.")
+    estimated: bool = Field(default=False, description="Counted by us, as the provider did not say.")
+
+
+class ChatReply(Payload):
+    """What one model said to one request. `call_id` names the row of the spend ledger."""
+
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish: Literal["stop", "length", "tool_calls", "content_filter"] = "stop"
+    usage: TokenUsage = TokenUsage()
+    model: str = Field(default="", description="As the provider names it in its answer.")
+    deployment: str = ""
+    call_id: str = ""
+    cost_usd: float = 0
+    latency_ms: float = 0
+
+
+class EmbedReply(Payload):
+    vectors: tuple[tuple[float, ...], ...]
+    usage: TokenUsage = TokenUsage()
+    model: str = ""
+
+
+class Price(Payload):
+    """US dollars for a million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(default=0, ge=0)
+    cached_input: float | None = Field(default=None, ge=0)
+
+
+class Deployment(Payload):
+    """One model at one place. `key` is the name of an environment variable of the llm worker, never a key."""
+
+    name: Name
+    model: str = Field(
+        min_length=1, description="A litellm model name, or the name an OpenAI-compatible server knows."
+    )
+    via: Literal["litellm", "openai"] = "litellm"
+    base_url: str | None = None
+    key: str | None = None
+    context_tokens: int = Field(default=128_000, ge=256)
+    structured: Literal["schema", "json", "none"] = Field(
+        default="schema", description="What the model can be bound to: a JSON schema, any JSON, or nothing."
+    )
+    strength: int = Field(
+        default=3, ge=1, le=5, description="How hard a task it is meant for; 5 is the hardest."
+    )
+    residency: tuple[Name, ...] = Field(
+        default=(), description="Labels of where the data goes, as `eu` or `on-prem`."
+    )
+    typical_latency_s: float = Field(default=5, gt=0, description="Until there are measurements.")
+    price: Price | None = Field(default=None, description="Overrides the price list.")
+
+
+class Arm(Payload):
+    deployment: Name
+    weight: float = Field(gt=0)
+
+
+class Experiment(Payload):
+    """An A/B split. A run stays with the arm it was first given."""
+
+    name: Name
+    arms: tuple[Arm, ...] = Field(min_length=1)
+
+
+class Route(Payload):
+    """Which deployments serve a task, in order, and within what."""
+
+    deployments: tuple[Name, ...] = Field(default=(), description="In order of preference; empty means all.")
+    max_cost_usd: float | None = Field(default=None, gt=0, description="For one call, as estimated.")
+    max_latency_s: float | None = Field(default=None, gt=0)
+    residency: Name | None = Field(default=None, description="A label that a deployment must carry.")
+    by_complexity: bool = Field(default=False, description="The cheapest that is strong enough goes first.")
+    learn: bool = Field(
+        default=True, description="A deployment that measurably fails more often goes behind."
+    )
+    experiment: Experiment | None = None
+
+
+class BreakerRule(Payload):
+    """When a deployment is left alone, and for how long."""
+
+    failures: int = Field(default=5, ge=1, description="In a row, to open.")
+    cool_down_s: float = Field(default=15, gt=0)
+    longest_s: float = Field(default=300, gt=0, description="Each failed probe doubles the wait, up to this.")
+    probe_s: float = Field(
+        default=60, gt=0, description="A probe that has not reported by then is presumed dead."
+    )
+
+
+class ModelSettings(Payload):
+    """All that a deployment of Holdfast says about models. None at all is a valid setting: runbooks then plan."""
+
+    deployments: tuple[Deployment, ...] = ()
+    routes: dict[TaskClass, Route] = {}
+    prices: dict[str, Price] = Field(
+        default={}, description="Overrides and additions to the price list, by model."
+    )
+    allow_unpriced: bool = Field(
+        default=False, description="Call models of unknown price, and count them as free."
+    )
+    when_away: Literal["runbook", "pause"] = Field(
+        default="runbook", description="No model answers: plan from runbooks and say so, or wait for a model."
+    )
+    breaker: BreakerRule = BreakerRule()
+    repairs: int = Field(
+        default=2, ge=0, le=5, description="How often a malformed answer is sent back to be mended."
+    )
+
+
+class BreakerState(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class Breaker(Payload):
+    """The health of one deployment, shared by all workers."""
+
+    deployment: Name
+    state: BreakerState = BreakerState.CLOSED
+    failures: int = 0
+    opened: int = Field(
+        default=0, description="How often in a row it was opened without a success in between."
+    )
+    until: datetime | None = Field(
+        default=None, description="Open until then; or when the probe under way expires."
+    )
+    reason: str = ""
+
+
+class TrackRecord(Payload):
+    """How a deployment has done at a task: what the ledger of calls says."""
+
+    deployment: Name
+    task: TaskClass
+    calls: int = 0
+    successes: int = 0
+    latency_ms: float = Field(default=0, description="Median of the answered calls.")
+    cost_usd: float = Field(default=0, description="Mean of the answered calls.")
+
+
+class Complexity(Payload):
+    """How hard a task looks, between 0 and 1, and why."""
+
+    score: float = 0
+    parts: dict[str, float] = {}
+
+    @property
+    def strength(self) -> int:
+        return min(5, 1 + int(self.score * 5))
+
+
+class Candidate(Payload):
+    deployment: Name
+    cost_usd: float | None
+    why: str = ""
+
+
+class Exclusion(Payload):
+    deployment: Name
+    code: Literal["unpriced", "cost", "latency", "context", "residency", "breaker", "experiment"]
+    why: str
+
+
+class RouteDecision(Payload):
+    """Where a call goes, in order, and why; stored with the call."""
+
+    task: TaskClass
+    order: tuple[Candidate, ...] = ()
+    excluded: tuple[Exclusion, ...] = ()
+    complexity: Complexity = Complexity()
+    experiment: str | None = None
+    arm: str | None = None
+
+
+class Errand(Payload):
+    """On whose behalf, and for what, a model is called."""
+
+    tenant: Name
+    task: TaskClass
+    run_id: RunId | None = None
+    agent: Name | None = None
+    step_id: str | None = None
+    prefer: str | None = Field(default=None, description="A deployment, or a model, to ask first.")
+    only: Name | None = Field(default=None, description="The one deployment to ask, without fallback.")
+    run_limit_usd: float | None = None
+    complexity: Complexity = Complexity()
+
+
+class SpendClaim(Payload):
+    """What a call may cost, claimed before it is made."""
+
+    call_id: str
+    errand: Errand
+    deployment: Name
+    model: str
+    amount_usd: float = Field(ge=0)
+    priced: bool = True
+    attempt: int = Field(default=0, description="Which place in the order of fallbacks.")
+    decision: RouteDecision
+
+
+class CallOutcome(Payload):
+    """What a call did cost, and what became of it."""
+
+    ok: bool
+    cost_usd: float = 0
+    usage: TokenUsage = TokenUsage()
+    latency_ms: float = 0
+    model: str = ""
+    failure: str = ""
+
+
+class SpendLimit(Payload):
+    """A ceiling on what models may cost. Limits of a run stand in the run itself."""
+
+    scope: Literal["agent", "tenant"]
+    subject: Name
+    period: Literal["day", "total"] = "day"
+    limit_usd: float = Field(ge=0)
+
+
+class SpendView(Payload):
+    """What was spent in a scope, and what is reserved by calls under way."""
+
+    scope: Literal["run", "agent", "tenant"]
+    subject: str
+    period: str
+    spent_usd: float = 0
+    reserved_usd: float = 0
+    limit_usd: float | None = None
+
+
+class ModelCall(Payload):
+    """One row of the spend ledger, as the API tells it."""
+
+    id: str
+    run_id: RunId | None = None
+    agent: str | None = None
+    step_id: str | None = None
+    task: TaskClass
+    deployment: str
+    model: str
+    status: Literal["reserved", "settled", "presumed"]
+    ok: bool | None = None
+    useful: bool | None = Field(default=None, description="Whether the answer could be used for its task.")
+    attempt: int = 0
+    reserved_usd: float
+    cost_usd: float | None = None
+    usage: TokenUsage = TokenUsage()
+    latency_ms: float | None = None
+    failure: str = ""
+    decision: RouteDecision
+    created_at: datetime
