@@ -344,7 +344,7 @@ declare
   v verdicts;
   e effects;
   permit text;
-  freeze text;
+  held_for text;
 begin
   perform set_config('holdfast.tenant', p_tenant, true);
   select * into e from effects where run_id = p_run and action_digest = p_digest for update;
@@ -369,9 +369,9 @@ begin
   elsif v.expires_at < clock_timestamp() then
     outcome := 'refused'; why := 'the verdict on this action has expired'; return;
   end if;
-  freeze := held_by(p_tenant, v.action->>'environment', v.action->>'tool', v.action->>'agent', v.action->'labels');
-  if freeze is not null or v.held then
-    outcome := 'held'; why := coalesce(freeze, 'held when it was judged'); return;
+  held_for := held_by(p_tenant, v.action->>'environment', v.action->>'tool', v.action->>'agent', v.action->'labels');
+  if held_for is not null or v.held then
+    outcome := 'held'; why := coalesce(held_for, 'held when it was judged'); return;
   end if;
   if v.decision = 'require_approval' then
     update approvals a set consumed_by = p_digest
