@@ -1,0 +1,137 @@
+"""Where a run stands, while it runs: the mutable face of `RunState`. One workflow owns it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from holdfast.plan.references import references_in
+from schemas.base import JsonObject
+from schemas.plans import Plan, StepState, ToolStep
+from schemas.runs import RunInput, RunState, StepOutcome
+from schemas.tools import ToolResult
+
+FAILURES = frozenset({StepState.FAILED, StepState.DENIED})
+
+
+class Progress:
+    """Outcomes, counters and what humans have said."""
+
+    def __init__(self, start: RunInput) -> None:
+        state = start.state
+        self.plan: Plan | None = state.plan
+        self.inputs: JsonObject = dict(start.inputs)
+        self.outcomes: dict[str, StepOutcome] = dict(state.outcomes)
+        self.items: dict[str, dict[int, StepOutcome]] = {
+            name: dict(items) for name, items in state.items.items()
+        }
+        self.limits = start.limits
+        self.replans = state.replans
+        self.steps_done = state.steps_done
+        self.tool_s = state.tool_s
+        self.spend_usd = state.spend_usd
+        self.paused = state.paused
+        self.instructions: list[str] = list(state.instructions)
+        self.posted: dict[str, JsonObject] = dict(state.posted)
+        self.wakes: dict[str, datetime] = dict(state.wakes)
+        self.deadline = state.deadline
+        self.generation = state.generation
+        self.told = state.told
+
+    def freeze(self) -> RunState:
+        """All of it, for continue-as-new."""
+        return RunState(
+            plan=self.plan,
+            outcomes=self.outcomes,
+            items=self.items,
+            replans=self.replans,
+            steps_done=self.steps_done,
+            tool_s=self.tool_s,
+            spend_usd=self.spend_usd,
+            paused=self.paused,
+            instructions=tuple(self.instructions),
+            posted=self.posted,
+            wakes=self.wakes,
+            deadline=self.deadline,
+            generation=self.generation,
+            told=self.told,
+        )
+
+    def next_key(self) -> str:
+        """The key of the next event the workflow tells of its own accord."""
+        self.told += 1
+        return f"w{self.generation}.{self.told}"
+
+    def states(self) -> dict[str, StepState]:
+        return {name: outcome.state for name, outcome in self.outcomes.items()}
+
+    def attempts(self, step: str) -> int:
+        outcome = self.outcomes.get(step)
+        return outcome.attempts if outcome else 0
+
+    def scope(self, run_id: str, item: Any = None) -> dict[str, Any]:
+        """What references can read."""
+        return {
+            "inputs": self.inputs,
+            "item": item,
+            "run": {"id": run_id},
+            "steps": _StepsView(self.outcomes),
+        }
+
+    def tainted(self, step: ToolStep) -> tuple[str, ...]:
+        """The arguments whose text comes, by reference, from outside."""
+        return tuple(
+            name
+            for name, value in step.arguments.items()
+            if any(self._untrusted(reference.step) for reference in references_in(value))
+            or (step.for_each and "${item" in str(value) and self._for_each_untrusted(step))
+        )
+
+    def observed(self, result: ToolResult) -> None:
+        self.tool_s += result.duration_ms / 1000
+
+    def failures(self) -> list[str]:
+        """The steps that failed and whose failure stands in the way."""
+        if self.plan is None:
+            return []
+        return [
+            step.id
+            for step in self.plan.steps
+            if (outcome := self.outcomes.get(step.id))
+            and outcome.state in FAILURES
+            and step.on_error != "continue"
+        ]
+
+    def reopen(self, names: list[str]) -> None:
+        """Let these steps, and those that were given up because of them, be tried again."""
+        for name, outcome in list(self.outcomes.items()):
+            if name in names or outcome.state is StepState.CANCELLED:
+                self.outcomes[name] = outcome.model_copy(update={"state": StepState.PENDING, "error": None})
+
+    def _untrusted(self, step: str | None) -> bool:
+        return bool(step and step in self.outcomes and self.outcomes[step].untrusted)
+
+    def _for_each_untrusted(self, step: ToolStep) -> bool:
+        return any(self._untrusted(reference.step) for reference in references_in(step.for_each or ""))
+
+
+class _StepsView(Mapping[str, Any]):
+    """`steps.<name>` with `output`, `state`, `error`, `summary`; built only for the step that is asked for."""
+
+    def __init__(self, outcomes: Mapping[str, StepOutcome]) -> None:
+        self._outcomes = outcomes
+
+    def __getitem__(self, name: str) -> Any:
+        outcome = self._outcomes[name]
+        return {
+            "output": outcome.output,
+            "state": outcome.state.value,
+            "summary": outcome.summary,
+            "error": outcome.error.model_dump(mode="json") if outcome.error else None,
+            "artifact": outcome.artifact.digest if outcome.artifact else None,
+        }
+
+    def __iter__(self) -> Any:
+        return iter(self._outcomes)
+
+    def __len__(self) -> int:
+        return len(self._outcomes)
