@@ -1,0 +1,122 @@
+-- Documents, their versions and chunks; the words they are found by; the vectors they are near by.
+-- Words: BM25 over a postings table, because the embedded Postgres has pgvector and no other extension.
+
+create table knowledge_documents (
+  tenant       text not null references tenants,
+  id           text not null,
+  key          bigint generated always as identity unique,
+  kind         text not null,
+  title        text not null,
+  media        text not null,
+  source       text not null default '',
+  component    text not null default '',
+  environment  text not null default '',
+  alert        text not null default '',
+  owner        text not null default '',
+  uri          text not null default '',
+  tags         text[] not null default '{}',
+  questions    text[] not null default '{}',
+  runnable     boolean not null default false,
+  version      int not null,
+  digest       text not null,
+  chunks       int not null,
+  length       real not null default 0,
+  author       text not null default '',
+  updated_at   timestamptz,
+  ingested_at  timestamptz not null default clock_timestamp(),
+  deleted_at   timestamptz,
+  primary key (tenant, id)
+);
+create index knowledge_documents_by_source on knowledge_documents (tenant, source) where deleted_at is null;
+create index knowledge_documents_by_digest on knowledge_documents (tenant, digest);
+
+create table knowledge_versions (
+  tenant      text not null references tenants,
+  document    bigint not null references knowledge_documents (key) on delete cascade,
+  version     int not null,
+  digest      text not null,
+  content     jsonb not null,
+  author      text not null,
+  created_at  timestamptz not null default clock_timestamp(),
+  primary key (document, version)
+);
+
+create table knowledge_chunks (
+  tenant    text not null references tenants,
+  document  bigint not null references knowledge_documents (key) on delete cascade,
+  position  int not null,
+  path      text[] not null,
+  span      int4range not null,
+  text      text not null,
+  code      boolean not null,
+  digest    text not null,
+  primary key (document, position)
+);
+
+-- One row for each word of each document: how often it stands there, its fields weighed, and the document's length.
+create table knowledge_postings (
+  tenant     text not null,
+  term       text not null,
+  document   bigint not null references knowledge_documents (key) on delete cascade,
+  frequency  real not null,
+  length     real not null,
+  primary key (tenant, term, document) include (frequency, length)
+);
+create index knowledge_postings_by_document on knowledge_postings (document);
+
+create table knowledge_models (
+  tenant      text not null references tenants,
+  model       text not null,
+  dimensions  int not null check (dimensions between 1 and 16000),
+  state       text not null check (state in ('building', 'active', 'retired')),
+  created_at  timestamptz not null default clock_timestamp(),
+  primary key (tenant, model)
+);
+create unique index knowledge_one_active_model on knowledge_models (tenant) where state = 'active';
+
+-- `position` -1 is the vector of the document: the mean of its title, its lead and its whole.
+create table knowledge_vectors (
+  tenant     text not null,
+  model      text not null,
+  document   bigint not null references knowledge_documents (key) on delete cascade,
+  position   int not null,
+  embedding  vector not null,
+  foreign key (tenant, model) references knowledge_models,
+  primary key (document, model, position)
+);
+create index knowledge_vectors_by_model on knowledge_vectors (tenant, model, position);
+
+-- Texts already embedded, by digest: an unchanged chunk is never embedded again.
+create table embedding_cache (
+  tenant     text not null references tenants,
+  model      text not null,
+  digest     text not null,
+  embedding  vector not null,
+  used_at    timestamptz not null default clock_timestamp(),
+  primary key (tenant, model, digest)
+);
+create index embedding_cache_by_age on embedding_cache (tenant, used_at);
+
+call keep_tenants_apart('knowledge_documents');
+call keep_tenants_apart('knowledge_versions');
+call keep_tenants_apart('knowledge_chunks');
+call keep_tenants_apart('knowledge_postings');
+call keep_tenants_apart('knowledge_models');
+call keep_tenants_apart('knowledge_vectors');
+call keep_tenants_apart('embedding_cache');
+
+-- Documents of this tenant that the filter lets through. Every search starts from it.
+create function knowledge_matching(p_where jsonb) returns setof knowledge_documents language sql stable as $$
+  select d.* from knowledge_documents d
+  where d.deleted_at is null
+    and (not p_where ? 'kinds' or p_where->'kinds' ? d.kind)
+    and (not p_where ? 'ids' or p_where->'ids' ? d.id)
+    and (not p_where ? 'source' or d.source = p_where->>'source')
+    and (not p_where ? 'component' or d.component = p_where->>'component')
+    and (not p_where ? 'environment' or d.environment in ('', p_where->>'environment'))
+    and (not p_where ? 'owner' or d.owner = p_where->>'owner')
+    and (not p_where ? 'alert' or d.alert = p_where->>'alert')
+    and (not p_where ? 'tag' or p_where->>'tag' = any (d.tags))
+    and (not p_where ? 'runnable' or d.runnable = (p_where->>'runnable')::boolean)
+    and (not p_where ? 'updated_after' or d.updated_at > (p_where->>'updated_after')::timestamptz)
+$$;

@@ -1,0 +1,31 @@
+"""BM25: what a word of the query says about a document, from how often it stands there and how rare it is."""
+
+import math
+from collections.abc import Mapping
+
+K1 = 1.2
+B = 0.75
+TITLE_WEIGHT = 4.0
+QUESTION_WEIGHT = 1.0
+
+
+def rarity(documents: int, containing: int) -> float:
+    """How much a word tells: the inverse document frequency, never below zero."""
+    return math.log(1 + (documents - containing + 0.5) / (containing + 0.5))
+
+
+def saturation(frequency: float, length: float, average_length: float) -> float:
+    """What a word's frequency is worth: more is better, ever less so, and less in a long document."""
+    norm = 1 - B + B * (length / average_length if average_length else 1)
+    return frequency * (K1 + 1) / (frequency + K1 * norm)
+
+
+def score(
+    query: Mapping[str, float], frequencies: Mapping[str, float], *, length: float, average_length: float
+) -> float:
+    """The score of one document. `query` holds each term's rarity; the SQL in the store computes the same."""
+    return sum(
+        rare * saturation(frequencies[term], length, average_length)
+        for term, rare in query.items()
+        if term in frequencies
+    )

@@ -1,0 +1,40 @@
+"""What retrieval needs of the world: a place where documents are kept and found, and something that embeds text."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.knowledge import Document, DocumentDraft, IngestReport, SearchHit, SearchRequest, SearchResult
+
+Vectors = NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors. Two embedders of one `model` give the same vectors."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def dimensions(self) -> int: ...
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """One row for each text, of length one."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Library(Protocol):
+    """The documents of every tenant. Writing the same document twice changes nothing."""
+
+    async def ingest(self, tenant: str, drafts: Sequence[DocumentDraft], *, author: str) -> IngestReport: ...
+    async def search(self, tenant: str, request: SearchRequest) -> SearchResult: ...
+    async def read(self, tenant: str, document_id: str, version: int | None = None) -> Document: ...
+
+
+class Reranker(Protocol):
+    """Puts the best hits of a search in a better order; a model, where one is at hand."""
+
+    async def rerank(self, query: str, hits: Sequence[SearchHit]) -> Sequence[float]: ...
