@@ -1,0 +1,286 @@
+"""Every setting of Holdfast: frozen, built once per entry point, its sections passed downward.
+
+Names in the environment are `HOLDFAST_<SECTION>__<FIELD>`. docs/configuration.md and .env.example are written from
+these models, so a description here is what people read.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from holdfast.runtime.environment import PREFIX, WellKnownVariables
+from schemas.sandbox import Limits
+
+
+class Queue(StrEnum):
+    """The task queues, one worker pool each."""
+
+    ORCHESTRATION = "orchestration"
+    LLM = "llm"
+    TOOLS = "tools"
+    KNOWLEDGE = "knowledge"
+
+
+def _listed(value: Any) -> Any:
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+"""Written with commas between, as people expect, not as JSON."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+Days = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatabaseSettings(Section):
+    """Where Postgres is and how it is used. Without a URL, `holdfast up` starts one of its own."""
+
+    url: SecretStr | None = Field(
+        None, description="Postgres URL of the application. `DATABASE_URL` means the same."
+    )
+    migrate_url: SecretStr | None = Field(
+        None,
+        description="URL of the schema's owner, for `holdfast db migrate`; the application's URL without it.",
+    )
+    pool_min: Count = Field(1, description="Connections each process keeps open.")
+    pool_max: Count = Field(10, description="Connections each process opens at most.")
+    port: Port | None = Field(
+        None,
+        description="TCP port on 127.0.0.1 for the embedded Postgres, beside its socket. Needs no password: "
+        "set it only where you trust every user of the machine.",
+    )
+
+
+class TemporalSettings(Section):
+    """How Temporal is used. Where it is, is said by Temporal's own `TEMPORAL_*` variables and TOML profiles."""
+
+    address: str | None = Field(
+        None,
+        description="Read from `TEMPORAL_ADDRESS`. Without it, `holdfast up` starts a server of its own.",
+    )
+    profile: str | None = Field(
+        None, description="Read from `TEMPORAL_PROFILE`; names a profile of Temporal's TOML."
+    )
+    inline_bytes: Count = Field(65_536, description="Larger payloads are stored in Postgres and referenced.")
+    encryption_keys: SecretStr | None = Field(
+        None,
+        description="AES-256 keys for payloads as `id:base64,older-id:base64`, the newest first. "
+        "Make one with `openssl rand -base64 32`.",
+    )
+    deployment: str | None = Field(
+        None,
+        description="Worker deployment name: switches versioning on. Runs wait until a version is made current.",
+    )
+    build_id: str | None = Field(None, description="This build's id inside the deployment.")
+    system_program: bool = Field(
+        default=False,
+        description="Let `holdfast up` start the `temporal` found on PATH instead of the bundled one.",
+    )
+
+    @property
+    def is_given(self) -> bool:
+        """Whether somebody else's Temporal is to be used."""
+        return bool(self.address or self.profile)
+
+
+class ApiSettings(Section):
+    """The HTTP door."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(
+        8080, description="Port to listen on. `holdfast up` takes a free one where this is taken."
+    )
+    cors_origins: Words = Field(
+        (), description="Origins whose browsers may call the API, with commas between."
+    )
+    body_limit_bytes: Count = Field(1_048_576, description="Largest request body.")
+    concurrent_requests: Count = Field(
+        200, description="Requests at once; more are answered 503 with Retry-After."
+    )
+    streams: Count = Field(1_000, description="Event streams at once.")
+    heartbeat_s: Seconds = Field(
+        15, description="Seconds between the comments that keep an event stream open."
+    )
+    docs: bool = Field(default=True, description="Serve the OpenAPI pages under /docs.")
+    drain_s: Seconds = Field(10, description="Seconds a stopping API gives its requests and streams.")
+
+
+class AuthSettings(Section):
+    """Who may call the API. API keys always work; bearer tokens once an issuer is set."""
+
+    enabled: bool = Field(default=True, description="Ask for credentials. Off is refused in `prod`.")
+    oidc_issuer: str | None = Field(None, description="Issuer of bearer tokens, compared exactly.")
+    oidc_audience: str | None = Field(None, description="Audience the tokens must be made for.")
+    oidc_jwks_url: str | None = Field(
+        None, description="The issuer's keys; found through discovery without it."
+    )
+    oidc_algorithms: Words = Field(("RS256", "ES256"), description="Signature algorithms accepted.")
+    oidc_tenant_claim: str = Field("tenant", description="Claim that names the tenant.")
+    oidc_roles_claim: str = Field("roles", description="Claim that lists the roles.")
+    clock_skew_s: Annotated[float, Field(ge=0, le=300)] = Field(30, description="Clock difference tolerated.")
+    reads_per_minute: Count = Field(1_200, description="Rate limit of reading requests per key.")
+    writes_per_minute: Count = Field(300, description="Rate limit of writing requests per key.")
+
+
+class WorkerSettings(Section):
+    """How much each worker process does at once."""
+
+    orchestration_slots: Count = Field(100, description="Workflow tasks and local activities at once.")
+    llm_slots: Count = Field(32, description="Model calls at once.")
+    tools_slots: Count = Field(8, description="Sandboxed tool calls at once.")
+    knowledge_slots: Count = Field(8, description="Recall, ingestion and learning at once.")
+    cached_runs: Count = Field(500, description="Runs an orchestration worker keeps in memory.")
+    drain_s: Seconds = Field(30, description="Seconds a stopping worker gives its activities.")
+    metrics_host: str = Field("127.0.0.1", description="Address of the metrics page.")
+    metrics_port: Port | None = Field(
+        None, description="Port of the worker's Prometheus metrics; none without it."
+    )
+
+
+class Ceiling(Limits):
+    """The most that a tool may ask of the sandbox, whatever its own limits say."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+    wall_s: Seconds = Field(900, description="Seconds on the clock.")
+    cpu_s: Seconds = Field(900, description="Seconds of processor time.")
+    memory_mb: Count = Field(4_096, description="Memory in MiB.")
+    pids: Count = Field(512, description="Processes.")
+    disk_mb: Count = Field(8_192, description="Workspace in MiB.")
+    inodes: Count = Field(200_000, description="Files and folders in the workspace.")
+    file_mb: Count = Field(1_024, description="One file in MiB.")
+    open_files: Count = Field(1_024, description="Open files.")
+    output_kb: Count = Field(4_096, description="Output kept per stream in KiB.")
+
+
+class SandboxSettings(Section):
+    """What holds a tool call."""
+
+    backend: Literal["bubblewrap", "docker", "process"] = Field(
+        "bubblewrap", description="`process` isolates nothing, and is refused in `prod`."
+    )
+    accept_degraded: Words = Field(
+        (), description="Layers that may be weaker on this machine: `memory`, `disk`. Refused in `prod`."
+    )
+    bwrap: Path | None = Field(None, description="A bubblewrap of yours instead of the bundled one.")
+    docker_image: str = Field("", description="Image of the `docker` backend.")
+    docker_runtime: str = Field("runsc", description="Runtime of the `docker` backend.")
+    ceiling: Ceiling = Ceiling()
+
+
+class ModelSettings(Section):
+    """Which models plan, judge and answer. Without a key, the runbook planner works, and says so."""
+
+    default: str | None = Field(None, description="The model in litellm's notation, such as `openai/gpt-5`.")
+    routes: dict[str, str] = Field(
+        default_factory=dict,
+        description='Another model for a kind of task, as JSON: `{"judge": "openai/gpt-5-mini"}`.',
+    )
+    api_keys: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description='Keys by provider, as JSON: `{"openai": "..."}`. `OPENAI_API_KEY`, `ANTHROPIC_API_KEY` and their '
+        "like are read too. Only the `llm` worker is given them.",
+    )
+    api_bases: dict[str, str] = Field(
+        default_factory=dict, description="Base URLs by provider, as JSON, for gateways and local servers."
+    )
+    allow_unknown_price: bool = Field(default=False, description="Use models whose price nobody told us.")
+    prices_file: Path | None = Field(None, description="Prices per million tokens, beside the ones we ship.")
+    timeout_s: Seconds = Field(120, description="Seconds a model has for one answer.")
+    cache: bool = Field(
+        default=True, description="Answer an identical question from the cache where the task allows."
+    )
+
+
+class KnowledgeSettings(Section):
+    """Runbooks and memory: how they are indexed, recalled and kept."""
+
+    embedding: str = Field(
+        "minilm", description="`minilm` (shipped, local), `none`, or a litellm embedding model."
+    )
+    embedding_key: SecretStr | None = Field(None, description="Key for a litellm embedding model.")
+    new_lessons: Literal["proposed", "active"] = Field(
+        "proposed", description="Whether lessons learned from runs wait for a person."
+    )
+    recency_weight: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.1, description="Bonus of what is new, in recall."
+    )
+    half_life_days: Annotated[float, Field(gt=0)] = Field(
+        30, description="Days after which that bonus is halved."
+    )
+    recall_tokens: Count = Field(2_000, description="Tokens of runbooks and memory that a plan is given.")
+
+
+class RetentionSettings(Section):
+    """How long what a run leaves behind is kept."""
+
+    events_days: Days = Field(90, description="Events of ended runs.")
+    artifacts_days: Days = Field(30, description="Artifacts of ended runs.")
+    payloads_days: Days = Field(
+        30, description="Large Temporal payloads; longer than Temporal keeps histories."
+    )
+    memory_days: Days = Field(365, description="Memory that nobody used.")
+    audit_days: Days = Field(730, description="The audit log.")
+    idempotency_hours: Count = Field(24, description="Answers kept for a repeated `Idempotency-Key`.")
+
+
+class TelemetrySettings(Section):
+    """Logs and traces."""
+
+    otlp_endpoint: str | None = Field(
+        None,
+        description="Where traces go. `OTEL_EXPORTER_OTLP_ENDPOINT` means the same. No tracing without it.",
+    )
+    log_format: Literal["auto", "json", "pretty"] = Field(
+        "auto", description="`auto` is pretty in a terminal."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least that is logged."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings of one process. Build it with `holdfast.runtime.configuration.load`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", env_ignore_empty=True
+    )
+
+    profile: Literal["dev", "prod"] = Field("dev", description="`prod` refuses insecure defaults.")
+    data_dir: Path = Field(Path(".holdfast"), description="Data, logs and state of the embedded stack.")
+    database: DatabaseSettings = DatabaseSettings()
+    temporal: TemporalSettings = TemporalSettings()
+    api: ApiSettings = ApiSettings()
+    auth: AuthSettings = AuthSettings()
+    workers: WorkerSettings = WorkerSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    models: ModelSettings = ModelSettings()
+    knowledge: KnowledgeSettings = KnowledgeSettings()
+    retention: RetentionSettings = RetentionSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- configuration.load reads the file
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What our own variables do not say, the variables everybody knows do."""
+        return init_settings, env_settings, WellKnownVariables(settings_cls)
