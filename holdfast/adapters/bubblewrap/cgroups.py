@@ -1,0 +1,262 @@
+"""Control groups, version 1 or 2, for memory, processes and processor time of a whole call.
+
+The parents are prepared once per launcher; a keeper makes one group per call while it still may, and keeps open
+descriptors, because it gives up its rights before the tool starts. The launcher removes the group afterwards.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_PREFIX = "holdfast"
+_MIB = 1024 * 1024
+_V1_NEEDED = ("memory", "pids")
+_V1_CPU = "cpuacct"
+
+
+class NoControlGroups(Exception):
+    """Control groups cannot be written here; the message says why."""
+
+
+@dataclass(frozen=True)
+class GroupParents:
+    """Where groups are made: one directory per controller in version 1, a single one in version 2."""
+
+    version: int
+    directories: dict[str, Path]
+
+    def paths(self, name: str) -> list[Path]:
+        return [directory / name for directory in dict.fromkeys(self.directories.values())]
+
+    def remove(self, name: str) -> bool:
+        """Kill what is left and remove the group. False while the kernel still holds it."""
+        return all([_remove(path) for path in self.paths(name)])
+
+    def sweep(self) -> int:
+        """Remove the groups of launchers that died without doing it."""
+        swept = 0
+        for directory in dict.fromkeys(self.directories.values()):
+            for path in directory.glob("call-*"):
+                owner, _, started = path.name.removeprefix("call-").partition("-")
+                if _started_at(owner) != started.split("-")[0]:
+                    swept += _remove(path)
+        return swept
+
+
+def group_name(counter: int) -> str:
+    """Names its launcher by process id and start time, so that a later one can tell whether it still lives."""
+    return f"call-{os.getpid()}-{_started_at(str(os.getpid()))}-{counter}"
+
+
+def find_parents() -> GroupParents:
+    """The parents for this process's groups, made if need be. Raises NoControlGroups."""
+    own = _own_groups()
+    mounts = _group_mounts()
+    try:
+        if all(name in mounts for name in _V1_NEEDED):
+            return _version_1(own, mounts)
+        if "" in mounts:
+            return _version_2(mounts[""] / own[""].lstrip("/"))
+    except OSError as error:
+        raise NoControlGroups(f"control groups are not writable: {error}") from error
+    raise NoControlGroups("no control group file system is mounted")
+
+
+def _version_1(own: dict[str, str], mounts: dict[str, Path]) -> GroupParents:
+    directories = {}
+    for name in (*_V1_NEEDED, _V1_CPU):
+        if name not in mounts:
+            continue
+        directory = mounts[name] / own.get(name, "/").lstrip("/") / _PREFIX
+        directory.mkdir(exist_ok=True)
+        if not os.access(directory, os.W_OK):
+            raise NoControlGroups(f"{directory} is not writable")
+        directories[name] = directory
+    return GroupParents(version=1, directories=directories)
+
+
+def _version_2(own: Path) -> GroupParents:
+    available = (own / "cgroup.controllers").read_text().split()
+    missing = [name for name in _V1_NEEDED if name not in available]
+    if missing:
+        raise NoControlGroups(f"the controllers {', '.join(missing)} are not delegated to {own}")
+    _make_room_for_children(own)
+    parent = own / _PREFIX
+    parent.mkdir(exist_ok=True)
+    for directory in (own, parent):
+        (directory / "cgroup.subtree_control").write_text("+memory +pids")
+        with contextlib.suppress(OSError):  # cpu.stat exists without the controller too
+            (directory / "cgroup.subtree_control").write_text("+cpu")
+    return GroupParents(version=2, directories={"memory": parent, "pids": parent, _V1_CPU: parent})
+
+
+def _make_room_for_children(own: Path) -> None:
+    """Version 2 wants processes in leaves only: move ours, and only ours, into one."""
+    if "memory" in (own / "cgroup.subtree_control").read_text().split():
+        return
+    leaf = own / f"{_PREFIX}-worker"
+    leaf.mkdir(exist_ok=True)
+    for pid in (own / "cgroup.procs").read_text().split():
+        (leaf / "cgroup.procs").write_text(pid)
+
+
+@dataclass
+class CallGroup:
+    """The group of one call, held by descriptors that stay good after rights are dropped."""
+
+    version: int
+    _files: dict[str, int] = field(default_factory=dict)
+    _memory_limit: int = 0
+
+    @classmethod
+    def create(cls, parents: GroupParents, name: str, *, memory_mb: int, pids: int) -> "CallGroup":
+        for path in parents.paths(name):
+            path.mkdir()
+        group = cls(version=parents.version)
+        places = {controller: directory / name for controller, directory in parents.directories.items()}
+        group._open(places)
+        group.limit_memory(memory_mb * _MIB)
+        group._write("pids_limit", str(pids))
+        return group
+
+    def _open(self, places: dict[str, Path]) -> None:
+        memory, pids, cpu = places["memory"], places["pids"], places.get(_V1_CPU)
+        names = _V1_FILES if self.version == 1 else _V2_FILES
+        for key, (controller, file, flags) in names.items():
+            place = {"memory": memory, "pids": pids, "cpu": cpu}[controller]
+            if place is None:
+                continue
+            with contextlib.suppress(FileNotFoundError):  # swap accounting and peaks depend on the kernel
+                self._files[key] = os.open(place / file, flags | os.O_CLOEXEC)
+        if self.version == 2:
+            self._write("swap_limit", "0")
+            self._write("kill_together", "1")
+
+    def limit_memory(self, limit: int) -> bool:
+        """False when more than that is in use already and cannot be given back."""
+        if limit == self._memory_limit:
+            return True
+        keys = ["memory_limit"] if self.version == 2 else ["memory_limit", "memory_and_swap_limit"]
+        if limit > self._memory_limit > 0:
+            keys.reverse()  # the kernel wants the limit with swap never below the one without
+        try:
+            for key in keys:
+                self._write(key, str(limit))
+        except OSError:
+            return False
+        self._memory_limit = limit
+        return True
+
+    def join(self) -> None:
+        """Put the calling process, and so everything it will start, into the group."""
+        for key in ("memory_join", "pids_join", "cpu_join"):
+            self._write(key, "0")
+
+    def memory_used(self) -> int:
+        return int(self._read("memory_used") or 0)
+
+    def memory_peak(self) -> int:
+        return int(self._read("memory_peak") or 0)
+
+    def cpu_seconds(self) -> float | None:
+        text = self._read("cpu_used")
+        if text is None:
+            return None
+        if self.version == 1:
+            return int(text) / 1e9
+        return _value_of(text, "usage_usec") / 1e6
+
+    def oom_kills(self) -> int:
+        return _value_of(self._read("memory_events") or "", "oom_kill")
+
+    def processes(self) -> int:
+        return int(self._read("pids_used") or 0)
+
+    def _write(self, key: str, text: str) -> None:
+        if key in self._files:
+            os.pwrite(self._files[key], text.encode(), 0)
+
+    def _read(self, key: str) -> str | None:
+        return os.pread(self._files[key], 4096, 0).decode() if key in self._files else None
+
+
+_R, _W = os.O_RDONLY, os.O_WRONLY
+_V1_FILES = {
+    "memory_limit": ("memory", "memory.limit_in_bytes", _W),
+    "memory_and_swap_limit": ("memory", "memory.memsw.limit_in_bytes", _W),
+    "memory_used": ("memory", "memory.usage_in_bytes", _R),
+    "memory_peak": ("memory", "memory.max_usage_in_bytes", _R),
+    "memory_events": ("memory", "memory.oom_control", _R),
+    "memory_join": ("memory", "cgroup.procs", _W),
+    "pids_limit": ("pids", "pids.max", _W),
+    "pids_used": ("pids", "pids.current", _R),
+    "pids_join": ("pids", "cgroup.procs", _W),
+    "cpu_used": ("cpu", "cpuacct.usage", _R),
+    "cpu_join": ("cpu", "cgroup.procs", _W),
+}
+_V2_FILES = {
+    "memory_limit": ("memory", "memory.max", _W),
+    "swap_limit": ("memory", "memory.swap.max", _W),
+    "kill_together": ("memory", "memory.oom.group", _W),
+    "memory_used": ("memory", "memory.current", _R),
+    "memory_peak": ("memory", "memory.peak", _R),
+    "memory_events": ("memory", "memory.events", _R),
+    "memory_join": ("memory", "cgroup.procs", _W),
+    "pids_limit": ("pids", "pids.max", _W),
+    "pids_used": ("pids", "pids.current", _R),
+    "cpu_used": ("cpu", "cpu.stat", _R),
+}
+
+
+def _value_of(text: str, key: str) -> int:
+    return next((int(line.split()[1]) for line in text.splitlines() if line.split()[0] == key), 0)
+
+
+def _own_groups() -> dict[str, str]:
+    groups = {}
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        groups.update(dict.fromkeys(controllers.split(","), path))
+    return groups
+
+
+def _group_mounts() -> dict[str, Path]:
+    mounts: dict[str, Path] = {}
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, place, kind, options, *_ = line.split()
+        if kind == "cgroup":
+            mounts.update(dict.fromkeys(options.split(","), Path(place)))
+        elif kind == "cgroup2":
+            mounts[""] = Path(place)
+    return mounts
+
+
+def _started_at(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def _remove(path: Path) -> bool:
+    for _ in range(50):
+        try:
+            path.rmdir()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            _kill_members(path)
+            time.sleep(0.002)
+        else:
+            return True
+    return False
+
+
+def _kill_members(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        for pid in (path / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)

@@ -1,0 +1,123 @@
+"""The worker's side of the launcher: start it, hand it calls, hear of their ends."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherReport, LauncherSpec
+
+_ENTRY = (
+    "import sys; sys.path.insert(0, sys.argv.pop()); "
+    "from holdfast.adapters.bubblewrap.launcher import main; main()"
+)
+_PACKAGE_ROOT = str(Path(__file__).resolve().parents[3])
+_MESSAGE = 4096
+
+ListenersReceived = Callable[[list[socket.socket]], None]
+
+
+class LauncherLost(Exception):
+    """The launcher or a keeper ended without a report; what it held has been killed with it."""
+
+
+class LauncherClient:
+    """One launcher process. It ends when this object's socket closes, however this process ends."""
+
+    def __init__(self, spec: LauncherSpec) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _ENTRY, str(theirs.fileno()), _PACKAGE_ROOT],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+            )
+        self._socket = ours
+        self._socket.send(spec.to_bytes())
+        self.report = self._hello()
+
+    def _hello(self) -> LauncherReport:
+        self._socket.settimeout(30)
+        message = self._socket.recv(_MESSAGE)
+        if not message:
+            raise LauncherLost(f"the launcher ended at once, exit code {self._process.wait()}")
+        return LauncherReport.from_bytes(message)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    async def call(self, spec: CallSpec, listeners_received: ListenersReceived) -> CallReport:
+        """Cancelling this coroutine kills the call and returns only after its keeper has ended."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours:
+            with theirs, _in_memory(spec) as content:
+                try:
+                    socket.send_fds(self._socket, [b"call"], [theirs.fileno(), content])
+                except OSError as error:
+                    raise LauncherLost(f"the launcher cannot be reached: {error}") from error
+            ours.setblocking(False)
+            try:
+                return await _conversation(ours, listeners_received)
+            except asyncio.CancelledError:
+                await asyncio.shield(_cancelled(ours, listeners_received))
+                raise
+
+    def close(self) -> None:
+        self._socket.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=15)
+
+
+class _in_memory:  # noqa: N801 - reads as a verb where it is used
+    """A call's description as a file without a place, open for the length of a block."""
+
+    def __init__(self, spec: CallSpec) -> None:
+        self._descriptor = os.memfd_create("call", os.MFD_CLOEXEC)
+        with open(self._descriptor, "wb", closefd=False) as file:  # noqa: PTH123
+            file.write(spec.to_bytes())
+
+    def __enter__(self) -> int:
+        return self._descriptor
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+
+async def _conversation(channel: socket.socket, listeners_received: ListenersReceived) -> CallReport:
+    while True:
+        await _readable(channel)
+        message, descriptors, *_ = socket.recv_fds(channel, _MESSAGE, 8)
+        if message == b"listeners":
+            listeners_received([socket.socket(fileno=descriptor) for descriptor in descriptors])
+        elif message == b"report":
+            with open(descriptors[0], "rb") as file:  # noqa: PTH123 - a descriptor
+                file.seek(0)
+                return CallReport.from_bytes(file.read())
+        else:
+            raise LauncherLost("the supervisor of the call ended without a report")
+
+
+async def _cancelled(channel: socket.socket, listeners_received: ListenersReceived) -> None:
+    with contextlib.suppress(OSError):
+        channel.send(b"cancel")
+    with contextlib.suppress(LauncherLost):
+        await _conversation(channel, listeners_received)
+
+
+async def _readable(channel: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(channel.fileno(), lambda: ready.done() or ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(channel.fileno())

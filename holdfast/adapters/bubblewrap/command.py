@@ -1,0 +1,91 @@
+"""The bubblewrap command line: a root built up from nothing, never the host's with exceptions."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from holdfast.sandbox.profile import USER_ID, WORKSPACE
+
+STAGE_READY, STAGE_GO = 8, 9
+HOLD = "/sys"
+"""Covered in the keeper's own mount namespace: every machine has it, and bubblewrap needs nothing of it."""
+
+_SYSTEM_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32")
+_SHARED_ETC = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ssl/certs", "/etc/ca-certificates", "/etc/pki")
+_HIDDEN_PROC = ("/proc/kcore", "/proc/keys", "/proc/kallsyms", "/proc/cmdline", "/proc/timer_list")
+
+_STAGE = (
+    f"ulimit -n %d && echo >&{STAGE_READY} && exec {STAGE_READY}>&- && read -r _ <&{STAGE_GO}"
+    f' && exec {STAGE_GO}<&- && exec "$@"'
+)
+
+
+@dataclass(frozen=True)
+class Descriptors:
+    """What bubblewrap reads from and writes to, by number."""
+
+    status: int
+    seccomp: int
+    files: Mapping[str, int]
+
+
+def bubblewrap_arguments(
+    *,
+    bwrap: str,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    descriptors: Descriptors,
+    open_files: int,
+    readable: Sequence[str] = (),
+) -> list[str]:
+    """Network, workspace and private directories are the keeper's; everything else is made here."""
+    return [
+        bwrap,
+        *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
+        *("--disable-userns", "--cap-drop", "ALL", "--uid", str(USER_ID), "--gid", str(USER_ID)),
+        *("--hostname", "sandbox", "--die-with-parent", "--new-session"),
+        *_environment(environment),
+        *_root(readable),
+        *_private_directories(),
+        *_files(descriptors.files),
+        *("--chdir", WORKSPACE, "--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro", "/"),
+        *("--seccomp", str(descriptors.seccomp), "--json-status-fd", str(descriptors.status)),
+        *("--", "/bin/sh", "-c", _STAGE % open_files, "stage", *command),
+    ]
+
+
+def _environment(variables: Mapping[str, str]) -> list[str]:
+    arguments = ["--clearenv"]
+    for name, value in variables.items():
+        arguments += ["--setenv", name, value]
+    return arguments
+
+
+def _root(readable: Sequence[str]) -> list[str]:
+    arguments = ["--ro-bind", "/usr", "/usr"]
+    for path in _SYSTEM_DIRECTORIES:
+        if os.path.islink(path):
+            arguments += ["--symlink", os.readlink(path), path]
+        elif os.path.isdir(path):
+            arguments += ["--ro-bind", path, path]
+    for path in (*_SHARED_ETC, *readable):
+        if os.path.exists(path):
+            arguments += ["--ro-bind", path, path]
+    return arguments
+
+
+def _private_directories() -> list[str]:
+    arguments = ["--proc", "/proc", "--dev", "/dev"]
+    for path in _HIDDEN_PROC:
+        if os.path.exists(path):
+            arguments += ["--ro-bind", "/dev/null", path]
+    for source, place in (("shm", "/dev/shm"), ("tmp", "/tmp"), ("workspace", WORKSPACE)):  # noqa: S108
+        arguments += ["--bind", f"{HOLD}/{source}", place]
+    return arguments
+
+
+def _files(files: Mapping[str, int]) -> list[str]:
+    arguments = []
+    for path, descriptor in files.items():
+        arguments += ["--perms", "0444", "--file", str(descriptor), path]
+    return arguments

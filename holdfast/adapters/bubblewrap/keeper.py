@@ -1,0 +1,159 @@
+"""The supervisor of one call: makes what holds the tool, starts it, enforces every limit, brings the result home.
+
+It runs in a process of its own with the run's uid, so that a worker that hangs or dies cannot leave a tool without
+its limits: the keeper dies with the launcher, bubblewrap with the keeper, and everything inside with bubblewrap.
+"""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from holdfast.adapters.bubblewrap import kernel, workspace
+from holdfast.adapters.bubblewrap.cgroups import CallGroup
+from holdfast.adapters.bubblewrap.command import HOLD
+from holdfast.adapters.bubblewrap.meter import Disk, GroupMeter, Meter, TreeMeter
+from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherSpec
+from holdfast.adapters.bubblewrap.start import start_tool
+from holdfast.adapters.bubblewrap.watch import Ending, Watch
+from holdfast.sandbox.bounded import clean_text
+from holdfast.sandbox.profile import ALIAS_PORT, PROXY_PORT, USER_ID
+
+_MIB = 1024 * 1024
+
+
+class Refused(Exception):
+    """The request itself cannot be met; nothing of the tool was started."""
+
+
+@dataclass
+class Keeper:
+    """One call. The methods follow its life: hold, fill, start, watch, bring home."""
+
+    launcher: LauncherSpec
+    call: CallSpec
+    control: socket.socket
+    store: int
+    group: CallGroup | None
+    uid: int
+    gid: int
+
+    def run(self) -> CallReport:
+        self._make_namespaces()
+        disk, private = self._make_file_systems()
+        if self.call.proxied:
+            self._hand_over_listeners()
+        before = self._fill(disk.directory)
+        disk.settle()
+        meter = self._meter(disk, private)
+        process = start_tool(self.launcher, self.call, self.group)
+        watch = Watch(process=process, limits=self.call.limits, meter=meter, worker=self.control)
+        ending = watch.until_nothing_lives()
+        files = dict(self._collected(disk.directory))
+        after = self._write_back(disk.directory, before)
+        return self._report(watch, ending, disk, after, files)
+
+    def _meter(self, disk: Disk, private: Disk) -> Meter:
+        memory, cpu = self.call.limits["memory_mb"], self.call.limits["cpu_s"]
+        if self.group:
+            return GroupMeter(group=self.group, disk=disk, memory_mb=memory, cpu_s=cpu)
+        return TreeMeter(disk=disk, private=private, memory_mb=memory, cpu_s=cpu)
+
+    def _make_namespaces(self) -> None:
+        kernel.unshare(kernel.NEW_NAMESPACES)
+        for path, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{USER_ID} {self.uid} 1"),
+            ("gid_map", f"{USER_ID} {self.gid} 1"),
+        ):
+            with open(f"/proc/self/{path}", "w") as file:  # noqa: PTH123
+                file.write(text)
+        kernel.raise_loopback()
+
+    def _make_file_systems(self) -> tuple[Disk, Disk]:
+        limits = self.call.limits
+        private_size = max(4, limits["memory_mb"] // 2) * _MIB
+        kernel.mount_tmpfs(HOLD, size=private_size, inodes=limits["inodes"], mode=0o700)
+        for name, mode in (("shm", 0o1777), ("tmp", 0o1777), ("workspace", 0o755)):
+            os.mkdir(f"{HOLD}/{name}")  # noqa: PTH102
+            os.chmod(f"{HOLD}/{name}", mode)  # noqa: PTH101
+        size = limits["disk_mb"] * _MIB
+        kernel.mount_tmpfs(f"{HOLD}/workspace", size=size, inodes=limits["inodes"] + 1, mode=0o755)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        return Disk(os.open(f"{HOLD}/workspace", flags)), Disk(os.open(HOLD, flags))
+
+    def _hand_over_listeners(self) -> None:
+        """The proxy accepts in the worker, on sockets that belong to the tool's own network."""
+        listeners = []
+        for port in (PROXY_PORT, ALIAS_PORT):
+            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            listener.bind(("127.0.0.1", port))
+            listener.listen(64)
+            listeners.append(listener)
+        socket.send_fds(self.control, [b"listeners"], [listener.fileno() for listener in listeners])
+        for listener in listeners:
+            listener.close()
+
+    def _fill(self, directory: int) -> workspace.Copied:
+        fcntl.flock(self.store, fcntl.LOCK_EX)
+        try:
+            before = workspace.copy_in(self.store, directory)
+            for name, text in self.call.files.items():
+                workspace.place(directory, workspace.checked_name(name), text.encode())
+        except (workspace.BadName, OSError) as error:
+            raise Refused(f"the files could not be placed in the workspace: {error}") from error
+        finally:
+            fcntl.flock(self.store, fcntl.LOCK_UN)
+        return before
+
+    def _write_back(self, directory: int, before: workspace.Copied) -> workspace.Copied:
+        if not self.call.keep_workspace:
+            return workspace.Copied()
+        fcntl.flock(self.store, fcntl.LOCK_EX)  # two calls of a run write back one after the other
+        return workspace.copy_out(directory, self.store, before)
+
+    def _collected(self, directory: int) -> Iterator[tuple[str, dict[str, object]]]:
+        room = self.call.collect_bytes
+        for name in self.call.collect:
+            found = workspace.collect(directory, name, room)
+            room -= len(str(found.get("b64", ""))) * 3 // 4
+            yield name, found
+
+    def _report(
+        self,
+        watch: Watch,
+        ending: Ending,
+        disk: Disk,
+        after: workspace.Copied,
+        files: dict[str, dict[str, object]],
+    ) -> CallReport:
+        usage = watch.meter.usage() | {
+            "wall_s": round(ending.wall_s, 4),
+            "disk_bytes": disk.peak,
+            "inodes": disk.inodes,
+            "stdout_bytes": watch.out.total,
+            "stderr_bytes": watch.err.total,
+            "not_kept": after.left_out,
+        }
+        return CallReport(
+            problem="" if ending.started else _why_not_started(ending, watch.err.content()),
+            stopped_by=ending.stopped_by,
+            exit_code=ending.exit_code,
+            signal=ending.signal,
+            oom_kills=watch.meter.oom_kills(),
+            disk_full=disk.full or after.largest >= self.call.limits["file_mb"] * _MIB,
+            stdout=clean_text(watch.out.content()),
+            stderr=clean_text(watch.err.content()),
+            stdout_truncated=watch.out.truncated,
+            stderr_truncated=watch.err.truncated,
+            files=files,
+            usage=usage,
+        )
+
+
+def _why_not_started(ending: Ending, complaint: bytes) -> str:
+    if ending.stopped_by == "cancelled":
+        return ""
+    said = clean_text(complaint).strip()[:500] or "bubblewrap said nothing"
+    return f"the sandbox could not be built: {said}"

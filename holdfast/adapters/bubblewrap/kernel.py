@@ -1,0 +1,107 @@
+"""The few system calls that Python 3.11 does not offer, through libc. Linux on x86_64 and aarch64 only."""
+
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+from typing import Final
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+NEW_NAMESPACES: Final = 0x10000000 | 0x00020000 | 0x40000000  # user, mount, network
+MOUNT_FLAGS: Final = 0x2 | 0x4  # nosuid, nodev
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_SYS_OPENAT2: Final = 437
+_RESOLVE: Final = 0x01 | 0x02 | 0x04 | 0x08  # no other mounts, no magic links, no symlinks, beneath
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
+_PIDFD_GET_INFO: Final = (3 << 30) | (64 << 16) | (0xFF << 8) | 11
+_PIDFD_INFO_EXIT: Final = 1 << 3
+_SYS_LANDLOCK_CREATE, _SYS_LANDLOCK_RESTRICT = 444, 446
+_LANDLOCK_SCOPES: Final = 0x1 | 0x2  # abstract Unix sockets, signals
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def unshare(flags: int) -> None:
+    _checked(_libc.unshare(ctypes.c_int(flags)), "unshare")
+
+
+def mount_tmpfs(target: str, *, size: int, inodes: int, mode: int) -> None:
+    options = f"size={size},nr_inodes={inodes},mode={mode:o}".encode()
+    result = _libc.mount(b"tmpfs", target.encode(), b"tmpfs", ctypes.c_ulong(MOUNT_FLAGS), options)
+    _checked(result, f"mount tmpfs on {target}")
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Bound to the parent's *thread*; the launcher has one only, so it means the launcher."""
+    _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0), "prctl PDEATHSIG")
+
+
+def be_dumpable() -> None:
+    """After a change of uid /proc/self belongs to root, and the uid map could not be written."""
+    _checked(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0), "prctl DUMPABLE")
+
+
+def refuse_new_privileges() -> None:
+    _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl NO_NEW_PRIVS")
+
+
+def open_beneath(directory: int, path: bytes, flags: int, mode: int = 0) -> int:
+    """Open below a directory: no symbolic link, no other mount, no way up, whoever races with us."""
+    how = struct.pack("QQQ", flags | os.O_CLOEXEC, mode, _RESOLVE)
+    result = _libc.syscall(
+        ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(directory), path, how, ctypes.c_size_t(len(how))
+    )
+    return _checked(result, "openat2")
+
+
+def scope_with_landlock() -> bool:
+    """Keep signals and abstract sockets inside the call. False where the kernel has no such Landlock (before 6.12)."""
+    rules = struct.pack("QQQ", 0, 0, _LANDLOCK_SCOPES)
+    ruleset = _libc.syscall(
+        ctypes.c_long(_SYS_LANDLOCK_CREATE), rules, ctypes.c_size_t(len(rules)), ctypes.c_uint(0)
+    )
+    if ruleset < 0:
+        return False
+    try:
+        return bool(
+            _libc.syscall(ctypes.c_long(_SYS_LANDLOCK_RESTRICT), ctypes.c_int(ruleset), ctypes.c_uint(0)) == 0
+        )
+    finally:
+        os.close(ruleset)
+
+
+def raise_loopback() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
+        request = struct.pack("16sH22x", b"lo", 0)
+        flags = struct.unpack("16sH22x", fcntl.ioctl(probe, _SIOCGIFFLAGS, request))[1]
+        fcntl.ioctl(probe, _SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", flags | _IFF_UP))
+
+
+def exit_status_of(pidfd: int) -> int | None:
+    """The wait status of a process that somebody else has reaped. None before Linux 6.15."""
+    info = bytearray(64)
+    struct.pack_into("Q", info, 0, _PIDFD_INFO_EXIT)
+    try:
+        fcntl.ioctl(pidfd, _PIDFD_GET_INFO, info)
+    except OSError:
+        return None
+    if not struct.unpack_from("Q", info, 0)[0] & _PIDFD_INFO_EXIT:
+        return None
+    return int(struct.unpack_from("i", info, 60)[0])
+
+
+def sealed_memory(name: str, data: bytes) -> int:
+    """A read-only file without a place; sealed, so that the tool that gets it cannot grow it."""
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with open(descriptor, "wb", closefd=False) as file:  # noqa: PTH123 - a descriptor, not a path
+        file.write(data)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE)
+    return descriptor

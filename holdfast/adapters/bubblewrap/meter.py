@@ -1,0 +1,181 @@
+"""What a call uses, and the moment it uses too much. With a control group exact, without one by watching the tree.
+
+The workspace is a tmpfs, so what is written there is memory to the kernel. It is not memory to the tool, which has a
+disk limit for it: the group's limit is raised by what the workspace holds, and by no more.
+"""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from holdfast.adapters.bubblewrap.cgroups import CallGroup
+
+_MIB = 1024 * 1024
+_TICKS = os.sysconf("SC_CLK_TCK")
+_FASTEST_WRITER = 8 * 1024 * _MIB  # bytes a second; decides how long we may look away
+_FULL = 0.995
+
+
+class Meter(Protocol):
+    """Looks at a running call. `check` names the limit that was passed, or nothing."""
+
+    def watch(self, first: int) -> None:
+        """The tool is about to start; `first` is its namespace's first process, by its number on the host."""
+        ...
+
+    def check(self) -> str: ...
+    def pause(self) -> float:
+        """Seconds until the next look."""
+        ...
+
+    def oom_kills(self) -> int: ...
+    def usage(self) -> dict[str, Any]: ...
+
+
+@dataclass
+class Disk:
+    """How full the workspace is, and whether it ever was."""
+
+    directory: int
+    base: int = 0
+    full: bool = False
+    peak: int = 0
+    inodes: int = 0
+
+    def settle(self) -> None:
+        """Count from here: what was copied in beforehand is not charged to the tool's memory."""
+        self.base = self.used()
+
+    def used(self) -> int:
+        facts = os.fstatvfs(self.directory)
+        used = (facts.f_blocks - facts.f_bfree) * facts.f_frsize
+        entries = facts.f_files - facts.f_ffree
+        self.peak, self.inodes = max(self.peak, used), max(self.inodes, entries)
+        self.full = self.full or facts.f_bfree <= facts.f_blocks * (1 - _FULL) or facts.f_ffree == 0
+        return used
+
+    def written(self) -> int:
+        return max(0, self.used() - self.base)
+
+
+class GroupMeter:
+    """The kernel holds memory and processes; we credit the workspace and count processor time."""
+
+    def __init__(self, *, group: CallGroup, disk: Disk, memory_mb: int, cpu_s: float) -> None:
+        self._group, self._disk = group, disk
+        self._memory, self._cpu_s = memory_mb * _MIB, cpu_s
+        self._slack = float(self._memory)
+        self._pids_peak = 0
+
+    def watch(self, first: int) -> None:
+        """The group already holds the process and all it will start."""
+
+    def check(self) -> str:
+        allowed = self._memory + self._disk.written()
+        if self._group.oom_kills() or not self._group.limit_memory(allowed):
+            return "memory"
+        self._slack = max(0, allowed - self._group.memory_used())
+        self._pids_peak = max(self._pids_peak, self._group.processes())
+        return "cpu" if (self._group.cpu_seconds() or 0) > self._cpu_s else ""
+
+    def pause(self) -> float:
+        return min(0.05, max(0.004, self._slack / _FASTEST_WRITER))
+
+    def oom_kills(self) -> int:
+        return self._group.oom_kills()
+
+    def usage(self) -> dict[str, Any]:
+        return {
+            "cpu_s": self._group.cpu_seconds(),
+            "memory_peak_bytes": self._group.memory_peak(),
+            "pids_peak": self._pids_peak or None,
+        }
+
+
+class TreeMeter:
+    """Without a group: walk the tree from the namespace's first process, every ten milliseconds. Not exact."""
+
+    def __init__(self, *, disk: Disk, private: Disk, memory_mb: int, cpu_s: float) -> None:
+        self._disk, self._private = disk, private
+        self._memory, self._cpu_s = memory_mb * _MIB, cpu_s
+        self._first: int | None = None
+        self._peak = 0
+        self._cpu = 0.0
+        self._pids_peak = 0
+        self._kills = 0
+
+    def watch(self, first: int) -> None:
+        self._first = first
+
+    def check(self) -> str:
+        self._disk.used()
+        if self._first is None:
+            return ""
+        tree = _tree(self._first)
+        self._pids_peak = max(self._pids_peak, len(tree) - 1)
+        self._cpu = max(self._cpu, sum(_cpu_seconds(pid) for pid in tree))
+        used = self._private.used() + sum(_resident(pid) for pid in tree)
+        if used > self._memory:  # pages shared after a fork were counted once per process: look closer
+            used = self._private.used() + sum(_proportional(pid) for pid in tree)
+        self._peak = max(self._peak, used)
+        if used > self._memory:
+            self._kills = 1
+            return "memory"
+        return "cpu" if self._cpu > self._cpu_s else ""
+
+    def pause(self) -> float:
+        return 0.01
+
+    def oom_kills(self) -> int:
+        return self._kills
+
+    def usage(self) -> dict[str, Any]:
+        return {
+            "cpu_s": round(self._cpu, 3),
+            "memory_peak_bytes": self._peak or None,
+            "pids_peak": self._pids_peak or None,
+        }
+
+
+def children_of(pid: int) -> list[int]:
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children") as file:  # noqa: PTH123
+                found += [int(number) for number in file.read().split()]
+    return found
+
+
+def _tree(first: int) -> list[int]:
+    tree = [first]
+    for pid in tree:  # grows while we walk
+        tree += children_of(pid)
+    return tree
+
+
+def _lines(path: str, names: tuple[str, ...]) -> int:
+    """The sum of some `Name: 123 kB` lines, in bytes; nothing for a process that has gone."""
+    total = 0
+    with contextlib.suppress(OSError), open(path) as file:  # noqa: PTH123 - read thousands of times
+        for line in file:
+            if line.startswith(names):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+def _resident(pid: int) -> int:
+    return _lines(f"/proc/{pid}/status", ("RssAnon:", "RssShmem:"))
+
+
+def _proportional(pid: int) -> int:
+    return _lines(f"/proc/{pid}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
+
+
+def _cpu_seconds(pid: int) -> float:
+    try:
+        with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(int(field) for field in fields[11:15]) / _TICKS

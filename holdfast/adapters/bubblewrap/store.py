@@ -1,0 +1,62 @@
+"""Where the workspaces of runs rest between calls: one directory per run, owned by the run's own uid."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import stat
+import time
+from pathlib import Path
+
+_FIRST_UID = 0x7000_0000  # above every range that distributions, systemd and container engines hand out
+_UIDS = 0x0FFF_FFFF
+
+
+class UnsafeStore(Exception):
+    """The store belongs to somebody else, or others can write to it."""
+
+
+def workspace_name(tenant_run: str) -> str:
+    """A directory name that no choice of run name can steer."""
+    return hashlib.sha256(tenant_run.encode()).hexdigest()[:32]
+
+
+def uid_for(workspace: str) -> tuple[int, int]:
+    """As root a uid of the run's own; otherwise there is only ours."""
+    if os.geteuid() != 0:
+        return os.geteuid(), os.getegid()
+    uid = _FIRST_UID + int(hashlib.sha256(workspace.encode()).hexdigest()[:8], 16) % _UIDS
+    return uid, uid
+
+
+def make_store(root: Path) -> None:
+    root.mkdir(parents=True, exist_ok=True, mode=0o711)
+    facts = root.lstat()
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
+        raise UnsafeStore(f"{root} must be a directory of uid {os.geteuid()} that nobody else can write to")
+
+
+def open_store(root: Path, workspace: str, *, uid: int, gid: int) -> int:
+    """A descriptor of the run's directory; it stays good after rights are dropped."""
+    path = root / workspace
+    path.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if os.geteuid() == 0:
+        os.fchown(descriptor, uid, gid)
+    return descriptor
+
+
+def forget(root: Path, workspace: str) -> None:
+    """The run is over: its files go. Symbolic links in it are removed, never followed."""
+    shutil.rmtree(root / workspace, ignore_errors=True)
+
+
+def sweep(root: Path, *, older_than_s: float) -> int:
+    """Remove the workspaces of runs that nobody has touched for long."""
+    limit, swept = time.time() - older_than_s, 0
+    for path in root.iterdir():
+        with contextlib.suppress(OSError):
+            if path.lstat().st_mtime < limit:
+                forget(root, path.name)
+                swept += 1
+    return swept

@@ -1,0 +1,31 @@
+"""The port every sandbox backend fulfils. Tool failures are results; only a bug raises."""
+
+from typing import Protocol
+
+from schemas.sandbox import SandboxHealth, SandboxRequest, SandboxResult
+
+
+class Sandbox(Protocol):
+    """Runs one program in isolation. Cancelling the awaiting task kills everything the call started."""
+
+    async def run(self, request: SandboxRequest) -> SandboxResult:
+        """Run to the end and say how it ended. Safe to repeat only where the program is."""
+        ...
+
+    async def forget(self, run: str) -> None:
+        """The run is over: its workspace goes."""
+        ...
+
+    async def self_test(self) -> SandboxHealth:
+        """Whether every layer holds on this machine, found out by trying."""
+        ...
+
+    async def close(self) -> None:
+        """Stop what is running and release everything."""
+        ...
+
+
+class SecretSource(Protocol):
+    """Gives the egress proxy the secrets it adds. They go to the destination, never into the sandbox."""
+
+    async def secret(self, name: str) -> str | None: ...
