@@ -11,7 +11,15 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from holdfast.errors import Conflict, HoldfastError, Misconfigured, NotFound, Unavailable
+from holdfast.errors import (
+    Conflict,
+    HoldfastError,
+    LimitReached,
+    Misconfigured,
+    NotFound,
+    Unavailable,
+    Unprocessable,
+)
 
 Role = Literal["holdfast_app", "holdfast_tools"]
 Connection = AsyncConnection[DictRow]
@@ -100,6 +108,10 @@ def translated(error: psycopg.Error) -> HoldfastError:
     detail = error.diag.message_primary or str(error)
     if state == "HF404":
         return NotFound(detail)
+    if state == "HF429":
+        return LimitReached(detail, remedy="Wait until runs have ended, or ask for a larger quota.", retry_after_s=30)
+    if state.startswith("22"):
+        return Unprocessable(f"Postgres cannot hold this value: {detail}")
     if state.startswith("23"):
         return Conflict(detail)
     if state.startswith(("08", "57P", "53")) or state in {"", "25006"}:
