@@ -1,14 +1,16 @@
 """The one plugin, on a real server: what a client, a worker and a replayer make of it."""
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from google.protobuf.json_format import MessageToJson
+from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.converter import StorageDriverClaim, StorageDriverRetrieveContext
 from temporalio.worker import Replayer, Worker
 
 from holdfast.adapters.postgres.database import Database
@@ -153,30 +155,29 @@ async def test_a_refused_update_tells_its_remedy(temporal_address: str) -> None:
         assert await handle.result() == "yes"
 
 
+class Interrupted(PostgresPayloads):
+    """A database that is away the first time it is asked for a payload."""
+
+    interruptions = 0
+
+    async def retrieve(
+        self, context: StorageDriverRetrieveContext, claims: Sequence[StorageDriverClaim]
+    ) -> list[Payload]:
+        if not self.interruptions:
+            self.interruptions += 1
+            raise Unavailable("Postgres is away.")
+        return await super().retrieve(context, claims)
+
+
 async def test_a_database_that_is_away_delays_a_run_and_does_not_fail_it(
-    temporal_address: str, database: Database, database_url: str
+    temporal_address: str, database: Database
 ) -> None:
-    gone = await Database.open(database_url)
-    broken = HoldfastPlugin(payloads=PostgresPayloads(gone))
-    async with working(temporal_address, HoldfastPlugin(payloads=PostgresPayloads(database))) as (client, _):
-        queue = f"runtime-{uuid4()}"
-        handle = await client.start_workflow(
-            Echo.run, letter(100_000), id=f"run_{uuid4().hex}", task_queue=queue
-        )
-        await gone.close()
-        away = await connect(broken, address=temporal_address)
-        async with Worker(
-            away, task_queue=queue, workflows=WORKFLOWS, activities=[double, fail], max_cached_workflows=0
-        ):
-            await task_failure(handle)
-        async with Worker(client, task_queue=queue, workflows=WORKFLOWS, activities=[double, fail]):
-            assert len((await handle.result()).text) == 200_000
-
-
-async def task_failure(handle: WorkflowHandle[Echo, Letter]) -> None:
-    async for event in handle.fetch_history_events(wait_new_event=True):
-        if event.HasField("workflow_task_failed_event_attributes"):
-            return
+    payloads = Interrupted(database)
+    async with working(temporal_address, HoldfastPlugin(payloads=payloads)) as (client, queue):
+        handle = await echo(client, queue, 100_000)
+        history = await handle.fetch_history()
+    assert payloads.interruptions == 1
+    assert any(event.HasField("workflow_task_failed_event_attributes") for event in history.events)
 
 
 async def test_an_unreachable_server_is_one_clear_error() -> None:
