@@ -109,7 +109,7 @@ class Keeper:
 
     def _write_back(self, directory: int, before: workspace.Copied) -> workspace.Copied:
         if not self.call.keep_workspace:
-            return workspace.Copied()
+            return workspace.Copied(largest=workspace.largest_file(directory))
         fcntl.flock(self.store, fcntl.LOCK_EX)  # two calls of a run write back one after the other
         return workspace.copy_out(directory, self.store, before)
 

@@ -158,7 +158,7 @@ def _limit(limits: dict[str, Any], group: CallGroup | None) -> None:
         resource.RLIMIT_SIGPENDING: 1024,
     }
     if not group:
-        values[resource.RLIMIT_DATA] = limits["memory_mb"] * _MIB
+        values[resource.RLIMIT_DATA] = limits["memory_mb"] * _MIB * 5 // 4  # the watchdog should be the first to bite
     for kind, value in values.items():
         ceiling = resource.getrlimit(kind)[1]
         held = value if ceiling == resource.RLIM_INFINITY else min(value, ceiling)

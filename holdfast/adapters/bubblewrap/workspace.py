@@ -135,6 +135,10 @@ def copy_out(workspace: int, store: int, before: Copied) -> Copied:
     return after
 
 
+def largest_file(directory: int) -> int:
+    return max((facts.st_size for _, facts, _ in _walk(directory) if stat.S_ISREG(facts.st_mode)), default=0)
+
+
 def _stamps(directory: int) -> Iterator[tuple[bytes, Stamp]]:
     for name, facts, _ in _walk(directory):
         yield name, (facts.st_ino, facts.st_ctime_ns)
