@@ -45,7 +45,7 @@ create table knowledge_chunks (
   tenant    text not null references tenants,
   document  bigint not null references knowledge_documents (key) on delete cascade,
   position  int not null,
-  path      text[] not null,
+  path      jsonb not null,
   span      int4range not null,
   text      text not null,
   code      boolean not null,

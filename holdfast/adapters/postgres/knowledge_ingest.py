@@ -1,0 +1,185 @@
+"""Writes documents into the library. A document becomes visible whole: words, chunks and vectors in one transaction."""
+
+# ruff: noqa: S608 -- only our own constants are written into SQL text
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from psycopg.types.json import Jsonb
+
+from holdfast.adapters.postgres.database import Connection, Database
+from holdfast.adapters.postgres.knowledge_rows import CONTENT
+from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder, declare_model, to_text
+from holdfast.errors import HoldfastError
+from holdfast.knowledge.indexing import Entry, View, entry_of, placed
+from holdfast.knowledge.ports import Vectors
+from holdfast.knowledge.reading import read_draft
+from schemas.knowledge import DocumentDraft, IngestFailure, IngestReport
+
+Placed = list[tuple[int, Vectors]]
+
+
+@dataclass
+class _Batch:
+    """What a batch of drafts turned out to be."""
+
+    fresh: list[Entry] = field(default_factory=list)
+    failures: list[IngestFailure] = field(default_factory=list)
+    unchanged: int = 0
+    chunks: int = 0
+    known: set[str] = field(default_factory=set)
+
+
+class LibraryWriter:
+    def __init__(self, *, database: Database, embedder: CachedEmbedder | None) -> None:
+        self._database = database
+        self._embedder = embedder
+
+    async def ingest(self, tenant: str, drafts: Sequence[DocumentDraft], *, author: str) -> IngestReport:
+        """Each document that can be read goes in; the others are told, with why."""
+        batch = await self._sorted(tenant, drafts)
+        vectors, embedded = await self._vectors(tenant, batch.fresh)
+        added = 0
+        for entry, places in zip(batch.fresh, vectors, strict=True):
+            async with self._database.tenant(tenant) as connection:
+                added += await self._write(connection, tenant, entry, places, author)
+        return IngestReport(
+            added=added,
+            changed=len(batch.fresh) - added,
+            unchanged=batch.unchanged,
+            chunks=batch.chunks,
+            embedded=embedded,
+            failures=tuple(batch.failures),
+        )
+
+    async def _sorted(self, tenant: str, drafts: Sequence[DocumentDraft]) -> _Batch:
+        batch = _Batch()
+        standing = await self._digests(tenant, [draft.id for draft in drafts])
+        seen: set[str] = set()
+        for draft in drafts:
+            if draft.id in seen:
+                batch.failures.append(
+                    _failure(draft, "duplicate_id", "Two documents of one call have this id.")
+                )
+                continue
+            seen.add(draft.id)
+            try:
+                reading = read_draft(draft)
+            except HoldfastError as error:
+                batch.failures.append(_failure(draft, error.code, str(error)))
+                continue
+            batch.chunks += len(reading.chunks)
+            if standing.get(draft.id) == reading.document.digest:
+                batch.unchanged += 1
+            else:
+                batch.fresh.append(entry_of(reading))
+        return batch
+
+    async def _digests(self, tenant: str, ids: Sequence[str]) -> dict[str, str]:
+        """The digest of each document that stands, searchable under the model of today."""
+        model = self._embedder.model if self._embedder else None
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select d.id, d.digest from knowledge_documents d
+                   where d.tenant = %s and d.id = any(%s) and d.deleted_at is null
+                     and (%s::text is null or exists (
+                       select from knowledge_vectors v where v.document = d.key and v.model = %s))""",
+                (tenant, list(ids), model, model),
+            )
+            return {row["id"]: row["digest"] for row in await cursor.fetchall()}
+
+    async def _vectors(self, tenant: str, entries: Sequence[Entry]) -> tuple[list[Placed], int]:
+        """The vectors of each entry, and how many chunks had to be embedded for them."""
+        if self._embedder is None or not entries:
+            return [[] for _ in entries], 0
+        views = [view for entry in entries for view in entry.views]
+        embedded = await self._embedder.embed(tenant, views)
+        result, at = [], 0
+        for entry in entries:
+            result.append(placed(entry.views, embedded.vectors[at : at + len(entry.views)]))
+            at += len(entry.views)
+        return result, _computed_chunks(views, embedded.computed)
+
+    async def _write(
+        self, connection: Connection, tenant: str, entry: Entry, places: Placed, author: str
+    ) -> bool:
+        """The document and everything derived from it; true where it is new."""
+        key, version = await self._row(connection, tenant, entry, author)
+        document = entry.reading.document
+        content = document.model_dump(mode="json", include={*CONTENT, "text", "updated_at"})
+        await connection.execute(
+            """insert into knowledge_versions (tenant, document, version, digest, content, author)
+               values (%s, %s, %s, %s, %s, %s)""",
+            (tenant, key, version, document.digest, Jsonb(content), author),
+        )
+        for table in ("knowledge_chunks", "knowledge_postings", "knowledge_vectors"):
+            await connection.execute(f"delete from {table} where document = %s", (key,))
+        await _put_chunks(connection, tenant, key, entry)
+        await _put_postings(connection, tenant, key, entry)
+        if self._embedder is not None:
+            await declare_model(connection, tenant, self._embedder.model, self._embedder.dimensions)
+            await put_vectors(connection, tenant, self._embedder.model, key, places)
+        return version == 1
+
+    async def _row(self, connection: Connection, tenant: str, entry: Entry, author: str) -> tuple[int, int]:
+        document = entry.reading.document
+        values = document.model_dump(
+            include={*CONTENT, "id", "digest", "chunks", "runnable", "updated_at"}, mode="python"
+        )
+        values |= {"tenant": tenant, "author": author, "length": entry.length}
+        values |= {"tags": list(document.tags), "questions": list(document.questions)}
+        names = list(values)
+        cursor = await connection.execute(
+            f"""insert into knowledge_documents ({", ".join(names)}, version)
+                values ({", ".join(f"%({name})s" for name in names)}, 1)
+                on conflict (tenant, id) do update set
+                  {", ".join(f"{name} = excluded.{name}" for name in names if name not in ("tenant", "id"))},
+                  version = knowledge_documents.version + 1, ingested_at = clock_timestamp(), deleted_at = null
+                returning key, version""",
+            values,
+        )
+        row = await cursor.fetchone()
+        assert row is not None, "an upsert returns its row"  # noqa: S101 -- tells the type checker what SQL promises
+        return row["key"], row["version"]
+
+
+def _computed_chunks(views: Sequence[View], computed: frozenset[str]) -> int:
+    return sum(view.position >= 0 and view.digest in computed for view in views)
+
+
+def _failure(draft: DocumentDraft, code: str, message: str) -> IngestFailure:
+    return IngestFailure(id=draft.id, code=code, message=message)
+
+
+async def _put_chunks(connection: Connection, tenant: str, key: int, entry: Entry) -> None:
+    chunks = entry.reading.chunks
+    await connection.execute(
+        """insert into knowledge_chunks (tenant, document, position, path, span, text, code, digest)
+           select %s, %s, c.* from unnest(%s::int[], %s::jsonb[], %s::int4range[], %s::text[], %s::bool[], %s::text[]) c""",
+        (
+            tenant,
+            key,
+            [chunk.position for chunk in chunks],
+            [Jsonb(list(chunk.path)) for chunk in chunks],
+            [f"[{chunk.start},{chunk.end})" for chunk in chunks],
+            [chunk.text for chunk in chunks],
+            [chunk.code for chunk in chunks],
+            [chunk.digest for chunk in chunks],
+        ),
+    )
+
+
+async def _put_postings(connection: Connection, tenant: str, key: int, entry: Entry) -> None:
+    await connection.execute(
+        """insert into knowledge_postings (tenant, term, document, frequency, length)
+           select %s, p.term, %s, p.frequency, %s from unnest(%s::text[], %s::real[]) p (term, frequency)""",
+        (tenant, key, entry.length, list(entry.frequencies), list(entry.frequencies.values())),
+    )
+
+
+async def put_vectors(connection: Connection, tenant: str, model: str, key: int, places: Placed) -> None:
+    await connection.execute(
+        """insert into knowledge_vectors (tenant, model, document, position, embedding)
+           select %s, %s, %s, v.position, v.embedding::vector from unnest(%s::int[], %s::text[]) v (position, embedding)""",
+        (tenant, model, key, [position for position, _ in places], [to_text(vector) for _, vector in places]),
+    )

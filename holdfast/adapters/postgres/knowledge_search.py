@@ -1,0 +1,220 @@
+"""Finds documents: candidates by words and by vectors, every candidate measured by both, one order.
+
+Small tenants and narrow filters are searched exactly; only above EXACT vectors does the HNSW index choose candidates.
+"""
+
+# ruff: noqa: S608 -- only our own constants are written into SQL text
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from holdfast.adapters.postgres.database import Connection, Database
+from holdfast.adapters.postgres.knowledge_rows import COLUMNS, document_of, where_json
+from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder, to_text
+from holdfast.knowledge.bm25 import K1, B, rarity
+from holdfast.knowledge.confidence import SURE, confidence, coverage
+from holdfast.knowledge.fusion import CANDIDATES, Candidate, SignalName, fuse
+from holdfast.knowledge.snippets import best_chunk, snippet_of
+from holdfast.knowledge.terms import terms_of
+from schemas.knowledge import Chunk, SearchHit, SearchRequest, SearchResult
+
+EXACT = 10_000
+TERMS = 32
+
+_RARITY = """
+select p.term, count(*) as containing, t.documents, t.length
+from knowledge_postings p, (
+  select count(*) as documents, coalesce(avg(length), 0) as length from knowledge_documents where deleted_at is null
+) t where p.tenant = %(tenant)s and p.term = any(%(terms)s) group by p.term, t.documents, t.length
+"""
+
+_LEXICAL = f"""
+select p.document, sum(q.rarity * p.frequency * {K1 + 1}
+                       / (p.frequency + {K1} * ({1 - B} + {B} * p.length / %(average)s))) as score,
+       array_agg(p.term) as terms
+from unnest(%(terms)s::text[], %(rarities)s::real[]) as q (term, rarity)
+join knowledge_postings p on p.tenant = %(tenant)s and p.term = q.term
+where {{among}}
+group by p.document order by score desc, p.document limit %(limit)s
+"""
+_ANY = "true"
+_MATCHING = "p.document in (select key from knowledge_matching(%(where)s))"
+_THESE = "p.document = any(%(keys)s)"
+
+
+@dataclass
+class Query:
+    """A search as it is asked of Postgres."""
+
+    tenant: str
+    request: SearchRequest
+    model: str | None = None
+    vector: str | None = None
+    dimensions: int = 0
+    rarities: dict[str, float] = field(default_factory=dict)
+    average: float = 1.0
+
+    @property
+    def where(self) -> dict[str, Any]:
+        return where_json(self.request.where)
+
+    def parameters(self, **more: Any) -> dict[str, Any]:
+        terms = sorted(self.rarities, key=lambda term: -self.rarities[term])[:TERMS]
+        return {
+            "tenant": self.tenant,
+            "terms": terms,
+            "rarities": [self.rarities[term] for term in terms],
+            "average": self.average or 1.0,
+            "where": Jsonb(self.where),
+            "model": self.model,
+            "vector": self.vector,
+            "limit": CANDIDATES,
+            **more,
+        }
+
+
+_DENSE = """
+with near as materialized (
+  select v.document, v.position, -(v.embedding <#> %(vector)s::vector) as cosine
+  from knowledge_vectors v where v.tenant = %(tenant)s and v.model = %(model)s and {among}
+)
+select document, coalesce(max(cosine) filter (where position = -1), 0) as own,
+       max(cosine) filter (where position <> -1) as passage,
+       (array_agg(position order by cosine desc) filter (where position >= 0))[1] as chunk
+from near group by document order by {order} desc, document limit %(limit)s
+"""
+_DENSE_SCORE = (
+    "0.75 * coalesce(max(cosine) filter (where position = -1), 0)"
+    " + 0.25 * coalesce(max(cosine) filter (where position <> -1), 0)"
+)
+_VECTORS_HERE = "v.document in (select key from knowledge_matching(%(where)s))"
+_VECTORS_OF = "v.document = any(%(keys)s)"
+
+
+class LibraryReader:
+    def __init__(self, *, database: Database, embedder: CachedEmbedder | None) -> None:
+        self._database = database
+        self._embedder = embedder
+
+    async def search(self, tenant: str, request: SearchRequest) -> SearchResult:
+        query = Query(tenant, request)
+        if self._embedder is not None and request.signals != "lexical":
+            query.vector = to_text(await self._embedder.embed_query(request.query))
+            query.model = self._embedder.model
+        async with self._database.tenant(tenant) as connection:
+            await self._weigh(connection, query)
+            ranked = await self._ranked(connection, query)
+            hits = await _hits(connection, query, ranked[: request.limit])
+        return _result(query, ranked, hits)
+
+    async def _weigh(self, connection: Connection, query: Query) -> None:
+        cursor = await connection.execute(
+            _RARITY, {"tenant": query.tenant, "terms": list(set(terms_of(query.request.query)))}
+        )
+        for row in await cursor.fetchall():
+            query.rarities[row["term"]] = rarity(row["documents"], row["containing"])
+            query.average = row["length"]
+
+    async def _ranked(self, connection: Connection, query: Query) -> list[Candidate]:
+        names = _signals(query)
+        found: dict[int, Candidate] = {}
+        if "lexical" in names:
+            await _by_words(connection, query, found, _MATCHING if query.where else _ANY)
+        if "dense" in names:
+            await _by_vectors(connection, query, found, _VECTORS_HERE)
+        if len(names) > 1 and found:
+            await _by_words(connection, query, found, _THESE)
+            await _by_vectors(connection, query, found, _VECTORS_OF)
+        return fuse(list(found.values()), signals=names)
+
+
+def _signals(query: Query) -> list[SignalName]:
+    asked = query.request.signals
+    wanted: list[SignalName] = ["dense", "lexical"] if asked == "hybrid" else [asked]
+    return [name for name in wanted if name == "lexical" or query.vector is not None]
+
+
+async def _by_words(connection: Connection, query: Query, found: dict[int, Candidate], among: str) -> None:
+    keys = list(found)
+    limit = len(keys) if among == _THESE else CANDIDATES
+    cursor = await connection.execute(_LEXICAL.format(among=among), query.parameters(keys=keys, limit=limit))
+    for row in await cursor.fetchall():
+        candidate = found.setdefault(row["document"], Candidate(row["document"]))
+        candidate.lexical, candidate.words = float(row["score"]), tuple(row["terms"])
+
+
+async def _by_vectors(connection: Connection, query: Query, found: dict[int, Candidate], among: str) -> None:
+    keys = list(found)
+    limit = len(keys) if among == _VECTORS_OF else CANDIDATES
+    cursor = await connection.execute(
+        _DENSE.format(among=among, order=_DENSE_SCORE), query.parameters(keys=keys, limit=limit)
+    )
+    for row in await cursor.fetchall():
+        candidate = found.setdefault(row["document"], Candidate(row["document"]))
+        passage = row["passage"] if row["passage"] is not None else row["own"]
+        candidate.dense, candidate.own = 0.75 * row["own"] + 0.25 * passage, row["own"]
+        candidate.chunk = row["chunk"]
+
+
+async def _hits(connection: Connection, query: Query, ranked: Sequence[Candidate]) -> list[SearchHit]:
+    keys = [candidate.key for candidate in ranked]
+    cursor = await connection.execute(
+        f"select d.key, {COLUMNS} from knowledge_documents d where d.key = any(%s)", (keys,)
+    )
+    rows = {row["key"]: row for row in await cursor.fetchall()}
+    cursor = await connection.execute(
+        """select document, position, path, lower(span) as start, upper(span) as "end", text, code, digest
+           from knowledge_chunks where document = any(%s) order by document, position""",
+        (keys,),
+    )
+    chunks: dict[int, list[Chunk]] = {}
+    for row in await cursor.fetchall():
+        chunks.setdefault(row["document"], []).append(Chunk.model_validate(row))
+    return [
+        _hit(query, each, rows[each.key], chunks.get(each.key, [])) for each in ranked if each.key in rows
+    ]
+
+
+def _hit(query: Query, candidate: Candidate, row: Mapping[str, Any], chunks: Sequence[Chunk]) -> SearchHit:
+    document = document_of(dict(row))
+    chunk = best_chunk(chunks, candidate.words, candidate.chunk)
+    shown = snippet_of(chunk, candidate.words) if chunk else None
+    return SearchHit(
+        document=document,
+        score=candidate.score,
+        signals=tuple(candidate.signals),
+        section=chunk.path if chunk else (),
+        snippet=shown.text if shown else "",
+        start=shown.start if shown else 0,
+        end=shown.end if shown else 0,
+        words=tuple(sorted(candidate.words, key=lambda term: -query.rarities.get(term, 0.0))),
+        why=_why(query, candidate),
+    )
+
+
+def _why(query: Query, candidate: Candidate) -> str:
+    words = sorted(candidate.words, key=lambda term: -query.rarities.get(term, 0.0))[:5]
+    parts = [f"shares the words {', '.join(words)}"] if words else []
+    if query.vector is not None:
+        parts.append(f"means nearly the same (cosine {candidate.own:.2f})")
+    return " and ".join(parts) or "nothing in it speaks for it"
+
+
+def _result(query: Query, ranked: Sequence[Candidate], hits: list[SearchHit]) -> SearchResult:
+    note = "" if query.vector is not None or query.request.signals == "lexical" else _WORDS_ONLY
+    if not ranked:
+        return SearchResult(note=note or "Nothing matches.")
+    nearest = max(candidate.own for candidate in ranked) if query.vector is not None else None
+    covered = max(coverage(query.rarities, candidate.words) for candidate in ranked)
+    sure = confidence(nearest=nearest, covered=covered)
+    return SearchResult(
+        hits=tuple(hits), confidence=sure, answered=sure >= SURE, model=query.model, note=note
+    )
+
+
+_WORDS_ONLY = (
+    "No embedding model is at hand: words alone were searched. `holdfast doctor` says how to add one."
+)

@@ -1,0 +1,101 @@
+"""Vectors in Postgres: which models a tenant has, which texts are embedded already, which rows are indexed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from holdfast.adapters.postgres.database import Connection, Database
+from holdfast.errors import Conflict
+from holdfast.knowledge.indexing import View
+from holdfast.knowledge.ports import Embedder, Vectors
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Embedded:
+    vectors: Vectors
+    computed: frozenset[str]
+
+
+class CachedEmbedder:
+    """Embeds each text once: what the cache has is read, the rest is computed in batches and kept."""
+
+    def __init__(self, *, database: Database, embedder: Embedder) -> None:
+        self._database = database
+        self._embedder = embedder
+
+    @property
+    def model(self) -> str:
+        return self._embedder.model
+
+    @property
+    def dimensions(self) -> int:
+        return self._embedder.dimensions
+
+    async def embed(self, tenant: str, views: Sequence[View]) -> Embedded:
+        digests = [view.digest for view in views]
+        known = await self._known(tenant, digests)
+        wanted = {
+            digest: view.text for digest, view in zip(digests, views, strict=True) if digest not in known
+        }
+        # Texts of one length together: padding costs as much as words do.
+        order = sorted(wanted, key=lambda digest: len(wanted[digest]))
+        for first in range(0, len(order), _BATCH):
+            batch = order[first : first + _BATCH]
+            vectors = await self._embedder.embed([wanted[digest] for digest in batch])
+            known |= dict(zip(batch, vectors, strict=True))
+            await self._keep(tenant, dict(zip(batch, vectors, strict=True)))
+        rows = [known[digest] for digest in digests]
+        stacked = np.stack(rows) if rows else np.zeros((0, self.dimensions), np.float32)
+        return Embedded(stacked, frozenset(wanted))
+
+    async def embed_query(self, text: str) -> Vectors:
+        vectors: Vectors = (await self._embedder.embed([text]))[0]
+        return vectors
+
+    async def _known(self, tenant: str, digests: Sequence[str]) -> dict[str, Vectors]:
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """update embedding_cache set used_at = clock_timestamp()
+                   where tenant = %s and model = %s and digest = any(%s)
+                   returning digest, embedding::text as embedding""",
+                (tenant, self.model, list(set(digests))),
+            )
+            return {row["digest"]: from_text(row["embedding"]) for row in await cursor.fetchall()}
+
+    async def _keep(self, tenant: str, vectors: dict[str, Vectors]) -> None:
+        async with self._database.tenant(tenant) as connection, connection.cursor() as cursor:
+            await cursor.executemany(
+                """insert into embedding_cache (tenant, model, digest, embedding) values (%s, %s, %s, %s::vector)
+                   on conflict do nothing""",
+                [(tenant, self.model, digest, to_text(vector)) for digest, vector in sorted(vectors.items())],
+            )
+
+
+def to_text(vector: Vectors) -> str:
+    return "[" + ",".join(f"{value:.7g}" for value in vector.tolist()) + "]"
+
+
+def from_text(text: str) -> Vectors:
+    return np.array(text[1:-1].split(","), dtype=np.float32)
+
+
+async def declare_model(connection: Connection, tenant: str, model: str, dimensions: int) -> None:
+    """Know the model; the first of a tenant becomes active. Raises Conflict where its dimensions have changed."""
+    await connection.execute(
+        """insert into knowledge_models (tenant, model, dimensions, state)
+           select %s, %s, %s, case when exists (select from knowledge_models where state = 'active')
+                              then 'building' else 'active' end
+           on conflict (tenant, model) do nothing""",
+        (tenant, model, dimensions),
+    )
+    cursor = await connection.execute("select dimensions from knowledge_models where model = %s", (model,))
+    row = await cursor.fetchone()
+    if row and row["dimensions"] != dimensions:
+        raise Conflict(
+            f"Model {model} gives {dimensions} dimensions; its vectors here have {row['dimensions']}.",
+            remedy="Give the changed model a name of its own, and re-embed.",
+            model=model,
+        )

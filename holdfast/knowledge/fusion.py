@@ -1,0 +1,82 @@
+"""Joins what the words say and what the vectors say into one order, by scores and not by ranks.
+
+Each signal is brought to mean 0 and deviation 1 over the candidates of this query, then weighed. Measured better than
+reciprocal rank fusion, which forgets by how much a candidate won.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from schemas.knowledge import Signal
+
+SignalName = Literal["lexical", "dense"]
+
+WEIGHTS: Mapping[SignalName, float] = {"dense": 0.7, "lexical": 0.3}
+CANDIDATES = 50
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A document that may answer, with what each signal measured on it."""
+
+    key: int
+    lexical: float = 0.0
+    dense: float = 0.0
+    own: float = 0.0
+    chunk: int | None = None
+    score: float = 0.0
+    words: tuple[str, ...] = ()
+    signals: list[Signal] = field(default_factory=list)
+
+
+def fuse(candidates: Sequence[Candidate], *, signals: Sequence[SignalName]) -> list[Candidate]:
+    """The candidates, best first, each with its score and what each signal added to it."""
+    for candidate in candidates:
+        candidate.signals = []
+        candidate.score = 0.0
+    weight = sum(WEIGHTS[name] for name in signals)
+    for name in signals:
+        raw = [getattr(candidate, name) for candidate in candidates]
+        for candidate, value, standard in zip(candidates, raw, standardised(raw), strict=True):
+            share = WEIGHTS[name] / weight * standard
+            candidate.signals.append(Signal(name=name, raw=value, share=share))
+            candidate.score += share
+    return sorted(candidates, key=lambda candidate: (-candidate.score, candidate.key))
+
+
+def standardised(values: Sequence[float]) -> list[float]:
+    """Each value as deviations from the mean; all zero where there is nothing to tell apart."""
+    if not values:
+        return []
+    mean = sum(values) / len(values)
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+    return [(value - mean) / deviation if deviation > 1e-9 else 0.0 for value in values]
+
+
+def diversified(
+    vectors: Mapping[int, Sequence[float]], ranked: Iterable[Candidate], *, limit: int
+) -> list[Candidate]:
+    """Maximal marginal relevance: of two that say the same, the second steps back."""
+    left, chosen = list(ranked), list[Candidate]()
+    while left and len(chosen) < limit:
+        best = max(left, key=lambda each: each.score - 0.7 * _nearest(each, chosen, vectors))
+        left.remove(best)
+        chosen.append(best)
+    return chosen
+
+
+def _nearest(
+    candidate: Candidate, chosen: Sequence[Candidate], vectors: Mapping[int, Sequence[float]]
+) -> float:
+    mine = vectors.get(candidate.key)
+    if mine is None:
+        return 0.0
+    return max((_cosine(mine, vectors[each.key]) for each in chosen if each.key in vectors), default=0.0)
+
+
+def _cosine(left: Sequence[float], right: Sequence[float]) -> float:
+    product = sum(a * b for a, b in zip(left, right, strict=True))
+    lengths = math.sqrt(sum(a * a for a in left) * sum(b * b for b in right))
+    return product / lengths if lengths else 0.0

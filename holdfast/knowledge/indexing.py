@@ -1,0 +1,84 @@
+"""What the index keeps of a document: its words with their weights, and the texts that get a vector.
+
+A document has one vector of its own, the mean of its title, its lead and its whole; each chunk has one, under the
+document's title; and so has each question that it is known to answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from holdfast.knowledge.bm25 import QUESTION_WEIGHT, TITLE_WEIGHT
+from holdfast.knowledge.ports import Vectors
+from holdfast.knowledge.reading import Reading
+from holdfast.knowledge.terms import count_terms, split_words
+from schemas.canonical import digest_of_bytes
+from schemas.knowledge import Chunk, Document
+
+DOCUMENT = -1
+"""The position of a document's own vector. Its questions follow below: -2, -3, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A text that gets a vector, and the place that vector is for."""
+
+    position: int
+    text: str
+
+    @property
+    def digest(self) -> str:
+        return digest_of_bytes(self.text.encode("utf-8", "replace"))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    reading: Reading
+    frequencies: dict[str, float]
+    length: float
+    views: tuple[View, ...]
+
+
+def entry_of(reading: Reading) -> Entry:
+    document = reading.document
+    frequencies = count_terms(
+        [
+            (spelt(document.title), TITLE_WEIGHT),
+            (reading.body, 1.0),
+            *((question, QUESTION_WEIGHT) for question in document.questions),
+        ]
+    )
+    views = tuple(_views(reading))
+    return Entry(reading, dict(frequencies), float(sum(frequencies.values())), views)
+
+
+def _views(reading: Reading) -> list[View]:
+    document, title = reading.document, spelt(reading.document.title)
+    own = [View(DOCUMENT, text) for text in (title, f"{title}\n{reading.lead}", f"{title}\n{reading.body}")]
+    questions = [View(DOCUMENT - 1 - at, question) for at, question in enumerate(document.questions)]
+    return own + questions + [View(chunk.position, chunk_text(document, chunk)) for chunk in reading.chunks]
+
+
+def chunk_text(document: Document, chunk: Chunk) -> str:
+    """A chunk as it is embedded: it is the title that says what a passage is about."""
+    return f"{' > '.join((spelt(document.title), *chunk.path))}\n{chunk.text}"
+
+
+def spelt(title: str) -> str:
+    """`KubeNodeNotReady` reads as `Kube Node Not Ready`: a tokenizer knows words, not humps."""
+    if " " in title.strip():
+        return title
+    words = split_words(title)
+    return " ".join(words[:-1]) if len(words) > 1 and words[-1] == title else title
+
+
+def placed(views: Sequence[View], vectors: Vectors) -> list[tuple[int, Vectors]]:
+    """One vector for each position: views of one position are averaged, and lose no length by it.
+
+    A mean of unit vectors is shorter than one; its product with a query is then the mean of the products.
+    """
+    rows: dict[int, list[Vectors]] = {}
+    for view, vector in zip(views, vectors, strict=True):
+        rows.setdefault(view.position, []).append(vector)
+    return [(position, np.mean(group, axis=0, dtype=np.float32)) for position, group in rows.items()]

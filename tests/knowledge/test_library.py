@@ -1,0 +1,87 @@
+"""The library in a real Postgres, found by words alone."""
+
+import pytest
+
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.knowledge import PostgresLibrary
+from holdfast.errors import NotFound
+from schemas.knowledge import DocumentDraft, SearchFilter, SearchRequest
+
+TENANT = "default"
+DISK = "# Disk filling up\n\n## Meaning\n\nA file system has little space left.\n\n## Do\n\n```shell\ndf -h\n```\n"
+NODE = "# KubeNodeNotReady\n\nThe kubelet of a node no longer reports.\n"
+
+
+@pytest.fixture
+def library(database: Database) -> PostgresLibrary:
+    return PostgresLibrary(database=database)
+
+
+async def test_what_is_ingested_is_found_with_its_exact_place(library: PostgresLibrary) -> None:
+    report = await library.ingest(
+        TENANT, [DocumentDraft(id="disk", text=DISK), DocumentDraft(id="node", text=NODE)], author="ann"
+    )
+    assert (report.added, report.changed, report.unchanged) == (2, 0, 0)
+    result = await library.search(TENANT, SearchRequest(query="little space on the file systems"))
+    best = result.hits[0]
+    assert best.document.id == "disk"
+    assert best.section == ("Meaning",)
+    assert DISK[best.start : best.end] == best.snippet
+    assert "embedding" in result.note
+
+
+async def test_a_camel_case_name_is_found_by_its_words(library: PostgresLibrary) -> None:
+    await library.ingest(
+        TENANT, [DocumentDraft(id="disk", text=DISK), DocumentDraft(id="node", text=NODE)], author="ann"
+    )
+    result = await library.search(TENANT, SearchRequest(query="a node is not ready"))
+    assert result.hits[0].document.id == "node"
+
+
+async def test_the_same_document_twice_changes_nothing(library: PostgresLibrary) -> None:
+    draft = DocumentDraft(id="disk", text=DISK)
+    await library.ingest(TENANT, [draft], author="ann")
+    again = await library.ingest(TENANT, [draft], author="ann")
+    assert (again.added, again.changed, again.unchanged) == (0, 0, 1)
+    assert (await library.read(TENANT, "disk")).version == 1
+
+
+async def test_a_changed_document_is_a_new_version_and_the_old_one_stays(library: PostgresLibrary) -> None:
+    await library.ingest(TENANT, [DocumentDraft(id="disk", text=DISK)], author="ann")
+    await library.ingest(TENANT, [DocumentDraft(id="disk", text=DISK + "\nCall Bo.\n")], author="bo")
+    assert (await library.read(TENANT, "disk")).text.endswith("Call Bo.\n")
+    assert (await library.read(TENANT, "disk", version=1)).text == DISK
+    assert [each.version for each in await library.versions(TENANT, "disk")] == [2, 1]
+
+
+async def test_another_tenant_sees_nothing(library: PostgresLibrary) -> None:
+    await library.ingest(TENANT, [DocumentDraft(id="disk", text=DISK)], author="ann")
+    assert (await library.search("other", SearchRequest(query="disk"))).hits == ()
+    with pytest.raises(NotFound):
+        await library.read("other", "disk")
+
+
+async def test_a_filter_is_never_passed_by(library: PostgresLibrary) -> None:
+    drafts = [DocumentDraft(id=f"d{at}", text=DISK, source="a" if at < 30 else "b") for at in range(32)]
+    await library.ingest(TENANT, drafts, author="ann")
+    found = await library.search(
+        TENANT, SearchRequest(query="disk space", where=SearchFilter(source="b"), limit=10)
+    )
+    assert {hit.document.id for hit in found.hits} == {"d30", "d31"}
+
+
+async def test_one_bad_document_does_not_keep_the_others_out(library: PostgresLibrary) -> None:
+    report = await library.ingest(
+        TENANT,
+        [
+            DocumentDraft(id="empty", text="\n \n"),
+            DocumentDraft(id="binary", text="\x00\x01"),
+            DocumentDraft(id="yaml", text="---\n: [\n---\ntext"),
+            DocumentDraft(id="good", text=NODE),
+            DocumentDraft(id="good", text=DISK),
+        ],
+        author="ann",
+    )
+    assert report.added == 1
+    assert [failure.id for failure in report.failures] == ["empty", "binary", "yaml", "good"]
+    assert report.failures[3].code == "duplicate_id"
