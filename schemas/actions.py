@@ -30,6 +30,10 @@ class Action(Payload):
     def digest(self) -> Digest:
         return digest_of(self.model_dump(mode="json"))
 
+    def edited(self, arguments: JsonObject) -> "Action":
+        """The action as a human rewrote it: a new one, with a digest of its own, and no words from outside."""
+        return self.model_copy(update={"arguments": arguments, "tainted": ()})
+
     @property
     def key(self) -> str:
         """The place of this action in its run: what makes its events and its ledger row unique."""

@@ -42,16 +42,22 @@ class RunRequest(Request):
     """The body of POST /v1/runs."""
 
     goal: Goal
-    agent: Name = Field(default="operator", description="The agent's name; the newest version unless one is named.")
+    agent: Name = Field(
+        default="operator", description="The agent's name; the newest version unless one is named."
+    )
     agent_version: int | None = Field(default=None, ge=1)
     environment: Name = "dev"
     inputs: JsonObject = {}
     mode: Mode | None = Field(default=None, description="The agent's own mode, if not said.")
-    runbook: str | None = Field(default=None, max_length=300, description="The runbook to run, in mode `runbook`.")
+    runbook: str | None = Field(
+        default=None, max_length=300, description="The runbook to run, in mode `runbook`."
+    )
     plan: Annotated[Plan, strictly(Plan)] | None = Field(default=None, description="A plan to run as it is.")
     on_failure: OnFailure = "pause"
     limits: Annotated[RunLimits, strictly(RunLimits)] | None = None
-    approve_plan: bool = Field(default=False, description="Ask a human for the whole plan before its first step.")
+    approve_plan: bool = Field(
+        default=False, description="Ask a human for the whole plan before its first step."
+    )
     labels: Labels = {}
     thread: str | None = Field(default=None, max_length=120, description="Runs of one thread share context.")
     priority: int = Field(default=3, ge=1, le=5, description="1 is first.")
@@ -73,19 +79,30 @@ class RunState(Payload):
     """All that a run carries over continue-as-new, a resume or a fork. Nothing else survives."""
 
     plan: Plan | None = None
+    accepted: bool = Field(
+        default=False, description="The plan has passed its checks and, if asked for, a human."
+    )
     outcomes: dict[str, StepOutcome] = {}
-    items: dict[str, dict[int, StepOutcome]] = Field(default={}, description="The calls of a `for_each` under way.")
+    items: dict[str, dict[int, StepOutcome]] = Field(
+        default={}, description="The calls of a `for_each` under way."
+    )
     replans: int = 0
     steps_done: int = 0
     tool_s: float = 0
     spend_usd: float = 0
     paused: bool = False
     instructions: tuple[str, ...] = ()
-    posted: dict[str, JsonObject] = Field(default={}, description="External events, by name, until a step takes one.")
+    posted: dict[str, JsonObject] = Field(
+        default={}, description="External events, by name, until a step takes one."
+    )
     wakes: dict[str, datetime] = Field(default={}, description="When each waiting step wakes.")
     deadline: datetime | None = None
-    generation: int = Field(default=0, description="How often the run was resumed; part of every event's key.")
-    told: int = Field(default=0, description="Events the workflow itself has told; the other part of the key.")
+    generation: int = Field(
+        default=0, description="How often the run was resumed; part of every event's key."
+    )
+    told: int = Field(
+        default=0, description="Events the workflow itself has told; the other part of the key."
+    )
 
 
 class RunInput(Payload):
@@ -95,6 +112,7 @@ class RunInput(Payload):
     tenant: Name
     goal: str
     agent: AgentSpec
+    delegates: dict[Name, AgentSpec] = Field(default={}, description="The agents it may hand steps to.")
     environment: Name = "dev"
     inputs: JsonObject = {}
     mode: Mode = "plan"

@@ -43,6 +43,13 @@ class RecordRequest(Payload):
     patch: RunPatch | None = None
 
 
+class LoadRequest(Payload):
+    """Read back an output that was kept aside."""
+
+    scope: RunScope
+    digest: Digest
+
+
 class RecallRequest(Payload):
     scope: RunScope
     goal: str
@@ -127,6 +134,7 @@ class JudgeRequest(Payload):
     action: Action
     tool: ToolSpec
     step_title: str = ""
+    step_why: str = ""
     opens: bool = Field(default=True, description="The step starts with this action.")
     closes: bool = Field(
         default=True, description="The step ends with this action; false for one item of many."

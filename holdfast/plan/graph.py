@@ -57,6 +57,10 @@ class Frontier:
                 return self._steps[name]
         return None
 
+    def more(self) -> bool:
+        """Whether a step could start at once."""
+        return any(name not in self._closed for name in self._ready)
+
     def end(self, name: str, state: StepState) -> list[str]:
         """A step has ended. The steps that can no longer run, because they needed it, come back."""
         self._closed.add(name)

@@ -19,6 +19,7 @@ class Progress:
     def __init__(self, start: RunInput) -> None:
         state = start.state
         self.plan: Plan | None = state.plan
+        self.accepted = state.accepted
         self.inputs: JsonObject = dict(start.inputs)
         self.outcomes: dict[str, StepOutcome] = dict(state.outcomes)
         self.items: dict[str, dict[int, StepOutcome]] = {
@@ -41,6 +42,7 @@ class Progress:
         """All of it, for continue-as-new."""
         return RunState(
             plan=self.plan,
+            accepted=self.accepted,
             outcomes=self.outcomes,
             items=self.items,
             replans=self.replans,

@@ -45,6 +45,7 @@ class StoryReader:
         }
         return RunState(
             plan=self.plan,
+            accepted=self.plan is not None,
             outcomes=outcomes,
             items=self.items,
             steps_done=sum(outcome.state in kept for outcome in outcomes.values()),

@@ -1,0 +1,419 @@
+"""AgentRun: a goal becomes a plan, the plan becomes judged and recorded actions, and the actions become an answer.
+
+This file is the story and the door for commands. What each part does stands beside it: `steps` (one step), `performer`
+(one action through the choke point), `executor` (the graph), `desk` (humans), `teller` (the story told).
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ChildWorkflowError
+from temporalio.workflow import ChildWorkflowCancellationType
+
+with workflow.unsafe.imports_passed_through():
+    from activities.remember import RememberActivities
+    from activities.story import StoryActivities
+    from activities.think import ThinkActivities
+    from holdfast.plan.ids import child_run_id
+    from holdfast.plan.progress import Progress
+    from schemas.agents import RunLimits
+    from schemas.base import JsonObject
+    from schemas.commands import (
+        CancelCommand,
+        CommandReport,
+        Instruction,
+        PauseCommand,
+        PostedEvent,
+        ResumeCommand,
+    )
+    from schemas.events import EventType
+    from schemas.plans import AgentStep, StepState
+    from schemas.runs import RunInput, RunOutput, RunStatus, StepOutcome
+    from schemas.stages import (
+        Answer,
+        AnswerRequest,
+        LearnRequest,
+        RecallRequest,
+        Recollection,
+        RunPatch,
+    )
+    from schemas.tools import ToolError
+    from workflows import options
+    from workflows.desk import Desk
+    from workflows.executor import Executor, LimitHit, RollOver
+    from workflows.gate import Gate
+    from workflows.performer import Performer
+    from workflows.planning import Planning
+    from workflows.steps import Steps
+    from workflows.stopping import RunStopped, compensate
+    from workflows.teller import Teller
+
+
+@dataclass
+class Ending:
+    status: RunStatus
+    answer: str = ""
+    reason: str = ""
+
+
+@workflow.defn
+class AgentRun:
+    @workflow.init
+    def __init__(self, start: RunInput) -> None:
+        self._start = start
+        self._progress = Progress(start)
+        self._teller = Teller(start, self._progress)
+        self._gate = Gate(self._progress)
+        self._desk = Desk(self._teller, requested_by=start.requested_by)
+        self._performer = Performer(
+            teller=self._teller, desk=self._desk, gate=self._gate, progress=self._progress
+        )
+        self._steps = Steps(
+            start=start,
+            progress=self._progress,
+            teller=self._teller,
+            desk=self._desk,
+            performer=self._performer,
+            delegate=self._delegate,
+        )
+        self._executor = Executor(
+            steps=self._steps, progress=self._progress, gate=self._gate, teller=self._teller
+        )
+        self._planning = Planning(
+            start=start,
+            progress=self._progress,
+            teller=self._teller,
+            desk=self._desk,
+            executor=self._executor,
+        )
+        self._cancel: CancelCommand | None = None
+        self._resume: ResumeCommand | None = None
+        self._recalled = Recollection()
+
+    @workflow.run
+    async def run(self, start: RunInput) -> RunOutput:
+        try:
+            ending = await self._lived(asyncio.create_task(self._live()))
+        except RollOver:
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            workflow.continue_as_new(start.model_copy(update=self._carried()))
+        if ending.status is RunStatus.CANCELLED and self._cancel and self._cancel.mode == "graceful":
+            await compensate(self._progress, start, self._performer, self._teller)
+        await self._learn(ending)
+        return await self._close(ending)
+
+    async def _live(self) -> Ending:
+        """The story of a run that nobody stops."""
+        await self._begin()
+        self._recalled = await self._recall()
+        if self._start.mode == "react":
+            answer = await self._planning.observe_and_act(self._recalled)
+            return Ending(RunStatus.SUCCEEDED, answer)
+        if self._progress.plan is None or not self._progress.accepted:
+            await self._planning.settle(self._recalled)
+        await self._carry_out()
+        return Ending(RunStatus.SUCCEEDED, (await self._answer()).text)
+
+    async def _carry_out(self) -> None:
+        """Until the plan is done, or what failed is mended, replaced or given up."""
+        while True:
+            try:
+                if self._progress.plan is not None:
+                    await self._executor.carry_out(self._progress.plan)
+            except LimitHit as limit:
+                await self._needs_help("limit_reached", str(limit))
+                continue
+            failed = self._progress.failures()
+            if not failed:
+                return
+            if await self._planning.replanned(failed, self._recalled):
+                continue
+            await self._needs_help("step_failed", self._why(failed))
+
+    async def _needs_help(self, reason: str, why: str) -> None:
+        """The run cannot go on alone: it waits for a `resume`, or ends, as it was asked to."""
+        if self._start.on_failure == "fail":
+            raise RunStopped(RunStatus.FAILED, f"{reason}: {why}")
+        await self._teller.waits_for_people(reason, f"{reason}: {why}")
+        await workflow.wait_condition(lambda: self._resume is not None)
+        command, self._resume = self._resume, None
+        if command is not None:
+            await self._planning.mend(command)
+        await self._teller.was_answered(reason)
+
+    def _why(self, failed: list[str]) -> str:
+        outcomes = [(name, self._progress.outcomes[name]) for name in failed[:5]]
+        return "; ".join(
+            f"{name}: {outcome.error.message if outcome.error else ''}" for name, outcome in outcomes
+        )
+
+    # stages ----------------------------------------------------------------------------------------------------------
+
+    async def _begin(self) -> None:
+        workflow.upsert_search_attributes(
+            [
+                options.TENANT.value_set(self._start.tenant),
+                options.AGENT.value_set(self._start.agent.name),
+                options.ENVIRONMENT.value_set(self._start.environment),
+                options.STATUS.value_set(RunStatus.RUNNING.value),
+            ]
+        )
+        if workflow.info().continued_run_id is not None:
+            return
+        if self._progress.deadline is None:
+            self._progress.deadline = workflow.now() + timedelta(seconds=self._start.limits.wall_s)
+        if self._start.parent is not None:
+            await workflow.execute_local_activity_method(
+                StoryActivities.open_child, self._start, **options.LOCAL
+            )
+        started = self._teller.event(EventType.RUN_STARTED, {"generation": self._progress.generation})
+        await self._teller.tell(started, patch=RunPatch(status=RunStatus.RUNNING, reason=""))
+
+    async def _recall(self) -> Recollection:
+        """What is known already. A run can do without: an outage here is told, and costs nothing more."""
+        if self._progress.accepted or workflow.info().continued_run_id is not None:
+            return Recollection()
+        request = RecallRequest(
+            scope=self._teller.scope,
+            goal=self._start.goal,
+            runbook=self._start.runbook,
+            thread=self._start.thread,
+        )
+        try:
+            recalled: Recollection = await workflow.execute_activity_method(
+                RememberActivities.recall, request, **options.REMEMBER
+            )
+        except ActivityError as error:
+            return Recollection(note=f"nothing could be recalled: {error.cause or error}")
+        if recalled.items or recalled.note:
+            cites = [{**item.cite.model_dump(mode="json"), "why": item.why} for item in recalled.items]
+            await self._teller.tell(
+                self._teller.event(EventType.MEMORY_RECALLED, {"items": cites, "note": recalled.note})
+            )
+        return recalled
+
+    async def _answer(self) -> Answer:
+        if self._progress.plan is None:
+            return Answer(text="")
+        request = AnswerRequest(
+            scope=self._teller.scope,
+            goal=self._start.goal,
+            agent=self._start.agent,
+            plan=self._progress.plan,
+            outcomes=self._progress.outcomes,
+            inputs=self._progress.inputs,
+        )
+        answer: Answer = await workflow.execute_activity_method(
+            ThinkActivities.answer, request, **options.THINK
+        )
+        self._progress.spend_usd += answer.spend_usd
+        return answer
+
+    async def _learn(self, ending: Ending) -> None:
+        """What the run taught. Its failure never fails the run."""
+        if self._progress.plan is None or self._start.parent is not None:
+            return
+        request = LearnRequest(
+            scope=self._teller.scope,
+            goal=self._start.goal,
+            status=ending.status,
+            plan=self._progress.plan,
+            outcomes=self._progress.outcomes,
+            answer=ending.answer,
+            thread=self._start.thread,
+        )
+        with suppress(ActivityError):
+            learned = await workflow.execute_activity_method(
+                RememberActivities.learn, request, **options.REMEMBER
+            )
+            if learned.items:
+                await self._teller.tell(
+                    self._teller.event(EventType.MEMORY_LEARNED, {"items": list(learned.items)})
+                )
+
+    # ending ----------------------------------------------------------------------------------------------------------
+
+    async def _lived(self, life: asyncio.Task[Ending]) -> Ending:
+        """How it ended: by itself, by its clock, or by somebody's word."""
+        try:
+            await workflow.wait_condition(
+                lambda: life.done() or self._cancel is not None, timeout=self._time_left()
+            )
+        except TimeoutError:
+            await _stopped(life)
+            return Ending(RunStatus.TIMED_OUT, reason=f"the run may take {self._progress.limits.wall_s:g} s")
+        except asyncio.CancelledError:
+            self._cancel = CancelCommand(reason="cancelled in Temporal")
+        if self._cancel is not None and not life.done():
+            await _stopped(life)
+            return Ending(RunStatus.CANCELLED, reason=self._cancel.reason)
+        try:
+            return life.result()
+        except RunStopped as stop:
+            return Ending(stop.status, reason=stop.reason)
+
+    def _time_left(self) -> timedelta:
+        if self._progress.deadline is None:
+            return timedelta(seconds=self._start.limits.wall_s)
+        return max(self._progress.deadline - workflow.now(), timedelta(seconds=1))
+
+    async def _close(self, ending: Ending) -> RunOutput:
+        """The last word: told, searchable, and the workflow's result."""
+        cites = self._progress.plan.cites if self._progress.plan else ()
+        spend = round(self._progress.spend_usd, 6)
+        events = []
+        if ending.answer:
+            events.append(self._teller.event(EventType.RUN_ANSWER, {"answer": ending.answer}))
+        events.append(
+            self._teller.event(
+                EventType.RUN_ENDED,
+                {"status": ending.status, "reason": ending.reason, "steps": self._progress.steps_done},
+            )
+        )
+        patch = RunPatch(
+            status=ending.status, reason=ending.reason, answer=ending.answer, cites=cites, spend_usd=spend
+        )
+        await self._teller.tell(*events, patch=patch)
+        self._teller.status = ending.status
+        workflow.upsert_search_attributes(
+            [options.STATUS.value_set(ending.status.value), options.SPEND.value_set(spend)]
+        )
+        self._teller.show()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return RunOutput(
+            run_id=self._start.run_id,
+            status=ending.status,
+            answer=ending.answer,
+            reason=ending.reason,
+            cites=cites,
+            steps_done=self._progress.steps_done,
+            spend_usd=spend,
+        )
+
+    def _carried(self) -> dict[str, Any]:
+        return {
+            "state": self._progress.freeze(),
+            "inputs": self._progress.inputs,
+            "limits": self._progress.limits,
+        }
+
+    # delegation ------------------------------------------------------------------------------------------------------
+
+    async def _delegate(self, step: AgentStep, goal: str, inputs: JsonObject) -> StepOutcome:
+        """A child run: its own row, story, budget share. Cancelling this run cancels it, and waits until it is."""
+        child = self._child(step, goal, inputs)
+        try:
+            output: RunOutput = await workflow.execute_child_workflow(
+                AgentRun.run,
+                child,
+                id=child.run_id,
+                static_summary=goal[:200],
+                cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+            )
+        except ChildWorkflowError as error:
+            return _child_failed(f"{error.cause or error}")
+        self._progress.spend_usd += output.spend_usd
+        if output.status is not RunStatus.SUCCEEDED:
+            return _child_failed(f"{output.status.value}: {output.reason}")
+        return StepOutcome(
+            state=StepState.SUCCEEDED,
+            output={"answer": output.answer, "run_id": output.run_id, "outputs": output.outputs},
+            summary=output.answer[:500],
+            untrusted=True,
+        )
+
+    def _child(self, step: AgentStep, goal: str, inputs: JsonObject) -> RunInput:
+        limits = self._progress.limits
+        share: RunLimits = limits.model_copy(
+            update={
+                "steps": max(1, int((limits.steps - self._progress.steps_done) * step.budget_share)),
+                "spend_usd": None
+                if limits.spend_usd is None
+                else max(0.0, (limits.spend_usd - self._progress.spend_usd) * step.budget_share),
+            }
+        )
+        agent = self._start.delegates.get(step.agent, self._start.agent)
+        return self._start.model_copy(
+            update={
+                "run_id": child_run_id(self._start.run_id, step.id, self._progress.generation),
+                "goal": goal,
+                "agent": agent,
+                "inputs": inputs,
+                "mode": "react",
+                "runbook": None,
+                "limits": share,
+                "approve_plan": False,
+                "on_failure": "fail",
+                "parent": self._start.run_id,
+                "depth": self._start.depth + 1,
+                "state": type(self._start.state)(),
+            }
+        )
+
+    # commands --------------------------------------------------------------------------------------------------------
+
+    @workflow.update
+    async def pause(self, command: PauseCommand) -> CommandReport:
+        if not self._progress.paused:
+            self._progress.paused = True
+            await self._teller.status_is(RunStatus.PAUSED, command.reason)
+        return CommandReport(status=self._teller.status)
+
+    @workflow.update
+    async def resume(self, command: ResumeCommand) -> CommandReport:
+        if self._progress.paused:
+            self._progress.paused = False
+            await self._teller.status_is(RunStatus.RUNNING)
+        else:
+            self._resume = command
+        return CommandReport(status=self._teller.status)
+
+    @resume.validator
+    def _resumable(self, command: ResumeCommand) -> None:
+        if not self._progress.paused and self._teller.status is not RunStatus.INPUT_REQUIRED:
+            raise ValueError(f"The run is {self._teller.status.value}: there is nothing to resume.")
+        if (
+            command.step
+            and self._progress.plan
+            and not any(s.id == command.step for s in self._progress.plan.steps)
+        ):
+            raise ValueError(f"The plan has no step {command.step}.")
+
+    @workflow.update
+    async def cancel(self, command: CancelCommand) -> CommandReport:
+        self._cancel = command
+        return CommandReport(status=self._teller.status, note="The run ends when its sandboxes are dead.")
+
+    @workflow.signal
+    def post_event(self, event: PostedEvent) -> None:
+        self._progress.posted[event.name] = event.data
+
+    @workflow.signal
+    def instruct(self, instruction: Instruction) -> None:
+        self._progress.instructions.append(instruction.text)
+
+    @workflow.signal
+    def approval_decided(self, approval_id: str) -> None:
+        """Only a nudge: what was decided is read from the store."""
+        self._desk.nudge(approval_id)
+
+    @workflow.signal
+    def thawed(self) -> None:
+        self._gate.thaw()
+
+
+async def _stopped(life: asyncio.Task[Ending]) -> None:
+    life.cancel()
+    with suppress(asyncio.CancelledError, RunStopped, RollOver):
+        await life
+
+
+def _child_failed(why: str) -> StepOutcome:
+    return StepOutcome(
+        state=StepState.FAILED,
+        error=ToolError(code="agent_failed", message=f"The agent did not succeed: {why}"),
+    )

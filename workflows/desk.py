@@ -1,0 +1,106 @@
+"""Where a run waits for humans. A signal only wakes it; what was decided is read from the store."""
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+
+from activities.ask import AskActivities
+from schemas.approvals import Approval, ApprovalStatus, ApprovalSubject, ApprovalSummary
+from schemas.base import Digest
+from schemas.events import EventType
+from schemas.stages import AskRequest, ReadApprovalRequest
+from schemas.verdicts import ApprovalTerms
+from workflows import options
+from workflows.teller import Teller
+
+
+class Desk:
+    """Asks, and waits for days if need be. A rolled-over run asks again and finds its question standing."""
+
+    def __init__(self, teller: Teller, *, requested_by: str) -> None:
+        self._teller = teller
+        self._requested_by = requested_by
+        self._nudges: set[str] = set()
+
+    def nudge(self, approval_id: str) -> None:
+        """Somebody decided something, or says so."""
+        self._nudges.add(approval_id)
+
+    async def decide(self, request: AskRequest) -> Approval:
+        """The decided approval: approved, rejected or expired; never pending."""
+        request = request.model_copy(update={"requested_by": self._requested_by})
+        approval: Approval = await workflow.execute_local_activity_method(
+            AskActivities.ask, request, **options.LOCAL
+        )
+        if approval.status is not ApprovalStatus.PENDING:
+            return approval
+        await self._teller.waits_for_people(request.id, f"approval: {request.summary.what}")
+        try:
+            return await self._wait(approval)
+        finally:
+            await self._teller.was_answered(request.id)
+
+    async def _wait(self, approval: Approval) -> Approval:
+        lookup = ReadApprovalRequest(scope=self._teller.scope, id=approval.id)
+        escalation = asyncio.create_task(self._escalate(approval))
+        try:
+            while approval.status is ApprovalStatus.PENDING:
+                if await self._nudged(approval):
+                    approval = await workflow.execute_local_activity_method(
+                        AskActivities.read_approval, lookup, **options.LOCAL
+                    )
+                else:
+                    approval = await workflow.execute_local_activity_method(
+                        AskActivities.expire_approval, lookup, **options.LOCAL
+                    )
+        finally:
+            escalation.cancel()
+        return approval
+
+    async def _nudged(self, approval: Approval) -> bool:
+        """Whether it was woken before the question expired."""
+        left = approval.expires_at - workflow.now()
+        if left <= timedelta(0):
+            return False
+        try:
+            await workflow.wait_condition(lambda: approval.id in self._nudges, timeout=left)
+        except TimeoutError:
+            return False
+        self._nudges.discard(approval.id)
+        return True
+
+    async def _escalate(self, approval: Approval) -> None:
+        terms = approval.terms
+        if terms.escalate_to is None or terms.escalate_after_s is None:
+            return
+        due = approval.created_at + timedelta(seconds=terms.escalate_after_s)
+        await workflow.sleep(max(due - workflow.now(), timedelta(0)))
+        await self._teller.tell(
+            self._teller.event(
+                EventType.APPROVAL_ESCALATED,
+                {"approval_id": approval.id, "to": terms.escalate_to},
+                step=approval.step_id,
+            )
+        )
+
+    def question(
+        self,
+        subject: ApprovalSubject,
+        digest: Digest,
+        summary: ApprovalSummary,
+        *,
+        step_id: str | None = None,
+        terms: ApprovalTerms | None = None,
+    ) -> AskRequest:
+        """A question whose id follows from what it is about, so that asking again finds it."""
+        run = self._teller.scope.run_id.removeprefix("run_")
+        return AskRequest(
+            scope=self._teller.scope,
+            id=f"apr_{run[:14]}{digest.removeprefix('sha256:')[:20]}{subject.value[0]}",
+            step_id=step_id,
+            subject=subject,
+            digest=digest,
+            summary=summary,
+            terms=terms or ApprovalTerms(),
+        )

@@ -1,0 +1,85 @@
+"""Every timeout, retry and queue of a run, by name and in one place."""
+
+from datetime import timedelta
+from typing import Final
+
+from temporalio.common import RetryPolicy, SearchAttributeKey
+from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
+
+ORCHESTRATION: Final = "orchestration"
+LLM: Final = "llm"
+TOOLS: Final = "tools"
+KNOWLEDGE: Final = "knowledge"
+
+TENANT = SearchAttributeKey.for_keyword("HoldfastTenant")
+AGENT = SearchAttributeKey.for_keyword("HoldfastAgent")
+ENVIRONMENT = SearchAttributeKey.for_keyword("HoldfastEnvironment")
+STATUS = SearchAttributeKey.for_keyword("HoldfastStatus")
+SPEND = SearchAttributeKey.for_float("HoldfastSpend")
+
+_FINAL_ERRORS = ["PayloadsTooLarge", "PayloadSizeError"]
+
+# What stands on Postgres alone is retried until Postgres is back: a run waits, it never fails for an outage.
+PATIENT = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(seconds=15),
+    non_retryable_error_types=_FINAL_ERRORS,
+)
+# A model call that keeps failing is answered by the run: it degrades or asks.
+BOUNDED = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(seconds=30),
+    maximum_attempts=6,
+    non_retryable_error_types=_FINAL_ERRORS,
+)
+
+LOCAL: LocalActivityConfig = {
+    "start_to_close_timeout": timedelta(seconds=20),
+    "retry_policy": PATIENT,
+    "local_retry_threshold": timedelta(seconds=30),
+}
+THINK: ActivityConfig = {
+    "task_queue": LLM,
+    "start_to_close_timeout": timedelta(minutes=10),
+    "heartbeat_timeout": timedelta(seconds=15),
+    "retry_policy": BOUNDED,
+    "cancellation_type": ActivityCancellationType.TRY_CANCEL,
+}
+REMEMBER: ActivityConfig = {
+    "task_queue": KNOWLEDGE,
+    "start_to_close_timeout": timedelta(minutes=2),
+    "heartbeat_timeout": timedelta(seconds=15),
+    "retry_policy": RetryPolicy(
+        initial_interval=timedelta(milliseconds=500),
+        maximum_attempts=4,
+        non_retryable_error_types=_FINAL_ERRORS,
+    ),
+}
+
+TOOL_HEARTBEAT = timedelta(seconds=6)
+TOOL_GRACE = timedelta(seconds=30)
+HELD_WAIT = timedelta(seconds=15)
+FAN_OUT: Final = 32
+
+
+def local(summary: str) -> LocalActivityConfig:
+    """A local activity that says in the Web UI what it is about."""
+    return {**LOCAL, "summary": summary[:200]}
+
+
+def think(summary: str) -> ActivityConfig:
+    return {**THINK, "summary": summary[:200]}
+
+
+def act_options(timeout_s: float, summary: str) -> ActivityConfig:
+    """A tool call: cancelled means that its sandbox is dead, so the run waits for the worker to say so."""
+    return {
+        "task_queue": TOOLS,
+        "start_to_close_timeout": timedelta(seconds=timeout_s) + TOOL_GRACE,
+        "heartbeat_timeout": TOOL_HEARTBEAT,
+        "retry_policy": PATIENT,
+        "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        "summary": summary[:200],
+    }

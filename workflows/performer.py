@@ -1,0 +1,228 @@
+"""One action on its way: judged, perhaps approved, dispatched, observed. Nothing here decides; everything here waits."""
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from activities.act import ActActivities
+from activities.ask import AskActivities
+from activities.guard import GuardActivities
+from holdfast.plan import tales
+from holdfast.plan.progress import Progress
+from holdfast.plan.words import describe
+from schemas.actions import Action
+from schemas.approvals import Approval, ApprovalStatus, ApprovalSubject, ApprovalSummary
+from schemas.base import JsonObject
+from schemas.events import EventType
+from schemas.plans import StepState
+from schemas.runs import StepOutcome
+from schemas.stages import ActReport, ActRequest, FastReport, JudgeRequest, ResolveRequest
+from schemas.tools import EffectClass, Lane, ToolError, ToolSpec
+from schemas.verdicts import Decision, Verdict
+from workflows import options
+from workflows.desk import Desk
+from workflows.gate import Gate
+from workflows.teller import Teller
+
+
+class Performer:
+    """Takes actions through the choke point, one at a time or many at once."""
+
+    def __init__(self, *, teller: Teller, desk: Desk, gate: Gate, progress: Progress) -> None:
+        self._teller = teller
+        self._desk = desk
+        self._gate = gate
+        self._progress = progress
+
+    async def perform(self, request: JudgeRequest) -> StepOutcome:
+        """What became of the action; a denied or failed one is an outcome, not an error."""
+        await self._gate.passed()
+        if request.tool.lane is Lane.FAST and request.tool.effect is EffectClass.READ_ONLY:
+            fast = await self._fast(request)
+            if fast.result is not None:
+                self._progress.observed(fast.result)
+                return tales.outcome_of(fast.result, attempts=request.action.attempt)
+            verdict = fast.verdict
+        else:
+            verdict = await self._judge(request)
+        return await self._after(request, verdict)
+
+    async def _fast(self, request: JudgeRequest) -> FastReport:
+        return await workflow.execute_local_activity_method(
+            GuardActivities.perform, request, **options.local(describe(request.action))
+        )
+
+    async def _judge(self, request: JudgeRequest) -> Verdict:
+        return await workflow.execute_local_activity_method(
+            GuardActivities.judge, request, **options.local(describe(request.action))
+        )
+
+    async def _after(self, request: JudgeRequest, verdict: Verdict) -> StepOutcome:
+        while verdict.held:
+            await self._thawed(request, verdict.why)
+            request = request.model_copy(update={"round": request.round + 1, "opens": False})
+            verdict = await self._judge(request)
+        if verdict.decision is Decision.DENY:
+            return _denied(request, verdict.why)
+        if verdict.decision is Decision.REQUIRE_APPROVAL:
+            return await self._with_approval(request, verdict)
+        return await self._act(request)
+
+    async def _with_approval(self, request: JudgeRequest, verdict: Verdict) -> StepOutcome:
+        approval = await self._approval(request, verdict)
+        if approval.status is not ApprovalStatus.APPROVED:
+            return await self._refused(request, approval)
+        edited = next((d.arguments for d in reversed(approval.decisions) if d.decision == "edit"), None)
+        if edited is None:
+            return await self._act(request)
+        return await self._edited(request, edited)
+
+    async def _approval(self, request: JudgeRequest, verdict: Verdict) -> Approval:
+        action = request.action
+        self._teller.doing(action.step_id, "waits for approval")
+        question = self._desk.question(
+            ApprovalSubject.ACTION,
+            action.digest,
+            _summary(request, verdict),
+            step_id=action.step_id,
+            terms=verdict.terms,
+        )
+        return await self._desk.decide(question.model_copy(update={"action": action}))
+
+    async def _edited(self, request: JudgeRequest, arguments: JsonObject) -> StepOutcome:
+        """What a human rewrote is a new action. It is judged anew; the approval covers exactly it, and no more."""
+        request = request.model_copy(
+            update={
+                "action": request.action.edited(arguments),
+                "opens": False,
+                "round": request.round + 1,
+            }
+        )
+        verdict = await self._judge(request)
+        if verdict.held:
+            return await self._after(request, verdict)
+        if verdict.decision is Decision.DENY:
+            return _denied(request, verdict.why)
+        return await self._act(request)
+
+    async def _refused(self, request: JudgeRequest, approval: Approval) -> StepOutcome:
+        comments = "; ".join(decision.comment for decision in approval.decisions if decision.comment)
+        why = f"approval {approval.status.value}" + (f": {comments}" if comments else "")
+        outcome = _denied(request, why)
+        if request.closes:
+            await self._teller.tell(
+                self._teller.event(EventType.STEP_DENIED, {"why": why}, step=request.action.step_id)
+            )
+        return outcome
+
+    async def _act(self, request: JudgeRequest) -> StepOutcome:
+        action, tool = request.action, request.tool
+        self._teller.doing(action.step_id, describe(action))
+        call = ActRequest(
+            scope=request.scope,
+            action=action,
+            digest=action.digest,
+            tool_digest=tool.digest,
+            closes=request.closes,
+            final=request.final,
+        )
+        while True:
+            report = await self._dispatch(call, tool)
+            if report.state != "held":
+                return await self._reported(request, report)
+            await self._thawed(request, report.why)
+
+    async def _dispatch(self, call: ActRequest, tool: ToolSpec) -> ActReport:
+        try:
+            return await workflow.execute_activity_method(
+                ActActivities.act, call, **options.act_options(tool.timeout_s, describe(call.action))
+            )
+        except ActivityError as error:
+            cause = error.cause or error
+            return ActReport(state="refused", why=f"{type(cause).__name__}: {cause}")
+
+    async def _reported(self, request: JudgeRequest, report: ActReport) -> StepOutcome:
+        match report.state:
+            case "done" if report.result is not None:
+                self._progress.observed(report.result)
+                return tales.outcome_of(report.result, attempts=request.action.attempt)
+            case "unknown":
+                return await self._settled_by_a_human(request, report.why)
+            case _:
+                return await self._failed(request, ToolError(code="not_dispatched", message=report.why))
+
+    async def _settled_by_a_human(self, request: JudgeRequest, why: str) -> StepOutcome:
+        """The call may have happened. Only somebody who can look knows."""
+        action = request.action
+        self._teller.doing(action.step_id, "outcome unknown: a human must say")
+        summary = ApprovalSummary(
+            what=f"Did this happen? {describe(action)}",
+            where=action.environment,
+            why=why,
+            detail="approve: it happened · reject: it did not happen",
+        )
+        question = self._desk.question(
+            ApprovalSubject.EFFECT_UNKNOWN, action.digest, summary, step_id=action.step_id
+        )
+        approval = await self._desk.decide(question)
+        happened = approval.status is ApprovalStatus.APPROVED
+        if approval.status is ApprovalStatus.EXPIRED:
+            return await self._failed(
+                request, ToolError(code="effect_unknown", message="Nobody said what happened.")
+            )
+        await workflow.execute_local_activity_method(
+            AskActivities.resolve,
+            ResolveRequest(
+                scope=request.scope,
+                step_id=action.step_id,
+                digest=action.digest,
+                happened=happened,
+                by=approval.decisions[-1].approver if approval.decisions else "",
+                comment=approval.decisions[-1].comment if approval.decisions else "",
+            ),
+            **options.LOCAL,
+        )
+        if happened:
+            return await self._happened(request)
+        return await self._failed(
+            request, ToolError(code="did_not_happen", message="A human said it did not happen.")
+        )
+
+    async def _happened(self, request: JudgeRequest) -> StepOutcome:
+        outcome = StepOutcome(
+            state=StepState.SUCCEEDED, summary="A human said it happened.", attempts=request.action.attempt
+        )
+        if request.closes:
+            data = {"outcome": outcome.model_dump(mode="json")}
+            await self._teller.tell(
+                self._teller.event(EventType.STEP_SUCCEEDED, data, step=request.action.step_id)
+            )
+        return outcome
+
+    async def _failed(self, request: JudgeRequest, error: ToolError) -> StepOutcome:
+        if request.closes:
+            kind = EventType.STEP_FAILED if request.final else EventType.STEP_RETRYING
+            data = {"error": error.model_dump(mode="json")}
+            await self._teller.tell(self._teller.event(kind, data, step=request.action.step_id))
+        return StepOutcome(state=StepState.FAILED, error=error, attempts=request.action.attempt)
+
+    async def _thawed(self, request: JudgeRequest, why: str) -> None:
+        """Frozen from outside: wait, without losing anything, and look again."""
+        self._teller.doing(request.action.step_id, f"held: {why}")
+        await self._gate.thaw_or(options.HELD_WAIT)
+
+
+def _denied(request: JudgeRequest, why: str) -> StepOutcome:
+    error = ToolError(code="denied", message=why, remedy="Choose another way, or ask for a change of policy.")
+    return StepOutcome(state=StepState.DENIED, error=error, attempts=request.action.attempt)
+
+
+def _summary(request: JudgeRequest, verdict: Verdict) -> ApprovalSummary:
+    action: Action = request.action
+    return ApprovalSummary(
+        what=describe(action),
+        where=f"{action.environment}, agent {action.agent}",
+        why=request.step_why or request.step_title,
+        detail=str(tales.shortened(action.arguments)),
+        reasons=tuple(reason.message for reason in verdict.reasons),
+        blast_radius=f"{request.tool.effect.value}; risk {request.tool.risk}",
+    )

@@ -1,0 +1,268 @@
+"""From a goal to an accepted plan, and to a better one where it failed; or, without a plan, from move to move."""
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from activities.guard import GuardActivities
+from activities.think import ThinkActivities
+from holdfast.plan.progress import Progress
+from schemas.approvals import ApprovalStatus, ApprovalSubject, ApprovalSummary
+from schemas.canonical import digest_of
+from schemas.commands import ResumeCommand
+from schemas.events import EventType
+from schemas.plans import Finding, Plan, PlanSource, Step, StepState
+from schemas.runs import RunInput, RunStatus, StepOutcome
+from schemas.stages import (
+    CheckReport,
+    CheckRequest,
+    NextMove,
+    NextRequest,
+    PlanProposal,
+    PlanRequest,
+    Recollection,
+)
+from workflows import options
+from workflows.desk import Desk
+from workflows.executor import Executor
+from workflows.stopping import RunStopped
+from workflows.teller import Teller
+
+_MOST_REPEATS = 3
+_MOST_DRAFTS = 3
+
+
+class Planning:
+    def __init__(
+        self, *, start: RunInput, progress: Progress, teller: Teller, desk: Desk, executor: Executor
+    ) -> None:
+        self._start = start
+        self._progress = progress
+        self._teller = teller
+        self._desk = desk
+        self._executor = executor
+
+    async def settle(self, recalled: Recollection) -> None:
+        """A plan that stands up to the checks and, where it was asked for, to a human."""
+        findings: tuple[Finding, ...] = ()
+        for attempt in range(_MOST_DRAFTS):
+            plan = self._progress.plan or await self._drafted(recalled, findings, attempt)
+            findings = (await self._check(plan)).findings
+            fatal = [finding for finding in findings if finding.fatal]
+            if not fatal:
+                await self._approved(plan)
+                await self._accept(plan)
+                return
+            await self._teller.tell(
+                self._teller.event(
+                    EventType.PLAN_REJECTED,
+                    {"findings": [finding.model_dump(mode="json") for finding in fatal[:20]]},
+                )
+            )
+            if plan.source is PlanSource.GIVEN:
+                break
+            self._progress.plan = None
+        listed = "; ".join(f"{finding.step or 'plan'}: {finding.message}" for finding in findings[:5])
+        raise RunStopped(RunStatus.REJECTED, f"the plan has errors: {listed}")
+
+    async def replanned(self, failed: list[str], recalled: Recollection) -> bool:
+        """Whether a new plan takes the place of what failed. Bounded; what succeeded stays done."""
+        plan = self._progress.plan
+        if plan is None or self._progress.replans >= self._progress.limits.replans:
+            return False
+        steps = {step.id: step for step in plan.steps}
+        if not any(steps[name].on_error == "replan" for name in failed):
+            return False
+        self._progress.replans += 1
+        failure = "; ".join(self._failure(name) for name in failed)
+        request = self._request(recalled, (), self._progress.replans).model_copy(
+            update={"previous": plan, "failure": failure, "done": self._done()}
+        )
+        proposal = await self._think(request)
+        if proposal.plan is None:
+            return False
+        merged = self._merged(proposal.plan)
+        if (await self._check(merged)).fatal:
+            return False
+        await self._accept(merged)
+        return True
+
+    async def mend(self, command: ResumeCommand) -> None:
+        """A human's help after a failure: other arguments, another plan, higher limits, or simply again."""
+        if command.limits is not None:
+            self._progress.limits = command.limits
+        self._progress.inputs.update(command.inputs)
+        if command.plan is not None:
+            await self._accept(self._merged(command.plan))
+        elif command.step is not None and command.arguments is not None:
+            await self._rewrite(command.step, command.arguments)
+        names = [command.step] if command.step else self._progress.failures()
+        self._progress.reopen(names)
+        if command.skip:
+            for name in names:
+                self._progress.outcomes[name] = StepOutcome(
+                    state=StepState.SKIPPED, summary="skipped by a human"
+                )
+                await self._teller.tell(
+                    self._teller.event(EventType.STEP_SKIPPED, {"by": command.by}, step=name)
+                )
+
+    async def observe_and_act(self, recalled: Recollection) -> str:
+        """The next move after each observation, until there is an answer. Bounded by the run's limits."""
+        plan = self._progress.plan or Plan(steps=(), source=PlanSource.REACT)
+        seen: dict[str, int] = {}
+        while True:
+            move = await self._next(plan, recalled)
+            if move.answer is not None:
+                return move.answer
+            if move.step is None:
+                raise RunStopped(RunStatus.FAILED, f"{move.by} gave neither a step nor an answer")
+            step = move.step.model_copy(update={"id": f"move_{len(plan.steps) + 1}"})
+            self._refuse_repetition(step, seen)
+            plan = plan.model_copy(update={"steps": (*plan.steps, step)})
+            self._progress.plan = plan
+            await self._executor.take(step)
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    async def _drafted(self, recalled: Recollection, findings: tuple[Finding, ...], attempt: int) -> Plan:
+        proposal = await self._think(self._request(recalled, findings, attempt))
+        if proposal.missing:
+            raise RunStopped(
+                RunStatus.REJECTED, f"inputs are missing: {', '.join(proposal.missing)}. {proposal.note}"
+            )
+        if proposal.plan is None:
+            raise RunStopped(RunStatus.REJECTED, proposal.note or f"{proposal.by} found no plan")
+        self._progress.plan = proposal.plan
+        await self._teller.tell(
+            self._teller.event(
+                EventType.PLAN_PROPOSED,
+                {"by": proposal.by, "note": proposal.note, "steps": len(proposal.plan.steps)},
+            )
+        )
+        return proposal.plan
+
+    async def _think(self, request: PlanRequest) -> PlanProposal:
+        try:
+            proposal: PlanProposal = await workflow.execute_activity_method(
+                ThinkActivities.plan, request, **options.think(f"plan: {request.goal}")
+            )
+        except ActivityError as error:
+            raise RunStopped(RunStatus.FAILED, f"no plan could be made: {error.cause or error}") from error
+        self._progress.spend_usd += proposal.spend_usd
+        return proposal
+
+    async def _next(self, plan: Plan, recalled: Recollection) -> NextMove:
+        request = NextRequest(
+            scope=self._teller.scope,
+            goal=self._start.goal,
+            inputs=self._progress.inputs,
+            agent=self._start.agent,
+            catalogue=self._start.catalogue,
+            recalled=recalled,
+            steps=plan.steps,
+            outcomes=self._progress.outcomes,
+            instructions=tuple(self._progress.instructions),
+            turn=len(plan.steps),
+        )
+        try:
+            move: NextMove = await workflow.execute_activity_method(
+                ThinkActivities.next_move, request, **options.THINK
+            )
+        except ActivityError as error:
+            raise RunStopped(
+                RunStatus.FAILED, f"the model gave no next move: {error.cause or error}"
+            ) from error
+        self._progress.spend_usd += move.spend_usd
+        return move
+
+    def _refuse_repetition(self, step: Step, seen: dict[str, int]) -> None:
+        """The same move again and again is a loop, however the model words its reasons."""
+        essence = digest_of(step.model_dump(mode="json", exclude={"id", "title", "why", "cites"}))
+        seen[essence] = seen.get(essence, 0) + 1
+        if seen[essence] > _MOST_REPEATS:
+            raise RunStopped(RunStatus.FAILED, f"the agent repeats itself: {step.title or step.kind}")
+
+    async def _check(self, plan: Plan) -> CheckReport:
+        report: CheckReport = await workflow.execute_local_activity_method(
+            GuardActivities.check,
+            CheckRequest(
+                scope=self._teller.scope,
+                plan=plan,
+                catalogue=self._start.catalogue,
+                inputs=self._progress.inputs,
+                limits=self._progress.limits,
+            ),
+            **options.LOCAL,
+        )
+        return report
+
+    async def _approved(self, plan: Plan) -> None:
+        """The whole plan, before its first step, where the run was asked for so."""
+        if not self._start.approve_plan:
+            return
+        digest = digest_of(plan.model_dump(mode="json"))
+        summary = ApprovalSummary(
+            what=f"the plan of {len(plan.steps)} steps for: {self._start.goal}"[:200],
+            where=self._start.environment,
+            why=plan.rationale,
+            detail="\n".join(f"{step.id}: {step.title or step.kind}" for step in plan.steps[:200]),
+        )
+        approval = await self._desk.decide(self._desk.question(ApprovalSubject.PLAN, digest, summary))
+        if approval.status is not ApprovalStatus.APPROVED:
+            raise RunStopped(RunStatus.REJECTED, f"the plan was not approved: {approval.status.value}")
+
+    async def _accept(self, plan: Plan) -> None:
+        self._progress.plan = plan
+        self._progress.accepted = True
+        await self._teller.tell(
+            self._teller.event(
+                EventType.PLAN_ACCEPTED, {"plan": plan.model_dump(mode="json", exclude_defaults=True)}
+            )
+        )
+        self._teller.show()
+
+    async def _rewrite(self, name: str, arguments: dict[str, object]) -> None:
+        plan = self._progress.plan
+        if plan is None:
+            return
+        steps = tuple(
+            step.model_copy(update={"arguments": arguments})
+            if step.id == name and step.kind == "tool"
+            else step
+            for step in plan.steps
+        )
+        await self._accept(plan.model_copy(update={"steps": steps}))
+
+    def _merged(self, plan: Plan) -> Plan:
+        """The new plan behind what is done: a step that succeeded keeps its place and its outcome."""
+        old = self._progress.plan.steps if self._progress.plan else ()
+        done = self._done()
+        kept = tuple(step for step in old if step.id in done)
+        new = tuple(step for step in plan.steps if step.id not in done)
+        for step in old:
+            if step.id not in done:
+                self._progress.outcomes.pop(step.id, None)
+        return plan.model_copy(update={"steps": (*kept, *new)})
+
+    def _done(self) -> dict[str, StepOutcome]:
+        good = (StepState.SUCCEEDED, StepState.SKIPPED)
+        return {name: outcome for name, outcome in self._progress.outcomes.items() if outcome.state in good}
+
+    def _failure(self, name: str) -> str:
+        error = self._progress.outcomes[name].error
+        return f"{name}: {error.code}: {error.message}" if error else name
+
+    def _request(self, recalled: Recollection, findings: tuple[Finding, ...], attempt: int) -> PlanRequest:
+        return PlanRequest(
+            scope=self._teller.scope,
+            goal=self._start.goal,
+            inputs=self._progress.inputs,
+            agent=self._start.agent,
+            mode=self._start.mode,
+            runbook=self._start.runbook,
+            catalogue=self._start.catalogue,
+            recalled=recalled,
+            findings=findings,
+            instructions=tuple(self._progress.instructions),
+            attempt=attempt,
+        )

@@ -1,0 +1,66 @@
+"""How a run is stopped on purpose, and what it undoes then."""
+
+from temporalio import workflow
+
+from holdfast.plan.progress import Progress
+from holdfast.plan.references import ReferenceProblem, resolve
+from schemas.actions import Action
+from schemas.events import EventType
+from schemas.plans import StepState, ToolStep
+from schemas.runs import RunInput, RunStatus
+from schemas.stages import JudgeRequest
+from workflows.performer import Performer
+from workflows.teller import Teller
+
+
+class RunStopped(Exception):
+    """The run ends here, and this is how."""
+
+    def __init__(self, status: RunStatus, reason: str) -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(reason)
+
+
+async def compensate(progress: Progress, start: RunInput, performer: Performer, teller: Teller) -> None:
+    """Undo, last first, what succeeded and says how to undo it. Each undoing is judged like any other action."""
+    progress.paused = False
+    steps = progress.plan.steps if progress.plan else ()
+    for step in reversed(steps):
+        outcome = progress.outcomes.get(step.id)
+        if not isinstance(step, ToolStep) or step.compensation is None:
+            continue
+        if outcome is None or outcome.state is not StepState.SUCCEEDED:
+            continue
+        request = _undoing(step, progress, start, teller)
+        if request is not None:
+            result = await performer.perform(request)
+            undone = {"undone": step.id, "state": result.state, "tool": step.compensation.tool}
+            await teller.tell(teller.event(EventType.RUN_MESSAGE, undone, step=step.id))
+
+
+def _undoing(step: ToolStep, progress: Progress, start: RunInput, teller: Teller) -> JudgeRequest | None:
+    if step.compensation is None:
+        return None
+    tool = start.catalogue.find(step.compensation.tool)
+    try:
+        arguments = resolve(step.compensation.arguments, progress.scope(start.run_id))
+    except ReferenceProblem as problem:
+        workflow.logger.warning("compensation_unreadable", extra={"step": step.id, "problem": str(problem)})
+        return None
+    if tool is None:
+        return None
+    action = Action(
+        tenant=start.tenant,
+        run_id=start.run_id,
+        step_id=f"undo_{step.id}"[:63],
+        attempt=1 + progress.generation,
+        tool=tool.name,
+        tool_version=tool.version,
+        arguments=arguments,
+        environment=start.environment,
+        agent=start.agent.name,
+        runbook=start.runbook,
+        labels=start.labels,
+    )
+    return JudgeRequest(scope=teller.scope, action=action, tool=tool, step_title=f"undo {step.id}")

@@ -1,0 +1,76 @@
+"""What a workflow tells of itself: events, the row of the run, and what the Temporal Web UI shows."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from temporalio import workflow
+
+from activities.story import StoryActivities
+from holdfast.plan.board import board
+from holdfast.plan.progress import Progress
+from schemas.base import JsonObject
+from schemas.events import EventType, NewEvent
+from schemas.runs import RunInput, RunStatus
+from schemas.stages import RecordRequest, RunPatch, RunScope
+from workflows import options
+
+
+class Teller:
+    """Tells each thing once. Status is told only when it changes."""
+
+    def __init__(self, start: RunInput, progress: Progress) -> None:
+        self.scope = RunScope(
+            tenant=start.tenant, run_id=start.run_id, agent=start.agent.name, environment=start.environment
+        )
+        self._progress = progress
+        self._active: dict[str, str] = {}
+        self._waiting: dict[str, str] = {}
+        self.status = RunStatus.RUNNING
+
+    def event(self, kind: EventType, data: JsonObject | None = None, *, step: str | None = None) -> NewEvent:
+        return NewEvent(key=self._progress.next_key(), type=kind, step_id=step, data=data or {})
+
+    async def tell(self, *events: NewEvent, patch: RunPatch | None = None) -> None:
+        await workflow.execute_local_activity_method(
+            StoryActivities.record,
+            RecordRequest(scope=self.scope, events=tuple(events), patch=patch),
+            **options.LOCAL,
+        )
+
+    async def status_is(self, status: RunStatus, reason: str = "", events: Sequence[NewEvent] = ()) -> None:
+        """The run has a new status: row, event, search attribute."""
+        self.status = status
+        workflow.upsert_search_attributes([options.STATUS.value_set(status.value)])
+        told = self.event(EventType.RUN_STATUS, {"status": status, "reason": reason})
+        await self.tell(*events, told, patch=RunPatch(status=status, reason=reason))
+        self.show()
+
+    async def waits_for_people(self, key: str, reason: str) -> None:
+        """A step waits for a human: while any does, the run is `input_required`."""
+        self._waiting[key] = reason
+        if self.status is RunStatus.RUNNING:
+            await self.status_is(RunStatus.INPUT_REQUIRED, reason)
+
+    async def was_answered(self, key: str) -> None:
+        self._waiting.pop(key, None)
+        if not self._waiting and self.status is RunStatus.INPUT_REQUIRED:
+            await self.status_is(RunStatus.RUNNING)
+
+    def doing(self, step: str, what: str) -> None:
+        """For the Web UI: what a step is at, right now."""
+        self._active[step] = what
+        self.show()
+
+    def done(self, step: str) -> None:
+        self._active.pop(step, None)
+        self.show()
+
+    def show(self) -> None:
+        if not workflow.unsafe.is_replaying():
+            workflow.set_current_details(
+                board(self._progress.plan, self._progress.outcomes, self._active, self.status.value)
+            )
+
+
+def seconds(value: float) -> timedelta:
+    return timedelta(seconds=value)
