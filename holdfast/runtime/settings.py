@@ -108,12 +108,16 @@ class ApiSettings(Section):
         (), description="Origins whose browsers may call the API, with commas between."
     )
     body_limit_bytes: Count = Field(1_048_576, description="Largest request body.")
+    upload_limit_bytes: Count = Field(67_108_864, description="Largest uploaded document or bundle.")
     concurrent_requests: Count = Field(
         200, description="Requests at once; more are answered 503 with Retry-After."
     )
-    streams: Count = Field(1_000, description="Event streams at once.")
+    streams: Count = Field(2_000, description="Event streams at once.")
     heartbeat_s: Seconds = Field(
         15, description="Seconds between the comments that keep an event stream open."
+    )
+    webhook_private_targets: bool = Field(
+        default=False, description="Let webhooks call private addresses, such as a chat server of your own."
     )
     docs: bool = Field(default=True, description="Serve the OpenAPI pages under /docs.")
     drain_s: Seconds = Field(10, description="Seconds a stopping API gives its requests and streams.")
@@ -132,8 +136,8 @@ class AuthSettings(Section):
     oidc_tenant_claim: str = Field("tenant", description="Claim that names the tenant.")
     oidc_roles_claim: str = Field("roles", description="Claim that lists the roles.")
     clock_skew_s: Annotated[float, Field(ge=0, le=300)] = Field(30, description="Clock difference tolerated.")
-    reads_per_minute: Count = Field(1_200, description="Rate limit of reading requests per key.")
-    writes_per_minute: Count = Field(300, description="Rate limit of writing requests per key.")
+    reads_per_s: Annotated[float, Field(gt=0)] = Field(100, description="Reading requests a second per key.")
+    writes_per_s: Annotated[float, Field(gt=0)] = Field(50, description="Writing requests a second per key.")
 
 
 class WorkerSettings(Section):

@@ -12,7 +12,7 @@ import pwd
 import shutil
 import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote, urlsplit
@@ -55,15 +55,34 @@ class EmbeddedPostgres:
     """One server on one data folder. The caller holds the lock that keeps a second one away."""
 
     def __init__(
-        self, folder: Path, *, log: Path, port: int | None = None, options: Mapping[str, str] = DURABLE
+        self,
+        folder: Path,
+        *,
+        log: Path,
+        port: int | None = None,
+        options: Mapping[str, str] = DURABLE,
+        inherited: Sequence[int] = (),
     ) -> None:
         self._data = folder / "data"
         self._folder = folder
         self._log = log
         self._port = port
         self._options = options
+        self._inherited = tuple(inherited)
         self._child: Child | None = None
         self._sockets: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return "postgres"
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._port}" if self._port else str(self._sockets)
+
+    @property
+    def is_up(self) -> bool:
+        return self._sockets is not None
 
     @property
     def url(self) -> str:
@@ -82,27 +101,31 @@ class EmbeddedPostgres:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder.chmod(0o700)
         await self._create_cluster()
-        self._sockets = _socket_folder(self._folder)
+        self._sockets = _emptied(self._sockets or _socket_folder(self._folder))
         with self._inside.open("wb") as inside:
             self._child = await Child.start(
                 [*_as_somebody(inside.fileno()), _program("postgres"), *self._arguments()],
                 log=self._log,
                 env=_clean_environment(),
                 death_signal=signal.SIGKILL if os.geteuid() == 0 else signal.SIGQUIT,
-                pass_fds=(inside.fileno(),),
+                pass_fds=(inside.fileno(), *self._inherited),
             )
         try:
             await self._accepts_connections()
         except BaseException:
-            await self.stop()
+            await self._shut_down()
             raise
 
     async def stop(self) -> None:
-        """Fast shutdown: sessions are ended, everything is written, the socket goes."""
-        if self._child is not None:
-            await self._child.stop(patience_s=20, first=signal.SIGINT, pid=self._server_pid())
+        await self._shut_down()
         if self._sockets is not None:
             shutil.rmtree(self._sockets, ignore_errors=True)
+            self._sockets = None
+
+    async def _shut_down(self) -> None:
+        """Fast: sessions are ended, everything is written. The socket's folder stays for another start."""
+        if self._child is not None:
+            await self._child.stop(patience_s=20, first=signal.SIGINT, pid=self._server_pid())
 
     @property
     def _inside(self) -> Path:
@@ -227,10 +250,15 @@ def _socket_folder(folder: Path) -> Path:
     """Inside the data folder where its name is short enough for a socket; else in a fresh private one."""
     near = folder.resolve() / "run"
     if len(os.fsencode(near)) <= _LONGEST_SOCKET_FOLDER:
-        shutil.rmtree(near, ignore_errors=True)
-        near.mkdir(mode=0o700)
         return near
     return Path(tempfile.mkdtemp(prefix="holdfast-"))
+
+
+def _emptied(folder: Path) -> Path:
+    """Without the socket of a killed server. The folder stays the same, for clients know its name."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def _clean_environment() -> dict[str, str]:

@@ -7,7 +7,7 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -52,6 +52,7 @@ class EmbeddedTemporal:
         ui_port: int | None = None,
         program: Path | None = None,
         dynamic: Mapping[str, str] = TUNED,
+        inherited: Sequence[int] = (),
     ) -> None:
         self._log = log
         self._database = database
@@ -60,7 +61,12 @@ class EmbeddedTemporal:
         self._ui_port = ui_port
         self._program = program or bundled_program()
         self._dynamic = dynamic
+        self._inherited = tuple(inherited)
         self._child: Child | None = None
+
+    @property
+    def name(self) -> str:
+        return "temporal"
 
     @property
     def address(self) -> str:
@@ -79,8 +85,9 @@ class EmbeddedTemporal:
     async def start(self) -> None:
         if self._database is not None:
             self._database.parent.mkdir(parents=True, exist_ok=True)
+        command = [str(self._program), *self._arguments()]
         self._child = await Child.start(
-            [self._program, *self._arguments()], log=self._log, env=_clean_environment()
+            command, log=self._log, env=_clean_environment(), pass_fds=self._inherited
         )
         try:
             await self._serves()

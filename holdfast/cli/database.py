@@ -1,0 +1,60 @@
+"""`holdfast db`: bring the schema up to date, or see where it stands."""
+
+import asyncio
+import json
+
+import click
+
+from holdfast.errors import Misconfigured
+from holdfast.runtime.configuration import load
+from holdfast.runtime.embedded.state import read_state
+from holdfast.runtime.settings import Settings
+
+
+@click.group()
+def db() -> None:
+    """Migrate the database, or see where it stands.
+
+    Uses HOLDFAST_DATABASE__MIGRATE_URL or DATABASE_URL; without either, the stack that runs here.
+    """
+
+
+@db.command()
+def migrate() -> None:
+    """Run what has not run yet. Safe to start several times at once."""
+    from holdfast.adapters.postgres import migrate as runner  # noqa: PLC0415 -- psycopg is slow to import
+
+    done = asyncio.run(runner.migrate(owner_url(load())))
+    for name in done:
+        click.echo(f"ran {name}")
+    click.echo("The database is up to date.")
+
+
+@db.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def status(ctx: click.Context, *, as_json: bool) -> None:
+    """List migrations. Exits with 1 while some have not run."""
+    from holdfast.adapters.postgres import migrate as runner  # noqa: PLC0415
+
+    found = asyncio.run(runner.status(owner_url(load())))
+    if as_json:
+        click.echo(json.dumps({"applied": found.applied, "pending": found.pending}))
+    else:
+        for name in found.applied:
+            click.echo(f"applied  {name}")
+        for name in found.pending:
+            click.echo(f"pending  {name}")
+    ctx.exit(1 if found.pending else 0)
+
+
+def owner_url(settings: Settings) -> str:
+    given = settings.database.migrate_url or settings.database.url
+    if given is not None:
+        return given.get_secret_value()
+    running = read_state(settings.data_dir)
+    if running is None:
+        raise Misconfigured(
+            "No database is known.", remedy="Set DATABASE_URL, or start the stack: holdfast up"
+        )
+    return running.database_url

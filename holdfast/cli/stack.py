@@ -1,0 +1,170 @@
+"""`holdfast up`, `down` and `status`: the stack on this machine, and what people see of it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from holdfast.cli.stack_view import StackView, open_view, table_of
+from holdfast.errors import Misconfigured, Unavailable
+from holdfast.runtime.configuration import load
+from holdfast.runtime.embedded.lock import FolderLock
+from holdfast.runtime.embedded.state import StackState, api_key_file, read_state, write_private
+from holdfast.runtime.process import last_words
+from holdfast.runtime.settings import Settings
+
+_DETACHED_PATIENCE_S = 90.0
+
+
+@click.command()
+@click.option("--detach", is_flag=True, help="Return once it is ready; stop it with `holdfast down`.")
+def up(*, detach: bool) -> None:
+    """Start the whole stack on this machine: Postgres, Temporal with its Web UI, workers, API.
+
+    What DATABASE_URL or TEMPORAL_ADDRESS names is used, not started. Ctrl-C stops it; the data stays in .holdfast.
+    """
+    settings = load()
+    _refuse_prod(settings)
+    if detach:
+        click.echo(_addresses(_start_detached(settings), settings))
+    else:
+        asyncio.run(_serve(settings))
+
+
+@click.command()
+def down() -> None:
+    """Stop the stack that runs on this data folder, and wait until all of it has ended."""
+    settings = load()
+    lock = FolderLock(settings.data_dir)
+    holder = lock.holder()
+    if holder is None or not lock.is_held():
+        click.echo("Nothing is running.")
+        return
+    os.kill(holder, signal.SIGTERM)
+    deadline = time.monotonic() + settings.workers.drain_s + settings.api.drain_s + 60
+    while lock.is_held():
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                f"Process {holder} does not stop.", remedy=f"End it and its children: kill -9 {holder}"
+            )
+        time.sleep(0.05)
+    click.echo("Stopped. The data stays in " + str(settings.data_dir))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def status(ctx: click.Context, *, as_json: bool) -> None:
+    """Show what runs, and where. Exits with 1 unless every part is ready."""
+    settings = load()
+    state = read_state(settings.data_dir)
+    if as_json:
+        click.echo(state.model_dump_json(indent=1) if state else '{"ready": false, "parts": []}')
+    elif state is None:
+        click.echo("Nothing is running. Start it: holdfast up")
+    else:
+        from rich.console import Console  # noqa: PLC0415 -- for people only
+
+        Console().print(table_of(state))
+        click.echo(_addresses(state, settings))
+    ctx.exit(0 if state and all(part.status == "ready" for part in state.parts) else 1)
+
+
+async def _serve(settings: Settings) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(wanted, stopping.set)
+    with open_view() as view:
+        await _until(stopping, settings, view)
+
+
+async def _until(stopping: asyncio.Event, settings: Settings, view: StackView) -> None:
+    from holdfast.runtime.embedded.supervisor import Supervisor  # noqa: PLC0415 -- psycopg is slow to import
+
+    supervisor = Supervisor(
+        settings, migrate=lambda url: _prepare(url, settings), tell=view.tell, changed=view.show
+    )
+    starting = asyncio.create_task(supervisor.start())
+    asked = asyncio.create_task(stopping.wait())
+    await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        return
+    starting.result()
+    view.tell("stack", "ready\n" + _addresses(supervisor.state, settings))
+    await asked
+    view.tell("stack", "stopping; workers finish what is under way (Ctrl-C again: at once)")
+    loop = asyncio.get_running_loop()
+    for wanted in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(wanted, os._exit, 130)  # the kernel ends every child with us
+    await supervisor.stop()
+    view.tell("stack", "stopped")
+
+
+async def _prepare(owner_url: str, settings: Settings) -> None:
+    """Migrations, and at the first start of a dev stack the administrator's key."""
+    from api.access import bootstrap_key  # noqa: PLC0415 -- the API's own imports
+    from holdfast.adapters.postgres.database import Database  # noqa: PLC0415
+    from holdfast.adapters.postgres.migrate import migrate  # noqa: PLC0415
+
+    await migrate(owner_url)
+    file = api_key_file(settings.data_dir)
+    if file.exists():
+        return
+    database = await Database.open(owner_url, max_size=1)
+    try:
+        write_private(file, await bootstrap_key(database))
+    finally:
+        await database.close()
+
+
+def _refuse_prod(settings: Settings) -> None:
+    if settings.profile == "prod":
+        raise Misconfigured(
+            "`holdfast up` is for one machine; the prod profile runs its processes apart.",
+            remedy="Run `holdfast db migrate`, `holdfast api` and `holdfast worker --queue ...` as services.",
+        )
+
+
+def _start_detached(settings: Settings) -> StackState:
+    """In a session of its own, so that it outlives this terminal; its output goes to a log."""
+    log = settings.data_dir / "logs" / "supervisor.log"
+    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "holdfast", "up"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return _await_ready(process, settings.data_dir, log)
+
+
+def _await_ready(process: subprocess.Popen[bytes], data_dir: Path, log: Path) -> StackState:
+    deadline = time.monotonic() + _DETACHED_PATIENCE_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise Misconfigured(last_words(log, lines=1).removeprefix("error: "))
+        state = read_state(data_dir)
+        if state is not None and state.pid == process.pid and state.ready:
+            return state
+        time.sleep(0.05)
+    process.terminate()
+    raise Unavailable("The stack was not ready in time.", remedy=f"See {log}.")
+
+
+def _addresses(state: StackState, settings: Settings) -> str:
+    lines = [f"  API          {state.api_url}"]
+    if state.temporal_ui:
+        lines.append(f"  Temporal UI  {state.temporal_ui}")
+    lines.append(f"  API key      in {api_key_file(settings.data_dir)}")
+    lines.append(f"  Logs         in {settings.data_dir / 'logs'}")
+    return "\n".join(lines)

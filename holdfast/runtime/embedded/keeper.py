@@ -1,0 +1,96 @@
+"""Keeps one part up: starts it, and starts it again when it ends unasked, later each time it ends soon after."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from holdfast.errors import HoldfastError
+from holdfast.runtime.embedded.parts import Part
+from holdfast.runtime.embedded.state import PartState, PartStatus
+
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 30.0
+_LONG_ENOUGH_S = 60.0  # a part that ran this long is not in a crash loop
+
+Tell = Callable[[str, str], None]
+"""What happened to which part, for people."""
+
+
+class Keeper:
+    def __init__(self, part: Part, *, tell: Tell, changed: Callable[[], None]) -> None:
+        self.part = part
+        self._tell = tell
+        self._changed = changed
+        self._status: PartStatus = "waiting"
+        self._restarts = 0
+        self._in_a_row = 0
+        self._note = ""
+        self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> PartState:
+        lives = self._status in ("ready", "stopping")
+        return PartState(
+            name=self.part.name,
+            status=self._status,
+            pid=self.part.child.pid if lives else None,
+            address=self.part.address if lives else "",
+            restarts=self._restarts,
+            note=self._note,
+        )
+
+    async def start(self) -> None:
+        begun = time.monotonic()
+        self._become("starting")
+        await self.part.start()
+        self._become("ready")
+        self._tell(self.part.name, f"ready in {time.monotonic() - begun:.1f} s")
+        self._watching = asyncio.create_task(self._watch(), name=f"keep {self.part.name}")
+
+    async def stop(self) -> None:
+        """Asked for: nobody starts it again."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        if self._status == "waiting":
+            return
+        self._become("stopping" if self._status == "ready" else self._status)
+        await self.part.stop()
+        self._become("stopped")
+
+    async def _watch(self) -> None:
+        while True:
+            code = await self.part.child.wait()
+            ran = time.monotonic() - self.part.child.started_at
+            self._in_a_row = 0 if ran > _LONG_ENOUGH_S else self._in_a_row
+            self._tell(self.part.name, f"ended unasked ({_ending(code)}); starting it again")
+            await self._start_again()
+
+    async def _start_again(self) -> None:
+        while True:
+            self._become("restarting")
+            await asyncio.sleep(pause_before(self._in_a_row))
+            self._in_a_row += 1
+            self._restarts += 1
+            try:
+                await self.part.start()
+            except HoldfastError as error:
+                self._note = error.message
+                self._tell(self.part.name, f"did not start again: {error}")
+                continue
+            self._note = ""
+            self._become("ready")
+            self._tell(self.part.name, "ready again")
+            return
+
+    def _become(self, status: PartStatus) -> None:
+        self._status = status
+        self._changed()
+
+
+def pause_before(attempts_in_a_row: int) -> float:
+    return min(FIRST_PAUSE_S * 2.0**attempts_in_a_row, LONGEST_PAUSE_S)
+
+
+def _ending(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,79 @@
+"""One stack on one data folder. The lock is the kernel's, so it ends with the last process that holds it.
+
+Postgres and Temporal inherit it: while either still writes, nobody else can start on the folder.
+"""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from holdfast.errors import Misconfigured
+
+_PATIENCE_S = 5.0  # what a killed stack's servers need to be gone
+
+
+class FolderLock:
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "lock"
+        self._fd = -1
+
+    @property
+    def fd(self) -> int:
+        """To be inherited by whatever writes in the folder."""
+        return self._fd
+
+    def take(self, patience_s: float = _PATIENCE_S) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + patience_s
+        while not _locked(self._fd):
+            holder = self.holder()
+            if _lives(holder) or time.monotonic() > deadline:
+                self.release()
+                raise Misconfigured(
+                    f"A stack is running on {self._file.parent} already (process {holder}).",
+                    remedy="Stop it with `holdfast down`, or set HOLDFAST_DATA_DIR to another folder.",
+                )
+            time.sleep(0.05)
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, str(os.getpid()).encode(), 0)
+
+    def release(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def holder(self) -> int | None:
+        """The supervisor that wrote its id last; it runs only if the lock is held."""
+        text = self._file.read_text().strip() if self._file.exists() else ""
+        return int(text) if text.isdecimal() else None
+
+    def is_held(self) -> bool:
+        if not self._file.exists():
+            return False
+        fd = os.open(self._file, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            return not _locked(fd)
+        finally:
+            os.close(fd)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lives(pid: int | None) -> bool:
+    if pid is None:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

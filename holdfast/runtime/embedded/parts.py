@@ -1,0 +1,109 @@
+"""The parts of a stack as the supervisor sees them: each can be started until it is ready, awaited, and stopped."""
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from holdfast.errors import Misconfigured, Unavailable
+from holdfast.runtime.process import Child, last_words
+from holdfast.runtime.readiness import ReadySocket
+
+_READY_PATIENCE_S = 60.0
+
+
+class Part(Protocol):
+    """What the supervisor keeps up."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def child(self) -> Child: ...
+
+    async def start(self) -> None:
+        """Returns once it is ready; raises, with nothing left running, if it does not become so."""
+        ...
+
+    async def stop(self) -> None: ...
+
+
+class Program:
+    """One of our own processes: `python -m holdfast ...`, which says itself when it is ready."""
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str],
+        drain_s: float,
+        address: str = "",
+        patience_s: float = _READY_PATIENCE_S,
+    ) -> None:
+        self.name = name
+        self.address = address
+        self._argv = [sys.executable, "-m", "holdfast", *arguments]
+        self._log = log
+        self._environment = environment
+        self._drain_s = drain_s
+        self._patience_s = patience_s
+        self._child: Child | None = None
+
+    @property
+    def child(self) -> Child:
+        if self._child is None:
+            raise Unavailable(f"{self.name} has not been started.")
+        return self._child
+
+    async def start(self) -> None:
+        ready = ReadySocket()
+        try:
+            self._child = await Child.start(
+                self._argv, log=self._log, env={**self._environment, **ready.variables}
+            )
+            await self._becomes_ready(ready)
+        except BaseException:
+            await self.stop()
+            raise
+        finally:
+            ready.close()
+
+    async def stop(self) -> None:
+        if self._child is not None:
+            await self._child.stop(patience_s=self._drain_s)
+
+    async def _becomes_ready(self, ready: ReadySocket) -> None:
+        says = asyncio.ensure_future(ready.wait())
+        ends = asyncio.ensure_future(self.child.wait())
+        try:
+            await asyncio.wait({says, ends}, timeout=self._patience_s, return_when=asyncio.FIRST_COMPLETED)
+            if says.done():
+                return
+            if ends.done():
+                words = last_words(self._log, lines=1)
+                raise Misconfigured(f"{self.name} did not start: {words}", remedy=f"The log is {self._log}.")
+            raise Unavailable(
+                f"{self.name} was not ready in {self._patience_s:.0f} s.", remedy=f"See {self._log}."
+            )
+        finally:
+            says.cancel()
+            ends.cancel()
+
+
+async def check_reachable(what: str, address: str, variable: str) -> None:
+    """Somebody listens there. Whether it is the right somebody, the parts that use it find out."""
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        opening = asyncio.open_connection(parts.hostname, parts.port)
+        _, writer = await asyncio.wait_for(opening, 5)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise Unavailable(
+            f"{what} cannot be reached at {parts.hostname}:{parts.port}: {str(error) or 'no answer in 5 s'}.",
+            remedy=f"Is it up? Correct {variable}, or unset it to have one started.",
+        ) from error
+    writer.close()
