@@ -19,7 +19,7 @@ _ENGINE = re.compile(r"\$\{\s*(?:steps|item|run)\b")
 _MENTION: dict[str, str] = {
     "path": r"(?<![\w./-])(/[\w.@+/-]*[\w/])",
     "host": r"\b((?:\d{1,3}\.){3}\d{1,3}|(?:[a-z0-9-]+\.)+[a-z]{2,}|localhost)\b",
-    "service": r"\b(?:service|unit|daemon)\s+[`'\"]?([a-zA-Z0-9@._-]+)|\b([a-zA-Z0-9@._-]+)\s+(?:service|unit|daemon)\b",
+    "service": r"\b(?:service|unit|daemon)\s+[`'\"]?([a-zA-Z0-9@._-]+)|\b(?!(?:the|a|this|that|my|our|is|which|every|any|each)\s)([a-zA-Z0-9@._-]+)\s+(?:service|unit|daemon)\b",
 }
 _VALUE: dict[str, str] = {
     "integer": r"(-?\d+)",
@@ -71,9 +71,15 @@ def _mentioned(wanted: RunbookInput, runbook: RunnableRunbook, goal: str) -> str
         if re.search(rf"(?i)(?<!\w){re.escape(choice)}(?!\w)", goal):
             return choice
     alone = sum(each.type == wanted.type for each in runbook.inputs) == 1
-    if alone and wanted.type in _MENTION and (said := re.search(_MENTION[wanted.type], goal)):
+    return _alone(wanted.type, goal) if alone else None
+
+
+def _alone(kind: str, goal: str) -> str | None:
+    """The first thing in the goal that has the shape of this kind."""
+    for said in re.finditer(_MENTION.get(kind, r"(?!)"), goal):
         found = next(group for group in said.groups() if group)
-        return None if found.lower() in _COMMON else found
+        if found.lower() not in _COMMON:
+            return found
     return None
 
 
