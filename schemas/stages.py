@@ -141,6 +141,9 @@ class JudgeRequest(Payload):
     )
     final: bool = Field(default=True, description="No attempt follows, should this one fail.")
     round: int = Field(default=0, description="How often this action was held and asked about again.")
+    bundle: Digest | None = Field(
+        default=None, description="The bundle the run started under; its rules hold beside those now active."
+    )
 
 
 class ActRequest(Payload):
