@@ -6,6 +6,7 @@ Register it on the client; its workers inherit it. A replayer is given it direct
 import dataclasses
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Self
 
 import temporalio.client
 import temporalio.worker
@@ -25,6 +26,8 @@ from holdfast.errors import Misconfigured, Unavailable
 from holdfast.runtime.encryption import EncryptionCodec, Keyring
 from holdfast.runtime.failures import RUN_FAILURES, EncryptedFailureConverter, HoldfastFailureConverter
 from holdfast.runtime.log_context import LogContextInterceptor
+from holdfast.runtime.settings import TemporalSettings
+from holdfast.runtime.telemetry import StageSpans
 
 PASSED_THROUGH = (
     "schemas",
@@ -63,6 +66,18 @@ class HoldfastPlugin(SimplePlugin):
             interceptors=_interceptors(tracing=tracing),
             workflow_runner=_share_modules,
             workflow_failure_exception_types=RUN_FAILURES,
+        )
+
+    @classmethod
+    def of(
+        cls, settings: TemporalSettings, *, payloads: StorageDriver | None = None, tracing: bool = False
+    ) -> Self:
+        keys = settings.encryption_keys
+        return cls(
+            payloads=payloads,
+            keyring=Keyring.parse(keys.get_secret_value()) if keys else None,
+            inline_bytes=settings.inline_bytes,
+            tracing=tracing,
         )
 
 
@@ -117,8 +132,9 @@ def connect_config() -> ClientConnectConfig:
 def _interceptors(
     *, tracing: bool
 ) -> Sequence[temporalio.client.Interceptor | temporalio.worker.Interceptor]:
-    context = LogContextInterceptor()
-    return (OpenTelemetryInterceptor(), context) if tracing else (context,)
+    if not tracing:
+        return (LogContextInterceptor(),)
+    return (OpenTelemetryInterceptor(), LogContextInterceptor(), StageSpans())
 
 
 def _share_modules(runner: WorkflowRunner | None) -> WorkflowRunner:

@@ -1,0 +1,69 @@
+import asyncio
+import socket
+import subprocess
+import sys
+from datetime import timedelta
+from uuid import uuid4
+
+import httpx
+import pytest
+from temporalio.worker import Worker
+
+from holdfast.errors import Misconfigured
+from holdfast.runtime.settings import Queue, TemporalSettings, WorkerSettings
+from holdfast.runtime.temporal import HoldfastPlugin, connect
+from holdfast.runtime.workers import temporal_runtime, worker_options
+from tests.runtime.flows import Echo, Letter, double
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def test_each_pool_has_the_slots_of_its_settings() -> None:
+    settings = WorkerSettings(orchestration_slots=1, llm_slots=2, tools_slots=3, knowledge_slots=4, drain_s=5)
+    options = {queue: worker_options(queue, workers=settings, temporal=TemporalSettings()) for queue in Queue}
+    assert [options[queue]["max_concurrent_activities"] for queue in Queue] == [1, 2, 3, 4]
+    assert options[Queue.TOOLS]["graceful_shutdown_timeout"] == timedelta(seconds=5)
+    assert [queue for queue in Queue if "max_cached_workflows" in options[queue]] == [Queue.ORCHESTRATION]
+    assert not any("deployment_config" in option for option in options.values())
+
+
+def test_versioning_is_switched_on_by_a_deployment_with_its_build() -> None:
+    settings = TemporalSettings(deployment="holdfast", build_id="1.2.3")
+    options = worker_options(Queue.ORCHESTRATION, workers=WorkerSettings(), temporal=settings)
+    assert options["deployment_config"].version.to_canonical_string() == "holdfast.1.2.3"
+    with pytest.raises(Misconfigured, match="HOLDFAST_TEMPORAL__BUILD_ID"):
+        worker_options(Queue.LLM, workers=WorkerSettings(), temporal=TemporalSettings(deployment="holdfast"))
+
+
+async def test_a_worker_serves_the_sdks_metrics(temporal_address: str) -> None:
+    port, queue = free_port(), f"runtime-{uuid4()}"
+    client = await connect(
+        HoldfastPlugin(), address=temporal_address, runtime=temporal_runtime(metrics_port=port)
+    )
+    settings = WorkerSettings(orchestration_slots=7)
+    options = worker_options(Queue.ORCHESTRATION, workers=settings, temporal=TemporalSettings())
+    options["task_queue"] = queue
+    async with Worker(client, workflows=[Echo], activities=[double], **options), httpx.AsyncClient() as http:
+        await client.execute_workflow(Echo.run, Letter(text="x"), id=f"run_{uuid4().hex}", task_queue=queue)
+        page = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+    assert "temporal_worker_task_slots_available" in page
+    assert "temporal_workflow_completed_total" in page
+    assert "temporal_activity_execution_latency_seconds" in page
+
+
+async def test_a_metrics_port_that_is_taken_is_one_clear_error() -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        with pytest.raises(Misconfigured, match="HOLDFAST_WORKERS__METRICS_PORT"):
+            await asyncio.to_thread(temporal_runtime, metrics_port=listening.getsockname()[1])
+
+
+def test_leaving_writes_everything_out_and_keeps_the_status() -> None:
+    program = "from holdfast.runtime.exit import leave; print('last words', end=''); leave(3)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (3, b"last words")
