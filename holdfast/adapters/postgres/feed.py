@@ -36,11 +36,14 @@ class Follower:
         self.closed = True
         self._wake.set()
 
-    async def news(self, *, timeout_s: float) -> dict[str, int]:
-        """What has happened since the last call; empty after the timeout, or when everything should be read again."""
-        with suppress(TimeoutError):
+    async def news(self, *, timeout_s: float) -> dict[str, int] | None:
+        """How far runs have come since the last call; empty when everything should be read again, None after the
+        timeout."""
+        try:
             async with asyncio.timeout(timeout_s):
                 await self._wake.wait()
+        except TimeoutError:
+            return None
         self._wake.clear()
         told, self._news = self._news, {}
         return told
@@ -110,7 +113,9 @@ class EventFeed:
                 failures = 0
 
     async def _listen(self) -> None:
-        connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=5)
+        connection = await psycopg.AsyncConnection.connect(
+            self._url, autocommit=True, connect_timeout=5, keepalives_idle=10, keepalives_interval=5
+        )
         async with connection:
             await connection.execute("set role holdfast_app")
             await connection.execute(f"listen {_CHANNEL}")

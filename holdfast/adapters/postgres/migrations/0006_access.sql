@@ -187,12 +187,27 @@ begin
       'status', outcome, 'comment', p_comment, 'digest', p_effective))));
 end $$;
 
+-- Idempotency: the first time a key was seen stays; the lease says until when its holder is believed to be alive. --------
+
+alter table idempotency_keys add column lease_until timestamptz not null default clock_timestamp();
+
+create function prune_idempotency_keys(older_than interval) returns bigint
+language sql security definer set search_path = holdfast as $$
+  with gone as (delete from idempotency_keys where created_at < clock_timestamp() - older_than returning 1)
+  select count(*) from gone
+$$;
+revoke all on function prune_idempotency_keys(interval) from public;
+grant execute on function prune_idempotency_keys(interval) to holdfast_app;
+
+create function newest_migration() returns text
+language sql security definer set search_path = holdfast as $$ select max(name) from migrations $$;
+
 -- The functions with their owner's rights must see rows of every tenant, also where the owner is no superuser.
 do $$
 declare
   tbl text;
 begin
-  foreach tbl in array array['tenants', 'api_keys', 'roles', 'audit_log', 'audit_heads'] loop
+  foreach tbl in array array['tenants', 'api_keys', 'roles', 'audit_log', 'audit_heads', 'idempotency_keys'] loop
     execute format('create policy owner_rows on %I to %I using (true) with check (true)', tbl, current_user);
   end loop;
 end $$;

@@ -1,0 +1,70 @@
+"""The one table of routes: what each needs, and how dear it is. The door lets nothing through that is not in it."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas.access import Permission
+
+RouteClass = Literal["read", "write", "stream"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One route: its template, its permission (None: open to everybody), its rate class."""
+
+    method: str
+    path: str
+    permission: Permission | None
+    route_class: RouteClass = "read"
+    upload: bool = False
+
+
+def _read(path: str, permission: Permission | None) -> Rule:
+    return Rule("GET", path, permission)
+
+
+def _stream(path: str, permission: Permission) -> Rule:
+    return Rule("GET", path, permission, "stream")
+
+
+def _write(method: str, path: str, permission: Permission, *, upload: bool = False) -> Rule:
+    return Rule(method, path, permission, "write", upload)
+
+
+RULES: tuple[Rule, ...] = (
+    _read("/livez", None),
+    _read("/readyz", None),
+    _read("/openapi.json", None),
+    _read("/v1/whoami", Permission.RUNS_READ),
+    _write("POST", "/v1/runs", Permission.RUNS_WRITE),
+    _read("/v1/runs", Permission.RUNS_READ),
+    _read("/v1/runs/{run_id}", Permission.RUNS_READ),
+    _stream("/v1/runs/{run_id}/events", Permission.RUNS_READ),
+)
+
+
+class Table:
+    """Finds the rule of a request. Fixed segments win over parameters, as in the router."""
+
+    def __init__(self, rules: tuple[Rule, ...] = RULES) -> None:
+        ordered = sorted(rules, key=lambda rule: [part.startswith("{") for part in rule.path.split("/")])
+        self._rules = [(_pattern(rule.path), rule) for rule in ordered]
+
+    def find(self, method: str, path: str) -> Rule | None:
+        wanted = "GET" if method == "HEAD" else method
+        return next((rule for at, rule in self._rules if rule.method == wanted and at.match(path)), None)
+
+    def methods(self, path: str) -> tuple[str, ...]:
+        """The methods this path knows; none where it does not exist."""
+        return tuple(sorted({rule.method for at, rule in self._rules if at.match(path)}))
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """`{name}` is one segment, `{name:path}` the rest."""
+    parts = re.split(r"(\{[a-z_]+(?::path)?\})", path)
+    regex = "".join(
+        ".+" if part.endswith(":path}") else "[^/]+" if part.startswith("{") else re.escape(part)
+        for part in parts
+    )
+    return re.compile(rf"{regex}\Z")

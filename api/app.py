@@ -1,0 +1,169 @@
+"""The HTTP door, put together: layers outside, routes inside, and a lifespan that makes what they hold."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, TypedDict
+
+import httpx
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from temporalio.client import Client
+
+from api import problems
+from api.access.credentials import Credentials
+from api.access.permissions import Table
+from api.access.tokens import TokenReader
+from api.audit import Audited
+from api.bodies import Bodies
+from api.context import Context
+from api.crowd import Crowd
+from api.door import Door
+from api.engine import Engine
+from api.idempotency import Idempotency
+from api.openapi import describe
+from api.routes import health, runs
+from api.services import Services
+from api.snapshots import EmptyCatalogues, NoBundles
+from api.start import start_forgotten
+from api.streams import Streams
+from holdfast.adapters.postgres.access import PostgresKeys, PostgresRoles, PostgresTenants
+from holdfast.adapters.postgres.agents import PostgresAgents
+from holdfast.adapters.postgres.approvals import PostgresApprovals
+from holdfast.adapters.postgres.artifacts import PostgresArtifacts
+from holdfast.adapters.postgres.audit import PostgresAudit
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.feed import EventFeed
+from holdfast.adapters.postgres.idempotency import PostgresIdempotency
+from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.readings import PostgresReadings
+from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.errors import Misconfigured
+from holdfast.runs import Acceptance
+from holdfast.runtime.settings import Settings
+
+ROUTERS = (health.router, runs.router)
+
+
+Connect = Callable[[Database], Awaitable[Client]]
+"""Reaches Temporal; the database is for payloads too large for a history."""
+
+
+class State(TypedDict):
+    services: Services
+
+
+def create_app(settings: Settings, *, connect: Connect) -> FastAPI:
+    """The app of one process. `connect` is asked for Temporal when it is first needed."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+        async with opened(settings, connect) as services, _background(start_forgotten(services)):
+            app.state.services = services
+            yield {"services": services}
+
+    app = FastAPI(
+        title="Holdfast",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=layers(settings, Table()),
+    )
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    describe(app)
+    return app
+
+
+def end_streams(app: FastAPI) -> None:
+    """Ask every stream to close, so that its client comes back elsewhere."""
+    services: Services | None = getattr(app.state, "services", None)
+    if services is not None:
+        services.feed.close_followers()
+
+
+def layers(settings: Settings, table: Table) -> list[Middleware]:
+    """From the outside in. Nothing reads a body before it is known whose it is."""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.api.cors_origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID"],
+        expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
+    )
+    return [
+        Middleware(Context),
+        *([cors] if settings.api.cors_origins else []),
+        Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5),
+        Middleware(Door, table=table),
+        Middleware(Crowd, most=settings.api.concurrent_requests),
+        Middleware(Bodies, limit_bytes=settings.api.body_limit_bytes),
+        Middleware(Idempotency),
+        Middleware(Audited),
+    ]
+
+
+@asynccontextmanager
+async def opened(settings: Settings, connect: Connect) -> AsyncIterator[Services]:
+    """Everything the routes hold, closed again in reverse order."""
+    if settings.database.url is None:
+        raise Misconfigured(
+            "No database is set.", remedy="Set DATABASE_URL, or start everything with `holdfast up`."
+        )
+    url = settings.database.url.get_secret_value()
+    async with AsyncExitStack() as stack:
+        database = await Database.open(
+            url,
+            min_size=settings.database.pool_min,
+            max_size=settings.database.pool_max,
+            application="holdfast-api",
+        )
+        stack.push_async_callback(database.close)
+        feed = await stack.enter_async_context(EventFeed.open(url))
+        http = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False))
+        yield _services(settings, database, feed, Engine(connect=lambda: connect(database)), http)
+
+
+def _services(
+    settings: Settings, database: Database, feed: EventFeed, engine: Engine, http: httpx.AsyncClient
+) -> Services:
+    keys, agents = PostgresKeys(database=database), PostgresAgents(database=database)
+    stored_runs = PostgresRuns(database=database)
+    auth, api = settings.auth, settings.api
+    return Services(
+        settings=settings,
+        database=database,
+        feed=feed,
+        engine=engine,
+        credentials=Credentials(
+            settings=auth, keys=keys, tokens=TokenReader(auth, http=http) if auth.oidc_issuer else None
+        ),
+        acceptance=Acceptance(agents=agents, catalogues=EmptyCatalogues(), bundles=NoBundles()),
+        streams=Streams(story=stored_runs, feed=feed, most=api.streams, heartbeat_s=api.heartbeat_s),
+        runs=stored_runs,
+        readings=PostgresReadings(database=database),
+        ledger=PostgresLedger(database=database),
+        approvals=PostgresApprovals(database=database),
+        artifacts=PostgresArtifacts(database=database),
+        agents=agents,
+        keys=keys,
+        roles=PostgresRoles(database=database),
+        tenants=PostgresTenants(database=database),
+        audit=PostgresAudit(database=database),
+        idempotency=PostgresIdempotency(database=database),
+    )
+
+
+@asynccontextmanager
+async def _background(work: Any) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,82 @@
+"""The door: no request reaches a route without a rule in the table, known credentials and the rule's permission."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api import problems
+from api.access.permissions import Rule, Table
+from api.audit import Auditor
+from api.services import Services
+from holdfast.errors import Forbidden, InvalidInput
+from schemas.access import Principal
+from schemas.problems import Problem
+
+
+class Door:
+    def __init__(self, app: ASGIApp, *, table: Table) -> None:
+        self._app = app
+        self._table = table
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        method = scope.get("method", "GET")
+        _refuse_nul(scope)
+        rule = self._table.find(method, scope["path"])
+        if rule is None:
+            await self._no_rule(scope)(scope, receive, send)
+            return
+        scope["state"]["rule"] = rule
+        if rule.permission is not None:
+            scope["state"]["principal"] = await _admit(scope, rule)
+        await self._app(scope, receive, send)
+
+    def _no_rule(self, scope: Scope) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+        methods = self._table.methods(scope["path"])
+        if not methods:
+            return problems.response(
+                Problem(
+                    title="There is no such path",
+                    status=404,
+                    code="not_found",
+                    instance=scope["path"],
+                    remedy="See /openapi.json.",
+                    trace_id=scope["state"].get("trace_id"),
+                )
+            )
+        allowed = ", ".join(methods)
+        return problems.response(
+            Problem(
+                title="This path does not know this method",
+                status=405,
+                code="method_not_allowed",
+                instance=scope["path"],
+                detail=f"It knows {allowed}.",
+                trace_id=scope["state"].get("trace_id"),
+            ),
+            {"Allow": allowed},
+        )
+
+
+async def _admit(scope: Scope, rule: Rule) -> Principal:
+    services: Services = scope["state"]["services"]
+    authorization = Headers(scope=scope).get("authorization", "")
+    principal = await services.credentials.admit(authorization, route_class=rule.route_class)
+    assert rule.permission is not None  # noqa: S101 - the caller asks only for rules with one
+    if not principal.may(rule.permission):
+        await Auditor(services.audit).refused(HTTPConnection(scope), principal, rule)
+        raise Forbidden(
+            f"This needs the permission {rule.permission.value}, which {principal.id} does not have.",
+            remedy=f"Its roles are {', '.join(principal.roles) or 'none'}; ask an admin.",
+        )
+    return principal
+
+
+def _refuse_nul(scope: Scope) -> None:
+    """Postgres has no text with NUL in it, so no name or filter of ours can hold one."""
+    if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
+        raise InvalidInput("The address holds a NUL character.")

@@ -1,0 +1,120 @@
+"""Temporal, as the API sees it: start a run, and speak to one under way. Connects when first needed, so that reading
+goes on while Temporal is away."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from holdfast.errors import Conflict, HoldfastError, Unavailable
+from schemas.runs import RunInput
+
+WORKFLOW = "AgentRun"
+QUEUE = "orchestration"
+_RPC = timedelta(seconds=5)
+_UPDATE = timedelta(seconds=10)
+
+
+class Engine:
+    def __init__(self, *, connect: Callable[[], Awaitable[Client]]) -> None:
+        self._connect = connect
+        self._client: Client | None = None
+        self._lock = asyncio.Lock()
+
+    async def client(self) -> Client:
+        async with self._lock:
+            if self._client is None:
+                self._client = await self._connect()
+            return self._client
+
+    async def start(self, run_input: RunInput) -> None:
+        """Start the run's workflow; one that is started already stays as it is."""
+        client = await self.client()
+        try:
+            await client.start_workflow(
+                WORKFLOW,
+                run_input,
+                id=run_input.run_id,
+                task_queue=QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                static_summary=run_input.goal[:200],
+                rpc_timeout=_RPC,
+            )
+        except WorkflowAlreadyStartedError:
+            return  # and ended already
+        except RPCError as error:
+            raise _away(error) from error
+
+    async def update(self, run_id: str, name: str, *arguments: Any) -> Any:
+        """Ask the run to do something and wait for its answer; what it refuses comes back as a conflict."""
+        handle = await self._handle(run_id)
+        try:
+            return await asyncio.wait_for(
+                handle.execute_update(name, args=list(arguments), rpc_timeout=_UPDATE),
+                _UPDATE.total_seconds(),
+            )
+        except WorkflowUpdateFailedError as error:
+            raise _refusal(error, run_id) from error
+        except TimeoutError as error:
+            raise _slow(run_id) from error
+        except RPCError as error:
+            raise _of_run(error, run_id) from error
+
+    async def signal(self, run_id: str, name: str, *arguments: Any) -> None:
+        handle = await self._handle(run_id)
+        try:
+            await handle.signal(name, args=list(arguments), rpc_timeout=_RPC)
+        except RPCError as error:
+            raise _of_run(error, run_id) from error
+
+    async def pollers(self, queue: str, kind: TaskQueueType.ValueType) -> int:
+        """How many workers ask this queue for work."""
+        client = await self.client()
+        request = DescribeTaskQueueRequest(
+            namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
+        )
+        try:
+            answer = await client.workflow_service.describe_task_queue(request, timeout=_RPC)
+        except RPCError as error:
+            raise _away(error) from error
+        return len(answer.pollers)
+
+    async def _handle(self, run_id: str) -> WorkflowHandle[Any, Any]:
+        return (await self.client()).get_workflow_handle(run_id)
+
+
+def _away(error: RPCError) -> Unavailable:
+    return Unavailable(
+        f"Temporal cannot be reached: {error.status.name}.", remedy="The call is safe to repeat."
+    )
+
+
+def _of_run(error: RPCError, run_id: str) -> HoldfastError:
+    if error.status is RPCStatusCode.NOT_FOUND:
+        return Conflict(
+            f"Run {run_id} is not under way.", remedy="An ended run can be resumed or forked.", run_id=run_id
+        )
+    if error.status in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+        return _slow(run_id)
+    return _away(error)
+
+
+def _slow(run_id: str) -> Unavailable:
+    return Unavailable(
+        f"Run {run_id} did not answer in time.", remedy="Is an orchestration worker up?", run_id=run_id
+    )
+
+
+def _refusal(error: WorkflowUpdateFailedError, run_id: str) -> HoldfastError:
+    cause = error.cause
+    message = cause.message if isinstance(cause, ApplicationError) else "The run refused."
+    return Conflict(message, run_id=run_id)

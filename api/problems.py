@@ -1,0 +1,163 @@
+"""The one mapping from errors to problem+json (RFC 9457). Whatever goes wrong on the way of a request ends here."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError, ResponseValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+
+from api.streams import StreamOver
+from holdfast.errors import HoldfastError, LimitReached, Unauthenticated, Unavailable
+from schemas.problems import MEDIA_TYPE, FieldProblem, Problem
+
+log = structlog.get_logger(__name__)
+
+_ALWAYS = (400, 401, 403, 422, 429, 500, 503)
+_SCHEMA = {"$ref": "#/components/schemas/Problem"}
+_CODES = {
+    400: "invalid_input",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    413: "too_large",
+    415: "unsupported_media_type",
+    422: "unprocessable",
+}
+
+
+def problem_of(error: HoldfastError, connection: HTTPConnection | None = None) -> Problem:
+    """What a caller is told about one of our errors. Nothing is told of an inner failure."""
+    if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return internal_problem(connection)
+    return Problem(
+        title=_title(error),
+        status=error.status,
+        detail=error.message,
+        code=error.code,
+        remedy=error.remedy,
+        retryable=error.retryable,
+        **{**_place(connection), **_named(error)},
+    )
+
+
+def internal_problem(connection: HTTPConnection | None = None) -> Problem:
+    return Problem(
+        title="Something inside went wrong",
+        status=500,
+        code="internal",
+        detail="The request was not at fault.",
+        remedy="Report the trace id; the log has the rest.",
+        **_place(connection),
+    )
+
+
+def response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    body = problem.model_dump_json(exclude_none=True)
+    return Response(body, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def error_response(error: HoldfastError, connection: HTTPConnection | None = None) -> Response:
+    return response(problem_of(error, connection), _headers(error))
+
+
+def install(app: FastAPI) -> None:
+    """Every error of a route, of FastAPI's own or of Starlette's, in the one shape."""
+    app.add_exception_handler(HoldfastError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(ResponseValidationError, _inner)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(StreamOver, _over)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route may answer beside its success, for the OpenAPI document."""
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
+        for status in sorted({*_ALWAYS, *statuses})
+    }
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HoldfastError)  # noqa: S101 - what the handler is registered for
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("request_failed", code=error.code, error=str(error), path=request.url.path, **error.ids)
+    return error_response(error, request)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - what the handler is registered for
+    found = field_problems(error.errors())
+    malformed = any(one["type"] == "json_invalid" for one in error.errors())
+    status = HTTPStatus.BAD_REQUEST if malformed else HTTPStatus.UNPROCESSABLE_ENTITY
+    return response(
+        Problem(
+            title="The body is no JSON" if malformed else "The request does not fit its schema",
+            status=status,
+            code=_CODES[status],
+            detail="; ".join(f"{one.pointer}: {one.message}" for one in found[:3]),
+            remedy="See /openapi.json for what is expected.",
+            errors=found,
+            **_place(request),
+        )
+    )
+
+
+async def _inner(request: Request, error: Exception) -> Response:
+    log.error("response_invalid", path=request.url.path, error=str(error))
+    return response(internal_problem(request))
+
+
+async def _over(_request: Request, _error: Exception) -> Response:
+    """204 tells an EventSource to stay away."""
+    return Response(status_code=204)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
+    status = error.status_code
+    problem = Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=str(error.detail),
+        code=_CODES.get(status, "http_error"),
+        **_place(request),
+    )
+    return response(problem, error.headers)
+
+
+def field_problems(errors: Sequence[Any]) -> tuple[FieldProblem, ...]:
+    return tuple(
+        FieldProblem(pointer="/".join(("", *map(str, one["loc"]))), message=one["msg"]) for one in errors[:50]
+    )
+
+
+def _title(error: HoldfastError) -> str:
+    return (type(error).__doc__ or "").strip().splitlines()[0].rstrip(".")
+
+
+def _named(error: HoldfastError) -> dict[str, Any]:
+    return {"run_id": error.ids["run_id"]} if "run_id" in error.ids else {}
+
+
+def _headers(error: HoldfastError) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = 'Bearer realm="holdfast"'
+    if isinstance(error, LimitReached | Unavailable):
+        headers["Retry-After"] = str(max(1, round(error.retry_after_s or 1)))
+    return headers
+
+
+def _place(connection: HTTPConnection | None) -> dict[str, Any]:
+    if connection is None:
+        return {}
+    return {
+        "instance": connection.url.path,
+        "trace_id": connection.scope.get("state", {}).get("trace_id"),
+        "run_id": connection.path_params.get("run_id") if "path_params" in connection.scope else None,
+    }

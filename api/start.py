@@ -1,0 +1,53 @@
+"""Accepted means durable: the row and its first event, then the workflow, then the answer. What falls in between is
+found and started by `start_forgotten`."""
+
+import asyncio
+
+import structlog
+
+from api.services import Services
+from holdfast.errors import HoldfastError, Unavailable
+from schemas.access import Principal
+from schemas.runs import Run, RunInput, RunRequest
+
+log = structlog.get_logger(__name__)
+
+_FORGOTTEN_S = 10.0
+
+
+async def start_run(held: Services, request: RunRequest, caller: Principal, *, operation: str | None) -> Run:
+    return await launch(held, await held.acceptance.accept(request, caller, operation=operation))
+
+
+async def launch(held: Services, run_input: RunInput, *, forked_from: str | None = None) -> Run:
+    """Write the run down and start it; where it cannot be started, take it back, so that 503 means nothing happened."""
+    run = await held.runs.create(run_input, forked_from=forked_from)
+    try:
+        await held.engine.start(run_input)
+    except Unavailable:
+        await held.runs.discard(run.tenant, run.id)
+        raise
+    return run
+
+
+async def wait_for_end(held: Services, run: Run, *, seconds: float) -> Run:
+    """The run when it has ended, or as it is when the time is up."""
+    try:
+        async with asyncio.timeout(seconds):
+            async for _ in held.streams.run(run.tenant, run.id, after=0):
+                pass
+    except TimeoutError:
+        pass
+    return await held.runs.read(run.tenant, run.id)
+
+
+async def start_forgotten(held: Services) -> None:
+    """Now and then, start what a dying process accepted and did not start. Starting twice starts once."""
+    while True:
+        try:
+            for tenant, run_id in await held.runs.unstarted(older_than_s=_FORGOTTEN_S):
+                await held.engine.start(await held.runs.start_input(tenant, run_id))
+                log.info("forgotten_run_started", run_id=run_id, tenant=tenant)
+        except HoldfastError as error:
+            log.warning("forgotten_runs_wait", why=error.code)
+        await asyncio.sleep(_FORGOTTEN_S)

@@ -1,0 +1,43 @@
+"""The audit log: each line is hashed together with the one before it, and nobody but the owner can change one."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from holdfast.adapters.postgres.database import Database
+from schemas.access import AuditEntry, AuditLine
+from schemas.canonical import canonical_json
+
+_PAGE = 1000
+
+
+class PostgresAudit:
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    async def append(self, tenant: str, entry: AuditEntry) -> int:
+        text = canonical_json(entry.model_dump(mode="json")).decode()
+        async with self._database.statement() as connection:
+            cursor = await connection.execute("select append_audit(%s, %s) as seq", (tenant, text))
+            row = await cursor.fetchone()
+        return int(row["seq"]) if row else 0
+
+    async def lines(self, tenant: str, *, after: int = 0, limit: int = _PAGE) -> Sequence[AuditLine]:
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                "select seq, entry, previous, hash from audit_log where seq > %s order by seq limit %s",
+                (after, limit),
+            )
+            return [AuditLine.model_validate(row) for row in await cursor.fetchall()]
+
+    async def all_lines(self, tenant: str) -> AsyncIterator[AuditLine]:
+        after = 0
+        while page := await self.lines(tenant, after=after):
+            for line in page:
+                yield line
+            after = page[-1].seq
+
+    async def head(self, tenant: str) -> tuple[int, str]:
+        """How long the chain is, and its last hash, as kept apart from the lines."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute("select seq, hash from audit_heads")
+            row = await cursor.fetchone()
+        return (row["seq"], row["hash"]) if row else (0, "")

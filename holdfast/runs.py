@@ -1,0 +1,116 @@
+"""Accepting a run: everything it needs is looked up once and goes into its input, so that a later edit of an agent, a
+tool or a policy never changes a run under way."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Protocol
+
+from holdfast.errors import Forbidden, NotFound
+from holdfast.ids import new_id
+from holdfast.ports import Agents
+from schemas.access import Principal
+from schemas.agents import AgentSpec, RunLimits
+from schemas.base import Digest
+from schemas.runs import RunInput, RunRequest, RunState
+from schemas.tools import Catalogue, ToolSpec
+
+DEFAULT_AGENT = AgentSpec(
+    name="operator",
+    description="Looks after hosts and services. What a run uses that names no agent of its own.",
+    instructions="Find out before you change anything. Prefer the smallest step that answers the goal.",
+)
+
+
+class Catalogues(Protocol):
+    async def tools(self, tenant: str, environment: str) -> Catalogue:
+        """The tools that are enabled there, newest version of each."""
+        ...
+
+
+class Bundles(Protocol):
+    async def active(self, tenant: str) -> Digest | None:
+        """The policy bundle in force."""
+        ...
+
+
+class Acceptance:
+    def __init__(self, *, agents: Agents, catalogues: Catalogues, bundles: Bundles) -> None:
+        self._agents = agents
+        self._catalogues = catalogues
+        self._bundles = bundles
+
+    async def accept(
+        self, request: RunRequest, principal: Principal, *, operation: str | None = None
+    ) -> RunInput:
+        """The run's input. The same `operation` gives the same run id, so that a repeated request finds its run."""
+        if not principal.may_touch(request.environment):
+            raise Forbidden(
+                f"{principal.id} may not work in environment {request.environment}.",
+                remedy=f"It may in {', '.join(principal.environments or ())}.",
+            )
+        agent = await self._agent(principal.tenant, request)
+        catalogue = await self._catalogues.tools(principal.tenant, request.environment)
+        return RunInput(
+            run_id=_run_id(operation),
+            tenant=principal.tenant,
+            goal=request.goal,
+            agent=agent,
+            environment=request.environment,
+            inputs=request.inputs,
+            mode=request.mode or ("runbook" if request.runbook else agent.mode),
+            runbook=request.runbook,
+            on_failure=request.on_failure,
+            limits=narrower(agent.limits, request.limits),
+            approve_plan=request.approve_plan,
+            labels={**agent.labels, **request.labels},
+            thread=request.thread,
+            priority=request.priority,
+            requested_by=principal.id,
+            bundle=await self._bundles.active(principal.tenant),
+            catalogue=allowed_tools(catalogue, agent.tools),
+            state=RunState(plan=request.plan),
+        )
+
+    async def _agent(self, tenant: str, request: RunRequest) -> AgentSpec:
+        try:
+            return await self._agents.read(tenant, request.agent, request.agent_version)
+        except NotFound:
+            if request.agent == DEFAULT_AGENT.name and request.agent_version in (None, DEFAULT_AGENT.version):
+                return DEFAULT_AGENT
+            raise
+
+
+def allowed_tools(catalogue: Catalogue, patterns: Sequence[str]) -> Catalogue:
+    """The tools an agent may use: by name, or by a prefix that ends in `*`."""
+    return Catalogue(tools=tuple(tool for tool in catalogue.tools if _matches(tool, patterns)))
+
+
+def narrower(agent: RunLimits, asked: RunLimits | None) -> RunLimits:
+    """The tighter of both, limit by limit: a request cannot give itself more than its agent has."""
+    if asked is None:
+        return agent
+    return RunLimits(
+        steps=min(agent.steps, asked.steps),
+        wall_s=min(agent.wall_s, asked.wall_s),
+        spend_usd=_least(agent.spend_usd, asked.spend_usd),
+        tool_s=_least(agent.tool_s, asked.tool_s),
+        replans=min(agent.replans, asked.replans),
+    )
+
+
+def _least(one: float | None, other: float | None) -> float | None:
+    given = [value for value in (one, other) if value is not None]
+    return min(given) if given else None
+
+
+def _matches(tool: ToolSpec, patterns: Sequence[str]) -> bool:
+    return any(
+        tool.name.startswith(pattern[:-1]) if pattern.endswith("*") else pattern in (tool.name, tool.key)
+        for pattern in patterns
+    )
+
+
+def _run_id(operation: str | None) -> str:
+    if operation is None:
+        return new_id("run")
+    return f"run_{hashlib.sha256(operation.encode()).hexdigest()[:32]}"
