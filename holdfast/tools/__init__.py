@@ -1,0 +1,1 @@
+"""Tools: declared with types, kept in versions, called with bounds."""

@@ -1,0 +1,19 @@
+"""The tools that ship with Holdfast."""
+
+from collections.abc import Sequence
+
+from holdfast.sandbox.port import Sandbox
+from holdfast.tools.builtin.calculator import calc
+from holdfast.tools.builtin.host_facts import HOST_FACTS
+from holdfast.tools.builtin.programs import program_tools
+from holdfast.tools.declare import Tool
+
+
+def fast_tools() -> Sequence[Tool]:
+    """Short, harmless and in process: what the fast lane may call."""
+    return (calc,)
+
+
+def sandboxed_tools(sandbox: Sandbox) -> Sequence[Tool]:
+    """What only a tools worker can do."""
+    return (*program_tools(sandbox), *HOST_FACTS)

@@ -1,0 +1,125 @@
+"""`shell` and `python`: programs in a sandbox that sees the run's workspace, and nothing else of the world."""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import Field
+
+from holdfast.errors import SandboxUnavailable
+from holdfast.sandbox.port import Sandbox
+from holdfast.tools.declare import Tool, ToolContext, declared
+from schemas.base import JsonObject, Request
+from schemas.sandbox import Language, SandboxRequest, SandboxResult, SandboxStatus
+from schemas.tools import EffectClass, ToolError, ToolExample, ToolResult
+
+_MEANING: Mapping[SandboxStatus, str] = {
+    SandboxStatus.TIMEOUT: "The program took too long and was stopped.",
+    SandboxStatus.CPU: "The program used more processor time than it may.",
+    SandboxStatus.MEMORY: "The program used more memory than it may.",
+    SandboxStatus.DISK: "The program wrote more than its workspace holds.",
+    SandboxStatus.OUTPUT_LIMIT: "The program printed more than it may.",
+    SandboxStatus.REFUSED: "The sandbox refused the program.",
+}
+
+
+class ShellCall(Request):
+    command: str = Field(
+        min_length=1, max_length=100_000, description="A bash script. It starts in the workspace."
+    )
+    stdin: str = Field(default="", max_length=1_000_000)
+
+
+class PythonCall(Request):
+    code: str = Field(
+        min_length=1, max_length=500_000, description="A Python 3 program; what it prints comes back."
+    )
+    stdin: str = Field(default="", max_length=1_000_000)
+
+
+def program_tools(sandbox: Sandbox) -> Sequence[Tool]:
+    """Both, over one sandbox."""
+
+    @declared(
+        "shell",
+        payload="shell",
+        effect=EffectClass.IRREVERSIBLE,
+        risk="medium",
+        examples=(ToolExample(title="Count the lines of a file", arguments={"command": "wc -l notes.txt"}),),
+    )
+    async def shell(arguments: ShellCall, context: ToolContext) -> ToolResult:
+        """Runs a bash command in the run's workspace, without network. Returns stdout, stderr and the exit code.
+
+        Files it leaves in the workspace are there for the next call of the same run.
+        """
+        return await _run(sandbox, Language.BASH, arguments.command, arguments.stdin, context)
+
+    @declared(
+        "python",
+        payload="python",
+        effect=EffectClass.IRREVERSIBLE,
+        risk="medium",
+        examples=(ToolExample(title="Add up", arguments={"code": "print(sum(range(10)))"}),),
+    )
+    async def python(arguments: PythonCall, context: ToolContext) -> ToolResult:
+        """Runs a Python 3 program in the run's workspace, without network. Only the standard library is there."""
+        return await _run(sandbox, Language.PYTHON, arguments.code, arguments.stdin, context)
+
+    return (shell, python)
+
+
+async def _run(
+    sandbox: Sandbox, language: Language, program: str, stdin: str, context: ToolContext
+) -> ToolResult:
+    permissions = context.spec.permissions
+    request = SandboxRequest(
+        run=context.workspace,
+        language=language,
+        program=program,
+        stdin=stdin,
+        limits=permissions.limits,
+        network=permissions.network,
+    )
+    return told(await sandbox.run(request))
+
+
+def told(result: SandboxResult) -> ToolResult:
+    """A sandbox's result as a tool's. A sandbox that broke is an outage, never a result of the tool."""
+    if result.status is SandboxStatus.SANDBOX_ERROR:
+        raise SandboxUnavailable(
+            f"The sandbox failed: {result.error}", remedy="Run `holdfast doctor` on the worker."
+        )
+    output: JsonObject = {
+        "stdout": result.stdout,
+        "stderr": result.stderr,
+        "exit_code": result.exit_code,
+        "truncated": result.stdout_truncated or result.stderr_truncated,
+    }
+    if result.network:
+        output["network"] = [
+            decision.model_dump(mode="json", exclude_defaults=True) for decision in result.network
+        ]
+    ok = result.status is SandboxStatus.OK
+    return ToolResult(
+        ok=ok,
+        output=output,
+        summary=_summary(result),
+        error=None if ok else ToolError(code=result.status.value, message=_why(result)),
+        isolation=result.isolation,
+    )
+
+
+def _why(result: SandboxResult) -> str:
+    if result.status in _MEANING:
+        return f"{_MEANING[result.status]} {result.error or ''}".strip()
+    if result.status is SandboxStatus.SIGNAL:
+        return f"The program was ended by signal {result.signal}."
+    return f"exit code {result.exit_code}: {_last_line(result.stderr) or _last_line(result.stdout)}"
+
+
+def _summary(result: SandboxResult) -> str:
+    first = next((line for line in result.stdout.splitlines() if line.strip()), "")
+    lines = result.stdout.count("\n")
+    return f"{first[:160]}" + (f" … {lines} lines" if lines > 1 else "")
+
+
+def _last_line(text: str) -> str:
+    return next((line for line in reversed(text.splitlines()) if line.strip()), "")[:300]

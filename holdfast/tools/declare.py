@@ -1,0 +1,93 @@
+"""Declaring a tool: a function with a pydantic model in and a pydantic model out becomes a `Tool`.
+
+    class Sum(Request):
+        numbers: tuple[float, ...]
+
+    @declared("math.sum", effect=EffectClass.READ_ONLY, lane=Lane.FAST)
+    async def add(arguments: Sum, context: ToolContext) -> Total:
+        \"\"\"Adds numbers.\"\"\"
+
+The schema of its arguments and of its output come from the models, the description from the docstring.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel
+
+from schemas.actions import Action
+from schemas.base import JsonObject
+from schemas.tools import ToolResult, ToolSpec
+
+
+@dataclass(frozen=True)
+class ToolContext:
+    """What a call may know of its surroundings."""
+
+    action: Action
+    spec: ToolSpec
+    idempotency_key: str
+
+    @property
+    def workspace(self) -> str:
+        """The name of the run's workspace: calls of one run share it, and nobody else sees it."""
+        return f"{self.action.tenant}.{self.action.run_id}"
+
+
+Call = Callable[[JsonObject, ToolContext], Awaitable[ToolResult]]
+Probe = Callable[[JsonObject, ToolContext], Awaitable[bool | None]]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A spec and what fulfils it."""
+
+    spec: ToolSpec
+    call: Call
+    probe: Probe | None = None
+
+
+def declared(name: str, **fields: Any) -> Callable[[Callable[..., Awaitable[Any]]], Tool]:
+    """Turns `async def f(arguments: Model, context: ToolContext) -> Model | ToolResult` into a tool."""
+
+    def make(function: Callable[..., Awaitable[Any]]) -> Tool:
+        hints = get_type_hints(function)
+        arguments_model = hints["arguments"]
+        spec = ToolSpec(
+            name=name,
+            description=inspect.cleandoc(function.__doc__ or name),
+            input_schema=schema_of(arguments_model),
+            output_schema=_output_schema(hints.get("return")),
+            **fields,
+        )
+
+        async def call(arguments: JsonObject, context: ToolContext) -> ToolResult:
+            return result_of(await function(arguments_model.model_validate(arguments), context), spec)
+
+        return Tool(spec=spec, call=call)
+
+    return make
+
+
+def schema_of(model: type[BaseModel]) -> JsonObject:
+    """The JSON schema of a model, without the noise that helps nobody who fills it in."""
+    schema = model.model_json_schema()
+    schema.pop("title", None)
+    schema.pop("description", None)
+    for field in schema.get("properties", {}).values():
+        field.pop("title", None)
+    return schema
+
+
+def result_of(value: Any, spec: ToolSpec) -> ToolResult:
+    if isinstance(value, ToolResult):
+        return value
+    output = value.model_dump(mode="json") if isinstance(value, BaseModel) else dict(value)
+    return ToolResult(ok=True, output=output, untrusted=spec.payload != "none")
+
+
+def _output_schema(model: Any) -> JsonObject:
+    is_model = inspect.isclass(model) and issubclass(model, BaseModel) and model is not ToolResult
+    return schema_of(model) if is_model else {}

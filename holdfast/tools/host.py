@@ -1,0 +1,89 @@
+"""Calls tools: arguments checked, time bounded, and whatever goes wrong turned into a result that says so."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+import jsonschema
+import structlog
+from pydantic import ValidationError
+
+from holdfast.errors import HoldfastError, SandboxUnavailable, Unavailable
+from holdfast.tools.declare import Tool, ToolContext
+from holdfast.tools.registry import Registry
+from schemas.actions import Action
+from schemas.base import JsonObject
+from schemas.tools import Catalogue, ToolError, ToolResult, ToolSpec
+
+log = structlog.get_logger()
+
+
+class RegistryToolHost:
+    """Fulfils the port `ToolHost`."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._validators: dict[str, jsonschema.Draft202012Validator] = {}
+
+    def catalogue(self) -> Catalogue:
+        return self._registry.newest()
+
+    def find(self, name: str, version: str) -> ToolSpec:
+        return self._registry.find(name, version).spec
+
+    def replace(self, registry: Registry) -> None:
+        """Hot reload: calls under way keep the tool they have."""
+        self._registry = registry
+
+    async def call(self, action: Action, spec: ToolSpec, *, idempotency_key: str) -> ToolResult:
+        """What the tool brought. Raises only where a retry may help: the sandbox or a service is away."""
+        tool = self._registry.find(spec.name, spec.version)
+        complaint = self._complaint(tool.spec, action.arguments)
+        if complaint:
+            return _failed("bad_arguments", complaint, remedy="See the tool's input schema.")
+        context = ToolContext(action=action, spec=spec, idempotency_key=idempotency_key)
+        started = time.monotonic()
+        result = await self._bounded(tool, action.arguments, context)
+        return result.model_copy(update={"duration_ms": (time.monotonic() - started) * 1000})
+
+    async def probe(self, action: Action, spec: ToolSpec) -> bool | None:
+        tool = self._registry.find(spec.name, spec.version)
+        if tool.probe is None:
+            return None
+        context = ToolContext(action=action, spec=spec, idempotency_key=action.digest)
+        return await tool.probe(action.arguments, context)
+
+    async def _bounded(self, tool: Tool, arguments: JsonObject, context: ToolContext) -> ToolResult:
+        try:
+            async with asyncio.timeout(tool.spec.timeout_s):
+                return await tool.call(arguments, context)
+        except TimeoutError:
+            return _failed("timeout", f"{tool.spec.name} took longer than {tool.spec.timeout_s:g} s.")
+        except (SandboxUnavailable, Unavailable):
+            raise
+        except ValidationError as error:
+            return _failed("bad_arguments", _first_of(error))
+        except HoldfastError as error:
+            return _failed(error.code, error.message, remedy=error.remedy)
+        except Exception as error:  # noqa: BLE001 - the edge between our process and a tool's code
+            log.warning("tool_crashed", tool=tool.spec.key, error=type(error).__name__)
+            return _failed("tool_crashed", f"{tool.spec.name} failed: {type(error).__name__}: {error}"[:1000])
+
+    def _complaint(self, spec: ToolSpec, arguments: Mapping[str, object]) -> str:
+        validator = self._validators.setdefault(
+            spec.digest, jsonschema.Draft202012Validator(spec.input_schema)
+        )
+        error = next(iter(validator.iter_errors(arguments)), None)
+        if error is None:
+            return ""
+        where = "/".join(str(part) for part in error.absolute_path) or "arguments"
+        return f"{where}: {error.message}"[:500]
+
+
+def _failed(code: str, message: str, *, remedy: str = "") -> ToolResult:
+    return ToolResult(ok=False, error=ToolError(code=code, message=message, remedy=remedy), untrusted=False)
+
+
+def _first_of(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'/'.join(str(part) for part in first['loc'])}: {first['msg']}"

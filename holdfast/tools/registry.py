@@ -1,0 +1,45 @@
+"""The tools a process knows, every version of each. Runs pin what they started with; new runs take the newest."""
+
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from holdfast.errors import NotFound
+from holdfast.tools.declare import Tool
+from schemas.tools import Catalogue
+
+_NUMBERS = re.compile(r"\d+")
+
+
+class Registry:
+    """Replaced as a whole when tools change, so that nobody ever sees half a change."""
+
+    def __init__(self, tools: Iterable[Tool]) -> None:
+        by_key = {tool.spec.key: tool for tool in tools}
+        self._by_key: Mapping[str, Tool] = MappingProxyType(by_key)
+
+    def find(self, name: str, version: str) -> Tool:
+        tool = self._by_key.get(f"{name}@{version}")
+        if tool is None:
+            raise NotFound(
+                f"This worker has no tool {name}@{version}.",
+                remedy="Deploy the version the run started with, or resume the run with a newer one.",
+            )
+        return tool
+
+    def newest(self) -> Catalogue:
+        """The newest version of every tool, releases before pre-releases."""
+        newest: dict[str, Tool] = {}
+        for tool in self._by_key.values():
+            known = newest.get(tool.spec.name)
+            if known is None or _order(known.spec.version) < _order(tool.spec.version):
+                newest[tool.spec.name] = tool
+        return Catalogue(tools=tuple(newest[name].spec for name in sorted(newest)))
+
+    def with_tools(self, tools: Iterable[Tool]) -> "Registry":
+        return Registry([*self._by_key.values(), *tools])
+
+
+def _order(version: str) -> tuple[tuple[int, ...], bool, str]:
+    core, _, pre = version.partition("-")
+    return tuple(int(number) for number in _NUMBERS.findall(core)), not pre, pre
