@@ -5,6 +5,7 @@ upgrade never opens a door; a foreign ABI (32-bit, x32) kills the process, since
 """
 
 import errno
+import functools
 import platform
 import struct
 from collections.abc import Iterable
@@ -140,6 +141,7 @@ class _Step:
         return struct.pack("HBBI", self.code, self.on_true, self.on_false, self.value)
 
 
+@functools.cache
 def seccomp_filter(machine: str | None = None, *, count_all_memory: bool = False) -> bytes:
     """The filter as an array of `struct sock_filter`, ready for the kernel.
 

@@ -112,14 +112,12 @@ class CallGroup:
     _memory_limit: int = 0
 
     @classmethod
-    def create(cls, parents: GroupParents, name: str, *, memory_mb: int, pids: int) -> "CallGroup":
+    def create(cls, parents: GroupParents, name: str) -> "CallGroup":
         for path in parents.paths(name):
             path.mkdir()
         group = cls(version=parents.version)
         places = {controller: directory / name for controller, directory in parents.directories.items()}
         group._open(places)
-        group.limit_memory(memory_mb * _MIB)
-        group._write("pids_limit", str(pids))
         return group
 
     def _open(self, places: dict[str, Path]) -> None:
@@ -150,8 +148,19 @@ class CallGroup:
         self._memory_limit = limit
         return True
 
+    def limit_processes(self, count: int) -> None:
+        self._write("pids_limit", str(count))
+
+    def release_memory(self) -> None:
+        """The tool is dead: what is left to do is ours, and may take what it needs."""
+        for key in ("memory_and_swap_limit", "memory_limit"):
+            self._write(key, "-1" if self.version == 1 else "max")
+
     def join(self) -> None:
-        """Put the calling process, and so everything it will start, into the group."""
+        """Put the calling process, and so everything it will start, into the group.
+
+        This waits for a grace period of the kernel, some eight milliseconds: do it before a call arrives.
+        """
         for key in ("memory_join", "pids_join", "cpu_join"):
             self._write(key, "0")
 

@@ -45,11 +45,12 @@ class Keeper:
         if self.call.proxied:
             self._hand_over_listeners()
         before = self._fill(disk.directory)
-        disk.settle()
         meter = self._meter(disk, private)
-        process = start_tool(self.launcher, self.call, self.group)
+        process = start_tool(self.launcher, self.call, grouped=self.group is not None)
         watch = Watch(process=process, limits=self.call.limits, meter=meter, worker=self.control)
         ending = watch.until_nothing_lives()
+        if self.group:
+            self.group.release_memory()
         files = dict(self._collected(disk.directory))
         after = self._write_back(disk.directory, before)
         return self._report(watch, ending, disk, after, files)

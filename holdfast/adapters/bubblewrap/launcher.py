@@ -11,15 +11,26 @@ import select
 import signal
 import socket
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from holdfast.adapters.bubblewrap import cgroups, kernel
 from holdfast.adapters.bubblewrap.keeper import Keeper, Refused
+from holdfast.adapters.bubblewrap.meter import OWN_PROCESSES
 from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherReport, LauncherSpec
-from holdfast.adapters.bubblewrap.start import OWN_PROCESSES
 from holdfast.adapters.bubblewrap.store import open_store, uid_for
+from holdfast.sandbox.seccomp import seccomp_filter
 
 _MESSAGE = 4096
+
+
+@dataclass
+class Spare:
+    """A forked process that waits for its call, already in a control group of its own."""
+
+    pid: int
+    channel: socket.socket
 
 
 class Launcher:
@@ -28,19 +39,23 @@ class Launcher:
     def __init__(self, worker: socket.socket, spec: LauncherSpec) -> None:
         self._worker, self._spec = worker, spec
         self._parents, self._missing = _group_parents(spec)
-        self._calls: dict[int, str] = {}
+        self._groups: dict[int, str] = {}
+        self._spare: Spare | None = None
         self._counter = 0
+        self._pid = os.getpid()
         self._wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def serve(self) -> None:
         signal.set_wakeup_fd(self._wakeup[1])
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        seccomp_filter(count_all_memory=self._parents is None)  # remembered by every fork
         gc.freeze()  # shared pages stay shared when a keeper's collector runs
         self._tell()
         poll = select.poll()
         for descriptor in (self._worker.fileno(), self._wakeup[0]):
             poll.register(descriptor, select.POLLIN)
         while True:
+            self._spare = self._spare or self._fork_spare()
             ready = {descriptor for descriptor, _ in poll.poll()}
             if self._wakeup[0] in ready:
                 self._bury()
@@ -63,43 +78,71 @@ class Launcher:
             return False
         if not message or len(descriptors) != 2:
             return False
-        self._counter += 1
-        name = cgroups.group_name(self._counter) if self._parents else ""
-        pid = os.fork()
-        if pid == 0:
-            self._keep(name, *descriptors)
-        self._calls[pid] = name
+        spare = self._spare or self._fork_spare()
+        self._spare = None
+        with spare.channel, contextlib.suppress(OSError):  # a dead spare is a call that reports nothing
+            socket.send_fds(spare.channel, [b"call"], descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
         return True
 
-    def _keep(self, group: str, control: int, spec: int) -> None:
-        """In the forked child: never returns."""
-        channel = socket.socket(fileno=control)
+    def _fork_spare(self) -> Spare:
+        self._counter += 1
+        group = cgroups.group_name(self._counter) if self._parents else ""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            self._worker.close()
+            self._become_keeper(group, theirs)
+        theirs.close()
+        self._groups[pid] = group
+        return Spare(pid=pid, channel=ours)
+
+    def _become_keeper(self, name: str, launcher: socket.socket) -> NoReturn:
+        """In the forked child: prepare what is slow, wait for a call, keep it, end."""
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._worker.close()
+            kernel.die_with_parent(signal.SIGKILL)
+            group, problem = self._join_group(name)
+            _, descriptors, *_ = socket.recv_fds(launcher, _MESSAGE, 2)
+            if len(descriptors) == 2:
+                launcher.close()
+                control, spec = descriptors
+                self._keep(group, problem, socket.socket(fileno=control), spec)
+        finally:
+            os._exit(0)
+
+    def _join_group(self, name: str) -> tuple[cgroups.CallGroup | None, OSError | None]:
+        if not self._parents:
+            return None, None
+        try:
+            group = cgroups.CallGroup.create(self._parents, name)
+            group.join()
+        except OSError as error:
+            return None, error
+        return group, None
+
+    def _keep(
+        self, group: cgroups.CallGroup | None, problem: OSError | None, worker: socket.socket, spec: int
+    ) -> None:
+        try:
+            if problem:
+                raise problem
             with open(spec, "rb") as file:  # noqa: PTH123 - a descriptor
                 file.seek(0)
                 call = CallSpec.from_bytes(file.read())
-            report = self._keeper(call, channel, group).run()
+            report = self._keeper(call, worker, group).run()
         except Refused as error:
             report = CallReport(refusal=str(error))
         except BaseException as error:  # noqa: BLE001 - the process edge: the worker must hear of it
             report = CallReport(problem=f"{type(error).__name__}: {error}")
-        try:
-            _send_report(channel, report)
-        finally:
-            os._exit(0)
+        _send_report(worker, report)
 
-    def _keeper(self, call: CallSpec, channel: socket.socket, name: str) -> Keeper:
-        group = None
-        if self._parents:
-            limits = call.limits
-            group = cgroups.CallGroup.create(
-                self._parents, name, memory_mb=limits["memory_mb"], pids=limits["pids"] + OWN_PROCESSES
-            )
+    def _keeper(self, call: CallSpec, worker: socket.socket, group: cgroups.CallGroup | None) -> Keeper:
+        if group:
+            group.limit_processes(call.limits["pids"] + OWN_PROCESSES)
         uid, gid = uid_for(call.workspace)
         store = open_store(Path(self._spec.store), call.workspace, uid=uid, gid=gid)
         if os.geteuid() == 0:
@@ -107,19 +150,22 @@ class Launcher:
             os.setresgid(gid, gid, gid)
             os.setresuid(uid, uid, uid)
         kernel.be_dumpable()
-        kernel.die_with_parent(signal.SIGKILL)
-        if os.getppid() == 1:
+        kernel.die_with_parent(signal.SIGKILL)  # once more: a change of uid forgets it
+        if os.getppid() != self._pid:
             raise ProcessLookupError("the launcher has gone")
         return Keeper(
-            launcher=self._spec, call=call, control=channel, store=store, group=group, uid=uid, gid=gid
+            launcher=self._spec, call=call, control=worker, store=store, group=group, uid=uid, gid=gid
         )
 
     def _bury(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._wakeup[0], 4096)
         with contextlib.suppress(ChildProcessError):
-            while self._calls and (pid := os.waitpid(-1, os.WNOHANG)[0]):
-                self._clear(self._calls.pop(pid, ""))
+            while self._groups and (pid := os.waitpid(-1, os.WNOHANG)[0]):
+                self._clear(self._groups.pop(pid, ""))
+                if self._spare and self._spare.pid == pid:
+                    self._spare.channel.close()
+                    self._spare = None
 
     def _clear(self, group: str) -> None:
         if group and self._parents:
@@ -127,10 +173,10 @@ class Launcher:
 
     def _end_all(self) -> None:
         """The worker has gone, perhaps by SIGKILL: what it started ends with it."""
-        for pid in self._calls:
+        for pid in self._groups:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for pid, group in self._calls.items():
+        for pid, group in self._groups.items():
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
             self._clear(group)

@@ -16,6 +16,9 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _FASTEST_WRITER = 8 * 1024 * _MIB  # bytes a second; decides how long we may look away
 _FULL = 0.995
 
+OWN_PROCESSES = 3
+"""The keeper, bubblewrap's monitor and the namespace's first process are counted with the tool's."""
+
 
 class Meter(Protocol):
     """Looks at a running call. `check` names the limit that was passed, or nothing."""
@@ -38,14 +41,9 @@ class Disk:
     """How full the workspace is, and whether it ever was."""
 
     directory: int
-    base: int = 0
     full: bool = False
     peak: int = 0
     inodes: int = 0
-
-    def settle(self) -> None:
-        """Count from here: what was copied in beforehand is not charged to the tool's memory."""
-        self.base = self.used()
 
     def used(self) -> int:
         facts = os.fstatvfs(self.directory)
@@ -55,29 +53,35 @@ class Disk:
         self.full = self.full or facts.f_bfree <= facts.f_blocks * (1 - _FULL) or facts.f_ffree == 0
         return used
 
-    def written(self) -> int:
-        return max(0, self.used() - self.base)
-
 
 class GroupMeter:
-    """The kernel holds memory and processes; we credit the workspace and count processor time."""
+    """The kernel holds memory and processes; we credit the workspace and count processor time.
+
+    The keeper is in the group too, so that what it starts is there from birth: its own use is taken off.
+    """
 
     def __init__(self, *, group: CallGroup, disk: Disk, memory_mb: int, cpu_s: float) -> None:
         self._group, self._disk = group, disk
         self._memory, self._cpu_s = memory_mb * _MIB, cpu_s
         self._slack = float(self._memory)
         self._pids_peak = 0
+        self._cpu_before = group.cpu_seconds() or 0.0
+        self._own_memory = max(0, group.memory_used() - disk.used())
+        group.limit_memory(self._memory + self._own_memory + disk.used())
 
     def watch(self, first: int) -> None:
         """The group already holds the process and all it will start."""
 
     def check(self) -> str:
-        allowed = self._memory + self._disk.written()
+        allowed = self._memory + self._own_memory + self._disk.used()
         if self._group.oom_kills() or not self._group.limit_memory(allowed):
             return "memory"
         self._slack = max(0, allowed - self._group.memory_used())
-        self._pids_peak = max(self._pids_peak, self._group.processes())
-        return "cpu" if (self._group.cpu_seconds() or 0) > self._cpu_s else ""
+        self._pids_peak = max(self._pids_peak, self._group.processes() - OWN_PROCESSES)
+        return "cpu" if self._cpu_seconds() > self._cpu_s else ""
+
+    def _cpu_seconds(self) -> float:
+        return (self._group.cpu_seconds() or 0.0) - self._cpu_before
 
     def pause(self) -> float:
         return min(0.05, max(0.004, self._slack / _FASTEST_WRITER))
@@ -87,9 +91,9 @@ class GroupMeter:
 
     def usage(self) -> dict[str, Any]:
         return {
-            "cpu_s": self._group.cpu_seconds(),
-            "memory_peak_bytes": self._group.memory_peak(),
-            "pids_peak": self._pids_peak or None,
+            "cpu_s": round(self._cpu_seconds(), 4),
+            "memory_peak_bytes": max(0, self._group.memory_peak() - self._own_memory),
+            "pids_peak": max(1, self._pids_peak),
         }
 
 
@@ -134,7 +138,7 @@ class TreeMeter:
         return {
             "cpu_s": round(self._cpu, 3),
             "memory_peak_bytes": self._peak or None,
-            "pids_peak": self._pids_peak or None,
+            "pids_peak": max(1, self._pids_peak),
         }
 
 

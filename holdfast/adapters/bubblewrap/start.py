@@ -13,14 +13,11 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from holdfast.adapters.bubblewrap import kernel
-from holdfast.adapters.bubblewrap.cgroups import CallGroup
 from holdfast.adapters.bubblewrap.command import STAGE_GO, STAGE_READY, Descriptors, bubblewrap_arguments
+from holdfast.adapters.bubblewrap.meter import OWN_PROCESSES
 from holdfast.adapters.bubblewrap.spec import CallSpec, LauncherSpec
 from holdfast.sandbox.profile import PROGRAM, command_for, environment, etc_files
 from holdfast.sandbox.seccomp import seccomp_filter
-
-OWN_PROCESSES = 2
-"""bubblewrap's monitor and the namespace's first process, which are counted with the tool's."""
 
 _MIB = 1024 * 1024
 _ABOVE_STAGE = 20
@@ -53,7 +50,7 @@ class _Inside:
     files: dict[str, int]
 
 
-def start_tool(launcher: LauncherSpec, call: CallSpec, group: CallGroup | None) -> Started:
+def start_tool(launcher: LauncherSpec, call: CallSpec, *, grouped: bool) -> Started:
     out, err, status, ready, go = (os.pipe2(os.O_CLOEXEC) for _ in range(5))
     inside = _Inside(
         stdin=_standard_input(call.stdin),
@@ -62,12 +59,12 @@ def start_tool(launcher: LauncherSpec, call: CallSpec, group: CallGroup | None) 
         status=status[1],
         ready=ready[1],
         go=go[0],
-        seccomp=kernel.sealed_memory("seccomp", seccomp_filter(count_all_memory=group is None)),
+        seccomp=kernel.sealed_memory("seccomp", seccomp_filter(count_all_memory=not grouped)),
         files=_memory_files(call),
     )
     pid = os.fork()
     if pid == 0:
-        _become_bubblewrap(launcher, call, group, inside)
+        _become_bubblewrap(launcher, call, inside, grouped=grouped)
     for end in (
         inside.stdin,
         out[1],
@@ -94,12 +91,12 @@ def _memory_files(call: CallSpec) -> dict[str, int]:
 
 
 def _become_bubblewrap(
-    launcher: LauncherSpec, call: CallSpec, group: CallGroup | None, inside: _Inside
+    launcher: LauncherSpec, call: CallSpec, inside: _Inside, *, grouped: bool
 ) -> NoReturn:
     try:
         kernel.die_with_parent(signal.SIGKILL)
         _default_signals()
-        _limit(call.limits, group)
+        _limit(call.limits, grouped=grouped)
         kernel.refuse_new_privileges()
         kernel.scope_with_landlock()
         descriptors = _arrange(inside)
@@ -142,22 +139,20 @@ def _moved_up(descriptor: int) -> int:
     return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _ABOVE_STAGE)
 
 
-def _limit(limits: dict[str, Any], group: CallGroup | None) -> None:
+def _limit(limits: dict[str, Any], *, grouped: bool) -> None:
     """Limits per process stand behind those for the tree; where no group counts memory, they stand in front."""
-    if group:
-        group.join()
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
         file.write("1000")
     values = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: limits["file_mb"] * _MIB,
-        resource.RLIMIT_NPROC: limits["pids"] + OWN_PROCESSES + 1,  # the keeper has the same uid
+        resource.RLIMIT_NPROC: limits["pids"] + OWN_PROCESSES,  # all of one uid
         resource.RLIMIT_CPU: int(limits["cpu_s"]) + 2,
         resource.RLIMIT_MEMLOCK: 64 * 1024,
         resource.RLIMIT_MSGQUEUE: 64 * 1024,
         resource.RLIMIT_SIGPENDING: 1024,
     }
-    if not group:
+    if not grouped:
         values[resource.RLIMIT_DATA] = limits["memory_mb"] * _MIB * 5 // 4  # the watchdog should be the first to bite
     for kind, value in values.items():
         ceiling = resource.getrlimit(kind)[1]
