@@ -25,6 +25,16 @@ _numbers = itertools.count(1)
 _exit_status = 0
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run the long forms: battery, crash certificate")
+
+
+@pytest.fixture(scope="session")
+def full(pytestconfig: pytest.Config) -> bool:
+    """Whether the long form of a test was asked for."""
+    return bool(pytestconfig.getoption("--full"))
+
+
 def pytest_configure() -> None:
     """What the developer's shell sets must not decide what a test sees."""
     for name in [name for name in os.environ if name.startswith(_OURS)]:

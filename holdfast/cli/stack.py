@@ -14,7 +14,8 @@ from holdfast.cli.stack_view import StackView, open_view, table_of
 from holdfast.errors import Misconfigured, Unavailable
 from holdfast.runtime.configuration import load
 from holdfast.runtime.embedded.lock import FolderLock
-from holdfast.runtime.embedded.state import StackState, api_key_file, read_state, write_private
+from holdfast.runtime.embedded.state import StackState, api_key_file, read_state
+from holdfast.runtime.private import write_private
 from holdfast.runtime.process import last_words
 from holdfast.runtime.settings import Settings
 

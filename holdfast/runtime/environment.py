@@ -36,8 +36,10 @@ MODEL_KEYS: Mapping[str, str] = MappingProxyType(
         "XAI_API_KEY": "xai",
     }
 )
-_OURS_WITHOUT_SETTING = frozenset({"HOLDFAST_API_KEY", "HOLDFAST_API_URL"})
-"""What the client commands read; the servers have no setting of that name."""
+_OURS_WITHOUT_SETTING = frozenset(
+    {"HOLDFAST_API_KEY", "HOLDFAST_API_URL", "HOLDFAST_TENANT", "HOLDFAST_SANDBOX_STORE"}
+)
+"""Options of commands that do not read the settings."""
 
 
 class WellKnownVariables(PydanticBaseSettingsSource):

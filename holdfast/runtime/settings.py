@@ -60,8 +60,8 @@ class DatabaseSettings(Section):
     pool_max: Count = Field(10, description="Connections each process opens at most.")
     port: Port | None = Field(
         None,
-        description="TCP port on 127.0.0.1 for the embedded Postgres, beside its socket. Needs no password: "
-        "set it only where you trust every user of the machine.",
+        description="TCP port on 127.0.0.1 for the embedded Postgres, beside its socket. The password of user "
+        "`holdfast` is in `.holdfast/postgres/password`.",
     )
 
 
@@ -179,6 +179,9 @@ class SandboxSettings(Section):
     )
     accept_degraded: Words = Field(
         (), description="Layers that may be weaker on this machine: `memory`, `disk`. Refused in `prod`."
+    )
+    store: Path | None = Field(
+        None, description="Folder of the workspaces; one of this user's own without it."
     )
     bwrap: Path | None = Field(None, description="A bubblewrap of yours instead of the bundled one.")
     docker_image: str = Field("", description="Image of the `docker` backend.")

@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import tempfile
@@ -21,6 +22,7 @@ import psycopg
 from psycopg import sql
 
 from holdfast.errors import Misconfigured, Unavailable
+from holdfast.runtime.private import write_private
 from holdfast.runtime.process import Child, last_words
 
 OWNER = "holdfast"
@@ -154,7 +156,19 @@ class EmbeddedPostgres:
             return
         fresh = self._folder / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        command = [*_as_somebody(None), _program("initdb"), "-D", str(fresh), "-U", OWNER, *_INITDB]
+        secret = self._folder / "password"
+        write_private(secret, secrets.token_urlsafe(24))
+        command = [
+            *_as_somebody(None),
+            _program("initdb"),
+            "-D",
+            str(fresh),
+            "-U",
+            OWNER,
+            "--pwfile",
+            str(secret),
+        ]
+        command += _INITDB
         made = await Child.start(command, log=self._log, env=_clean_environment())
         if await made.wait() != 0:
             raise Misconfigured(

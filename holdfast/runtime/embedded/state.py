@@ -1,6 +1,5 @@
 """What a running stack tells the commands beside it: its parts and addresses, in a file only its user can read."""
 
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -8,6 +7,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from holdfast.runtime.embedded.lock import FolderLock
+from holdfast.runtime.private import write_private
 from schemas.base import Payload
 
 PartStatus = Literal["waiting", "starting", "ready", "restarting", "stopping", "stopped"]
@@ -44,15 +44,6 @@ def state_file(data_dir: Path) -> Path:
 def api_key_file(data_dir: Path) -> Path:
     """The administrator's key of the dev stack, made at its first start."""
     return data_dir / "api-key"
-
-
-def write_private(file: Path, text: str) -> None:
-    """Whole or not at all, and for this user only."""
-    fresh = file.with_name(f"{file.name}.new")
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w") as output:
-        output.write(text)
-    fresh.rename(file)
 
 
 def write_state(data_dir: Path, state: StackState) -> None:
