@@ -1,0 +1,1 @@
+"""Embedders: the bundled MiniLM in numpy, and any OpenAI-compatible endpoint."""
