@@ -112,9 +112,11 @@ def _type(annotation: Any) -> str:
     inner = [each for each in get_args(annotation) if each is not type(None)]
     if inner:
         return _type(inner[0])
-    return {"str": "text", "SecretStr": "secret", "bool": "on/off", "int": "number", "float": "number"}.get(
-        annotation.__name__, annotation.__name__.lower()
-    )
+    name: str = annotation.__name__
+    return _TYPES.get(name, name.lower())
+
+
+_TYPES = {"str": "text", "SecretStr": "secret", "bool": "on/off", "int": "number", "float": "number"}
 
 
 def _default(field: FieldInfo) -> str:
