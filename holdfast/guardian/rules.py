@@ -1,0 +1,123 @@
+"""A rule: one policy version with its conditions compiled, ready to be asked about an action."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from holdfast.guardian.conditions import Condition, ConditionFailed, ConditionProblem, bind, check_regex
+from holdfast.guardian.messages import check_message, fill
+from holdfast.guardian.parameters import check_pattern, filled, types_of
+from holdfast.guardian.source import regexes
+from holdfast.guardian.vocabulary import ARGUMENTS, View
+from schemas.policies import PolicyVersion
+from schemas.verdicts import Decision, Reason
+
+Binding = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Match:
+    """A rule that spoke. `failure`: its condition could not be evaluated, and its `on_error` speaks instead."""
+
+    rule: "Rule"
+    decision: Decision
+    failure: str = ""
+
+    @property
+    def binding(self) -> bool:
+        """Nothing that matches beside it may be looser."""
+        return self.rule.locked or bool(self.failure)
+
+
+class Rule:
+    """Raises ConditionProblem for a version that must not be accepted."""
+
+    def __init__(self, version: PolicyVersion) -> None:
+        document = version.resolved
+        if document.effect is None:
+            raise ConditionProblem("it has no effect: allow, require_approval or deny")
+        self.version = version
+        self.effect = document.effect
+        self.locked = document.locked
+        self.scope = document.scope
+        self.rank = (document.priority, document.scope.narrowness)
+        self._types = types_of(document.parameters)
+        self._params = {f"params.{name}": value for name, value in filled(document).items()}
+        self.when = Condition(document.when, self._types) if document.when.strip() else None
+        self.unless = Condition(document.unless, self._types) if document.unless.strip() else None
+        self._check_patterns()
+        check_message(document.message)
+
+    @property
+    def name(self) -> str:
+        return self.version.name
+
+    def ask(self, view: View, shared: Binding) -> Match | None:
+        """What the rule says of this action, whose scope it covers; None where it is silent."""
+        try:
+            return Match(self, self.effect) if self._holds(view, shared) else None
+        except ConditionFailed as error:
+            return Match(self, Decision(self.version.resolved.on_error), failure=str(error))
+
+    def expired(self, now: datetime) -> bool:
+        expires = self.version.resolved.expires_at
+        return expires is not None and expires <= now
+
+    def enforced(self, run_id: str) -> bool:
+        """Whether its word counts in this run, or is only recorded."""
+        rollout = self.version.resolved.rollout
+        if rollout.mode == "ab":
+            return arm(rollout.salt or self.name, run_id) < rollout.percent
+        return rollout.mode == "enforce"
+
+    def reason(self, match: Match, view: View) -> Reason:
+        return Reason(
+            policy=self.name,
+            version=self.version.version,
+            effect=match.decision,
+            message=self._message(match, view),
+        )
+
+    def _message(self, match: Match, view: View) -> str:
+        if match.failure:
+            return f"{self.name} could not be evaluated: {match.failure}"
+        document = self.version.resolved
+        return fill(document.message, view.values) or document.description or self.name
+
+    def _holds(self, view: View, shared: Binding) -> bool:
+        if self.when is None and self.unless is None:
+            return True
+        activation = self._own_binding(view) if self._needs_own else shared()
+        if self.when is not None and not self.when.holds(activation):
+            return False
+        return self.unless is None or not self.unless.holds(activation)
+
+    @cached_property
+    def _reads(self) -> frozenset[str]:
+        return frozenset[str]().union(*(each.reads for each in (self.when, self.unless) if each))
+
+    @cached_property
+    def _needs_own(self) -> bool:
+        return bool(self._params) or ARGUMENTS in self._reads
+
+    def _own_binding(self, view: View) -> Any:
+        """Only what it reads: arguments can be large, and parameters are nobody else's."""
+        values = {name: view.all_values[name] for name in self._reads if name in view.all_values}
+        return bind(values | self._params, self._types)
+
+    def _check_patterns(self) -> None:
+        for condition in (self.when, self.unless):
+            for pattern in regexes(condition.tokens) if condition else ():
+                if pattern.startswith("params."):
+                    value = self._params.get(pattern)
+                    check_pattern(pattern, value)
+                    check_regex("''.matches(pattern.text)", {"pattern.text": str(value)})
+
+
+def arm(salt: str, run_id: str) -> int:
+    """Where a run stands among 100: the same for every action of the run, on every machine."""
+    drawn = hashlib.sha256(f"{salt}\0{run_id}".encode()).digest()
+    return int.from_bytes(drawn[:8], "big") % 100

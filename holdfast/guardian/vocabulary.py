@@ -1,0 +1,118 @@
+"""The words of conditions: every variable a rule may read, its type, and where its value comes from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from cel_expr_python import cel
+
+from holdfast.guardian.facts.hosts import place_of
+from holdfast.guardian.gist import gist_of
+from schemas.actions import Action
+from schemas.facts import Facts
+from schemas.policies import ParameterType
+from schemas.tools import ToolSpec
+
+_STRING = cel.Type.STRING
+_STRINGS = cel.Type.List(_STRING)
+_INSIDE = frozenset({"private", "internal", "loopback"})
+
+
+@dataclass(frozen=True)
+class View:
+    """One action, as rules see it."""
+
+    action: Action
+    tool: ToolSpec
+    facts: Facts
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """Every variable but the arguments, which can be large and are read by few rules."""
+        return {name: read(self) for name, (_, read) in _VARIABLES.items()}
+
+    @cached_property
+    def all_values(self) -> dict[str, Any]:
+        return {**self.values, ARGUMENTS: self.action.arguments}
+
+    def hosts(self, place: str) -> list[str]:
+        return [host for host, where in self._places if where == place]
+
+    @cached_property
+    def _places(self) -> list[tuple[str, str]]:
+        places = [(host, place_of(host)) for host in self.facts.hosts]
+        return [(host, "inside" if place in _INSIDE else place) for host, place in places]
+
+
+def _commands(view: View) -> list[dict[str, Any]]:
+    return [
+        {"binary": c.binary, "subcommand": c.subcommand, "flags": list(c.flags), "args": list(c.args)}
+        for c in view.facts.commands
+    ]
+
+
+def _listed(name: str) -> Callable[[View], list[str]]:
+    return lambda view: [str(value) for value in getattr(view.facts, name)]
+
+
+ARGUMENTS = "action.arguments"
+"""A map of whatever shape the tool has: guard optional ones with `has(action.arguments.name)`."""
+
+_VARIABLES: dict[str, tuple[cel.Type, Callable[[View], Any]]] = {
+    "action.tool": (_STRING, lambda view: view.action.tool),
+    "action.tool_version": (_STRING, lambda view: view.action.tool_version),
+    "action.environment": (_STRING, lambda view: view.action.environment),
+    "action.agent": (_STRING, lambda view: view.action.agent),
+    "action.runbook": (_STRING, lambda view: view.action.runbook or ""),
+    "action.labels": (cel.Type.Map(_STRING, _STRING), lambda view: dict(view.action.labels)),
+    "action.step": (_STRING, lambda view: view.action.step_id),
+    "action.attempt": (cel.Type.INT, lambda view: view.action.attempt),
+    "action.tainted": (_STRINGS, lambda view: list(view.action.tainted)),
+    "action.claimed_risk": (_STRING, lambda view: view.action.claimed_risk),
+    "tool.effect": (_STRING, lambda view: str(view.tool.effect)),
+    "tool.risk": (_STRING, lambda view: view.tool.risk),
+    "tool.source": (_STRING, lambda view: view.tool.source),
+    "tool.payload": (_STRING, lambda view: view.tool.payload),
+    "tool.lane": (_STRING, lambda view: str(view.tool.lane)),
+    "run.id": (_STRING, lambda view: view.action.run_id),
+    "run.tenant": (_STRING, lambda view: view.action.tenant),
+    "facts.kind": (_STRING, lambda view: view.facts.kind),
+    "facts.safety": (_STRING, lambda view: view.facts.safety),
+    "facts.understood": (
+        cel.Type.BOOL,
+        lambda view: view.facts.safety != "unknown" and not view.facts.unknowns,
+    ),
+    "facts.gist": (_STRING, lambda view: gist_of(view.facts)),
+    "facts.reasons": (_STRINGS, _listed("reasons")),
+    "facts.unknowns": (_STRINGS, _listed("unknowns")),
+    "facts.effects": (_STRINGS, _listed("effects")),
+    "facts.binaries": (_STRINGS, _listed("binaries")),
+    "facts.commands": (cel.Type.List(cel.Type.Map(_STRING, cel.Type.DYN)), _commands),
+    "facts.paths_read": (_STRINGS, _listed("paths_read")),
+    "facts.paths_written": (_STRINGS, _listed("paths_written")),
+    "facts.outside_workspace": (_STRINGS, _listed("outside_workspace")),
+    "facts.sensitive_paths": (_STRINGS, _listed("sensitive_paths")),
+    "facts.hosts": (_STRINGS, _listed("hosts")),
+    "facts.public_hosts": (_STRINGS, lambda view: view.hosts("public")),
+    "facts.inside_hosts": (_STRINGS, lambda view: view.hosts("inside")),
+    "facts.metadata_hosts": (_STRINGS, lambda view: view.hosts("metadata")),
+    "facts.methods": (_STRINGS, _listed("methods")),
+    "facts.env_set": (_STRINGS, _listed("env_set")),
+    "facts.interpreters": (_STRINGS, _listed("interpreters")),
+    "facts.pipes_to_shell": (cel.Type.BOOL, lambda view: view.facts.pipes_to_shell),
+    "facts.privileged": (cel.Type.BOOL, lambda view: view.facts.privileged),
+    "facts.hints": (_STRINGS, _listed("hints")),
+}
+
+TYPES: dict[str, cel.Type] = {name: kind for name, (kind, _) in _VARIABLES.items()} | {
+    ARGUMENTS: cel.Type.Map(_STRING, cel.Type.DYN)
+}
+
+PARAMETER_TYPES: dict[ParameterType, cel.Type] = {
+    ParameterType.STRING: _STRING,
+    ParameterType.INT: cel.Type.INT,
+    ParameterType.NUMBER: cel.Type.DOUBLE,
+    ParameterType.BOOL: cel.Type.BOOL,
+    ParameterType.STRINGS: _STRINGS,
+}
