@@ -46,7 +46,7 @@ $(BIN)/uv:
 
 # Two at a time: mypy alone takes as long as all the others.
 check: .stamps/venv
-	@$(MAKE) -j2 --output-sync=target types format lint imports documents
+	@$(MAKE) -k -j2 --output-sync=target types format lint imports documents
 	@echo "make check: all good"
 
 format: .stamps/venv
