@@ -107,3 +107,6 @@ shopping for a provider with a laxer policy."""
 
 BLAMES_DEPLOYMENT = (ModelRateLimited, ModelUnreachable, ModelTimedOut, ModelKeyRefused, ModelUnknown)
 """These count against the health of the deployment; the others are the fault of the request."""
+
+AT_ONCE = frozenset({ModelKeyRefused.code, ModelUnknown.code})
+"""Failure codes after which a deployment is left alone at once: only a person can mend them."""

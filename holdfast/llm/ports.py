@@ -21,6 +21,16 @@ OnText = Callable[[str], Awaitable[None]]
 """Receives each piece of text as the model writes it."""
 
 
+class TextSink(Protocol):
+    """Receives an answer while it is written."""
+
+    async def text(self, piece: str) -> None: ...
+
+    async def restart(self) -> None:
+        """What came so far is void: another deployment answers from the start."""
+        ...
+
+
 class ModelProvider(Protocol):
     """Speaks to models. One call is one request on the wire: it never retries.
 
@@ -76,7 +86,7 @@ class Model(Protocol):
     """A model, as planner, judge, panels and lessons use it: routed, budgeted, and falling back."""
 
     async def chat(
-        self, errand: Errand, request: ChatRequest, *, on_text: OnText | None = None
+        self, errand: Errand, request: ChatRequest, *, sink: TextSink | None = None
     ) -> ChatReply: ...
 
     async def grade(self, errand: Errand, reply: ChatReply, *, useful: bool) -> None: ...

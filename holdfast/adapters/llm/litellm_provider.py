@@ -8,6 +8,7 @@ what they did. Its telemetry would put prompts on spans.
 import asyncio
 import importlib
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -110,7 +111,12 @@ def _import_litellm() -> Any:
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = (
         "True"  # otherwise the import fetches a price list from the network
     )
-    litellm = importlib.import_module("litellm")
+    with warnings.catch_warnings():
+        # Its answer types are built at first use, and warn of their own annotations: better here than in a first call.
+        warnings.simplefilter("ignore", UserWarning)
+        litellm: Any = importlib.import_module("litellm")
+        litellm.ModelResponse()
+        litellm.ModelResponseStream()
     litellm.telemetry = False
     litellm.suppress_debug_info = True
     litellm.turn_off_message_logging = True

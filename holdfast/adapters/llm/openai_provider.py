@@ -11,7 +11,6 @@ from holdfast.adapters.llm.keys import KeyRing
 from holdfast.adapters.llm.wire import AnswerInPieces, chat_arguments, read_completion
 from holdfast.llm.failures import ModelUnreachable
 from holdfast.llm.ports import OnText
-from holdfast.llm.tokens import estimate_tokens
 from schemas.models import ChatReply, ChatRequest, Deployment, EmbedReply, TokenUsage
 
 
@@ -68,9 +67,7 @@ class OpenAIProvider:
                 deployment=deployment.name,
             )
         rows = sorted(answer.data, key=lambda row: row.index)
-        usage = TokenUsage(input_tokens=sum(map(estimate_tokens, texts)), estimated=True)
-        if answer.usage:
-            usage = TokenUsage(input_tokens=answer.usage.prompt_tokens)
+        usage = TokenUsage(input_tokens=answer.usage.prompt_tokens)
         return EmbedReply(
             vectors=tuple(tuple(row.embedding) for row in rows), usage=usage, model=answer.model
         )

@@ -17,6 +17,7 @@ class Providers:
     def __init__(self, *, keys: KeyRing) -> None:
         self._keys = keys
         self._litellm = LitellmProvider(keys=keys)
+        self._loading = asyncio.Lock()
         self._openai: Any = None
 
     async def chat(
@@ -34,10 +35,14 @@ class Providers:
             await self._openai.close()
 
     async def _provider(self, deployment: Deployment) -> ModelProvider:
-        if deployment.via == "litellm":
-            return self._litellm
-        if self._openai is None:
-            module = await asyncio.to_thread(importlib.import_module, "holdfast.adapters.llm.openai_provider")
-            self._openai = self._openai or module.OpenAIProvider(keys=self._keys)
+        return self._litellm if deployment.via == "litellm" else await self._plain()
+
+    async def _plain(self) -> ModelProvider:
+        async with self._loading:
+            if self._openai is None:
+                module = await asyncio.to_thread(
+                    importlib.import_module, "holdfast.adapters.llm.openai_provider"
+                )
+                self._openai = module.OpenAIProvider(keys=self._keys)
         provider: ModelProvider = self._openai
         return provider

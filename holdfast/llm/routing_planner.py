@@ -1,0 +1,50 @@
+"""Chooses who plans: a model where one is configured and up; otherwise the runbooks. It never hides which."""
+
+from typing import Literal
+
+from holdfast.llm.failures import NoModelAnswers
+from holdfast.ports import Planner
+from schemas.stages import Answer, AnswerRequest, NextMove, NextRequest, PlanProposal, PlanRequest
+
+
+class RoutingPlanner:
+    """A Planner over two others. `model` is None where no model is configured."""
+
+    def __init__(
+        self, *, model: Planner | None, runbook: Planner, when_away: Literal["runbook", "pause"] = "runbook"
+    ) -> None:
+        self._model = model
+        self._runbook = runbook
+        self._when_away = when_away
+
+    async def plan(self, request: PlanRequest) -> PlanProposal:
+        if self._model is None or request.mode == "runbook":
+            return await self._runbook.plan(request)
+        try:
+            return await self._model.plan(request)
+        except NoModelAnswers as away:
+            if self._when_away == "pause":
+                raise
+            return _noted(
+                await self._runbook.plan(request), f"{away.message} This plan comes from a runbook."
+            )
+
+    async def next(self, request: NextRequest) -> NextMove:
+        """A runbook cannot observe and decide. With no model at all its planner says so; with one that is away, the
+        run waits."""
+        if self._model is None:
+            return await self._runbook.next(request)
+        return await self._model.next(request)
+
+    async def answer(self, request: AnswerRequest) -> Answer:
+        """What was done is done: an answer from the template is better than none while the models are away."""
+        if self._model is None or request.plan.answer is not None:
+            return await self._runbook.answer(request)
+        try:
+            return await self._model.answer(request)
+        except NoModelAnswers:
+            return await self._runbook.answer(request)
+
+
+def _noted(proposal: PlanProposal, note: str) -> PlanProposal:
+    return proposal.model_copy(update={"note": f"{note} {proposal.note}".strip()})
