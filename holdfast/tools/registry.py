@@ -1,12 +1,12 @@
 """The tools a process knows, every version of each. Runs pin what they started with; new runs take the newest."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from holdfast.errors import NotFound
 from holdfast.tools.declare import Tool
-from schemas.tools import Catalogue
+from schemas.tools import Catalogue, ToolSpec
 
 _NUMBERS = re.compile(r"\d+")
 
@@ -28,16 +28,23 @@ class Registry:
         return tool
 
     def newest(self) -> Catalogue:
-        """The newest version of every tool, releases before pre-releases."""
-        newest: dict[str, Tool] = {}
-        for tool in self._by_key.values():
-            known = newest.get(tool.spec.name)
-            if known is None or _order(known.spec.version) < _order(tool.spec.version):
-                newest[tool.spec.name] = tool
-        return Catalogue(tools=tuple(newest[name].spec for name in sorted(newest)))
+        return newest_of(self.specs())
+
+    def specs(self) -> Sequence[ToolSpec]:
+        return [tool.spec for tool in self._by_key.values()]
 
     def with_tools(self, tools: Iterable[Tool]) -> "Registry":
         return Registry([*self._by_key.values(), *tools])
+
+
+def newest_of(specs: Iterable[ToolSpec]) -> Catalogue:
+    """The newest version of every tool, releases before pre-releases."""
+    newest: dict[str, ToolSpec] = {}
+    for spec in specs:
+        known = newest.get(spec.name)
+        if known is None or _order(known.version) < _order(spec.version):
+            newest[spec.name] = spec
+    return Catalogue(tools=tuple(newest[name] for name in sorted(newest)))
 
 
 def _order(version: str) -> tuple[tuple[int, ...], bool, str]:

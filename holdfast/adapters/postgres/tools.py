@@ -1,0 +1,53 @@
+"""The catalogue, as workers publish it and new runs take it."""
+
+from collections.abc import Sequence
+
+from psycopg.types.json import Jsonb
+
+from holdfast.adapters.postgres.database import Database
+from holdfast.errors import Conflict
+from holdfast.tools.registry import newest_of
+from schemas.tools import Catalogue, ToolSpec
+
+EVERY_TENANT = "*"
+
+
+class PostgresTools:
+    """Fulfils `holdfast.runs.Catalogues`."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    async def publish(self, specs: Sequence[ToolSpec]) -> None:
+        """Offer these versions to every tenant. A published version never changes: a new digest needs a new version."""
+        async with self._database.tenant(EVERY_TENANT) as connection:
+            for spec in specs:
+                cursor = await connection.execute(
+                    """insert into tools (tenant, name, version, digest, spec) values (%s, %s, %s, %s, %s)
+                       on conflict (tenant, name, version) do update set seen_at = clock_timestamp()
+                       returning digest""",
+                    (EVERY_TENANT, spec.name, spec.version, spec.digest, Jsonb(spec.model_dump(mode="json"))),
+                )
+                row = await cursor.fetchone()
+                if row and row["digest"] != spec.digest:
+                    raise Conflict(
+                        f"Tool {spec.key} was published before with other words.",
+                        remedy="Give the change a new version number.",
+                    )
+
+    async def tools(self, tenant: str, environment: str) -> Catalogue:
+        """The newest version of each tool that is not switched off there."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select spec from tools t where not exists (
+                     select from tools_disabled d where d.name = t.name and d.environment in ('*', %s))
+                   order by name, version""",
+                (environment,),
+            )
+            specs = [ToolSpec.model_validate(row["spec"]) for row in await cursor.fetchall()]
+        return newest_of(specs)
+
+    async def versions(self, tenant: str, name: str) -> Sequence[ToolSpec]:
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute("select spec from tools where name = %s", (name,))
+            return [ToolSpec.model_validate(row["spec"]) for row in await cursor.fetchall()]

@@ -1,0 +1,257 @@
+"""A whole run on real servers: Temporal, Postgres, workers for every queue. Only what thinks is scripted."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from pydantic import Field
+from temporalio.client import Client, WorkflowHandle
+
+from holdfast.adapters.postgres.approvals import PostgresApprovals
+from holdfast.adapters.postgres.artifacts import PostgresArtifacts
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.payloads import PostgresPayloads
+from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.ids import new_id
+from holdfast.runtime.settings import TemporalSettings, WorkerSettings
+from holdfast.runtime.temporal import HoldfastPlugin, connect
+from holdfast.tools.builtin.calculator import calc
+from holdfast.tools.declare import Tool, ToolContext, declared
+from holdfast.tools.host import RegistryToolHost
+from holdfast.tools.registry import Registry
+from schemas.agents import AgentSpec
+from schemas.base import Request
+from schemas.effects import Effect
+from schemas.events import RunEvent
+from schemas.facts import Facts
+from schemas.plans import Plan, Step
+from schemas.runs import Run, RunInput, RunOutput, RunState
+from schemas.stages import (
+    Answer,
+    AnswerRequest,
+    JudgeRequest,
+    Learned,
+    LearnRequest,
+    NextMove,
+    NextRequest,
+    PlanProposal,
+    PlanRequest,
+    RecallRequest,
+    Recollection,
+)
+from schemas.tools import EffectClass, ToolResult
+from schemas.verdicts import ApprovalTerms, Decision, Reason, Verdict, VerdictRecord
+from workers import pools
+from workflows.agent_run import AgentRun
+
+BUNDLE = "sha256:" + "0" * 64
+
+
+class ByName:
+    """A guardian for tests: the word in the action's arguments says what the verdict is."""
+
+    async def judge(self, request: JudgeRequest) -> VerdictRecord:
+        text = str(request.action.arguments)
+        decision = Decision.ALLOW
+        if "forbidden" in text:
+            decision = Decision.DENY
+        elif "delicate" in text:
+            decision = Decision.REQUIRE_APPROVAL
+        reason = Reason(policy="test", effect=decision, message=f"it says {text}"[:80])
+        verdict = Verdict(
+            action_digest=request.action.digest,
+            decision=decision,
+            reasons=(reason,),
+            bundle=BUNDLE,
+            terms=ApprovalTerms() if decision is Decision.REQUIRE_APPROVAL else None,
+        )
+        return VerdictRecord(verdict=verdict, facts=Facts(kind="none", safety="unknown"))
+
+
+@dataclass
+class Script:
+    """A planner for tests: plans and moves in the order they were laid down."""
+
+    plans: list[PlanProposal] = field(default_factory=list)
+    moves: list[NextMove] = field(default_factory=list)
+    requests: list[PlanRequest | NextRequest] = field(default_factory=list)
+
+    async def plan(self, request: PlanRequest) -> PlanProposal:
+        self.requests.append(request)
+        return self.plans.pop(0)
+
+    async def next(self, request: NextRequest) -> NextMove:
+        self.requests.append(request)
+        return self.moves.pop(0)
+
+    async def answer(self, request: AnswerRequest) -> Answer:
+        done = ", ".join(sorted(name for name, outcome in request.outcomes.items() if outcome.state == "succeeded"))
+        return Answer(text=f"done: {done}")
+
+
+class Forgetful:
+    async def recall(self, request: RecallRequest) -> Recollection:
+        return Recollection()
+
+    async def learn(self, request: LearnRequest) -> Learned:
+        return Learned()
+
+
+class Say(Request):
+    text: str = ""
+    fail: bool = False
+    size: int = Field(default=0, ge=0)
+    wait: str = ""
+
+
+@dataclass
+class World:
+    """What the tools of these tests do to the world: it counts, outside of our own tables."""
+
+    said: list[str] = field(default_factory=list)
+    gates: dict[str, asyncio.Event] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+
+    def tools(self) -> Sequence[Tool]:
+        async def say(arguments: Say, context: ToolContext) -> ToolResult:
+            """Says a text to the world."""
+            self.said.append(arguments.text)
+            if arguments.wait:
+                await self.gates.setdefault(arguments.wait, asyncio.Event()).wait()
+            if arguments.fail or self.failures.get(arguments.text, 0) > 0:
+                self.failures[arguments.text] = self.failures.get(arguments.text, 0) - 1
+                raise RuntimeError("it did not work")
+            output = {"text": arguments.text, "items": [arguments.text] * 3, "big": "x" * arguments.size}
+            return ToolResult(ok=True, output=output, untrusted=False)
+
+        kinds = {
+            "say": EffectClass.IRREVERSIBLE,
+            "look": EffectClass.READ_ONLY,
+        }
+        return [declared(name, effect=effect)(say) for name, effect in kinds.items()]
+
+
+@dataclass
+class Stage:
+    """Everything of one test: start a run, look at it, speak to it."""
+
+    client: Client
+    database: Database
+    world: World
+    script: Script
+    host: RegistryToolHost
+    fast: RegistryToolHost
+    ledger: PostgresLedger
+
+    @property
+    def runs(self) -> PostgresRuns:
+        return PostgresRuns(database=self.database)
+
+    async def start(self, *steps: Step, **fields: Any) -> WorkflowHandle[AgentRun, RunOutput]:
+        plan = Plan(steps=steps) if steps else None
+        fields.setdefault("state", RunState(plan=plan))
+        tools = (*self.host.catalogue().tools, *self.fast.catalogue().tools)
+        run_input = RunInput(
+            run_id=new_id("run"),
+            tenant="default",
+            goal="test",
+            agent=AgentSpec(name="operator"),
+            catalogue=self.host.catalogue().model_copy(update={"tools": tools}),
+            **({"on_failure": "fail"} | fields),
+        )
+        await self.runs.create(run_input)
+        return await self.client.start_workflow(
+            AgentRun.run, run_input, id=run_input.run_id, task_queue="orchestration"
+        )
+
+    async def story(self, run_id: str) -> Sequence[RunEvent]:
+        return await self.runs.events("default", run_id, limit=100_000)
+
+    async def types(self, run_id: str) -> list[str]:
+        return [event.type.value for event in await self.story(run_id)]
+
+    async def run(self, run_id: str) -> Run:
+        return await self.runs.read("default", run_id)
+
+    async def effects(self, run_id: str) -> Sequence[Effect]:
+        return await self.ledger.effects("default", run_id)
+
+    async def until(self, run_id: str, event: str, times: int = 1) -> RunEvent:
+        """The event, as soon as it is told."""
+        async with asyncio.timeout(20):
+            while True:
+                found = [told for told in await self.story(run_id) if told.type.value == event]
+                if len(found) >= times:
+                    return found[times - 1]
+                await asyncio.sleep(0.02)
+
+    async def decide(self, run_id: str, decision: str, **fields: Any) -> str:
+        """As the API does it: store first, nudge after."""
+        asked = await self.until(run_id, "approval.requested")
+        approval = asked.data["approval_id"]
+        digest = fields.pop("approved_digest", asked.data["digest"])
+        status = "rejected" if decision == "reject" else "approved"
+        from psycopg.types.json import Jsonb
+
+        async with self.database.tenant("default") as connection:
+            await connection.execute(
+                """insert into approval_decisions (approval_id, approver, tenant, decision, digest, comment, arguments)
+                   values (%s, 'somebody', 'default', %s, %s, %s, %s)""",
+                (approval, decision, digest, fields.get("comment", ""), Jsonb(fields.get("arguments"))),
+            )
+            await connection.execute(
+                "update approvals set status = %s, approved_digest = %s, decided_at = now() where id = %s",
+                (status, digest if status == "approved" else None, approval),
+            )
+        await self.client.get_workflow_handle(run_id).signal("approval_decided", approval)
+        return str(approval)
+
+
+StageMaker = Callable[..., Awaitable[Stage]]
+
+
+@pytest.fixture
+async def make_stage(database: Database, temporal_address: str) -> AsyncIterator[StageMaker]:
+    """A stage whose workers stop with the test. Each test has a task-queue world of its own: its namespace."""
+    async with AsyncExitStack() as stack:
+
+        async def make(*, cached_runs: int = 100, namespace: str = "default") -> Stage:
+            plugin = HoldfastPlugin(payloads=PostgresPayloads(database))
+            client = await connect(plugin, address=temporal_address, namespace=namespace)
+            world, script = World(), Script()
+            host = RegistryToolHost(Registry(world.tools()))
+            fast = RegistryToolHost(Registry([calc]))
+            runs = PostgresRuns(database=database)
+            ledger = PostgresLedger(database=database)
+            artifacts = PostgresArtifacts(database=database)
+            made = [
+                pools.orchestration(
+                    story=runs,
+                    runs=runs,
+                    artifacts=artifacts,
+                    guardian=ByName(),
+                    ledger=ledger,
+                    approvals=PostgresApprovals(database=database),
+                    fast_tools=fast,
+                ),
+                pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="test"),
+                pools.llm(planner=script),
+                pools.knowledge(memory=Forgetful()),
+            ]
+            settings = WorkerSettings(cached_runs=cached_runs, drain_s=0.1)
+            for pool in made:
+                await stack.enter_async_context(
+                    pool.worker(client, workers=settings, temporal=TemporalSettings())
+                )
+            return Stage(client, database, world, script, host, fast, ledger)
+
+        yield make
+
+
+@pytest.fixture
+async def stage(make_stage: StageMaker) -> Stage:
+    return await make_stage()

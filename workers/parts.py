@@ -1,0 +1,77 @@
+"""What a worker process holds open, built from settings, released in reverse order."""
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from temporalio.client import Client
+
+from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
+from holdfast.adapters.postgres.database import Database, Role
+from holdfast.adapters.postgres.payloads import PostgresPayloads
+from holdfast.errors import Misconfigured
+from holdfast.runtime.settings import Settings
+from holdfast.runtime.temporal import HoldfastPlugin, connect
+from holdfast.runtime.workers import temporal_runtime
+from holdfast.sandbox.port import Sandbox
+
+
+class Parts:
+    """Opens each part when it is first asked for; closes them all at the end."""
+
+    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+        self.settings = settings
+        self._stack = stack
+        self._databases: dict[Role, Database] = {}
+        self._sandbox: Sandbox | None = None
+
+    @property
+    def identity(self) -> str:
+        return f"{os.getpid()}@{socket.gethostname()}"
+
+    async def database(self, role: Role = "holdfast_app") -> Database:
+        if role not in self._databases:
+            url = self.settings.database.url
+            if url is None:
+                raise Misconfigured("There is no database.", remedy="Set DATABASE_URL, or use `holdfast up`.")
+            database = await Database.open(
+                url.get_secret_value(),
+                role=role,
+                min_size=self.settings.database.pool_min,
+                max_size=self.settings.database.pool_max,
+                application=f"holdfast worker {os.getpid()}",
+            )
+            self._stack.push_async_callback(database.close)
+            self._databases[role] = database
+        return self._databases[role]
+
+    async def client(self, *, role: Role) -> Client:
+        payloads = PostgresPayloads(database=await self.database(role))
+        workers = self.settings.workers
+        return await connect(
+            HoldfastPlugin.of(
+                self.settings.temporal, payloads=payloads, tracing=bool(self.settings.telemetry.otlp_endpoint)
+            ),
+            address=self.settings.temporal.address,
+            runtime=temporal_runtime(metrics_host=workers.metrics_host, metrics_port=workers.metrics_port),
+            identity=self.identity,
+        )
+
+    def sandbox(self) -> Sandbox:
+        if self._sandbox is None:
+            settings = self.settings.sandbox
+            self._sandbox = BubblewrapSandbox(
+                store=Path(self.settings.data_dir).absolute() / "workspaces",
+                bwrap=settings.bwrap,
+                concurrency=self.settings.workers.tools_slots,
+            )
+            self._stack.push_async_callback(self._sandbox.close)
+        return self._sandbox
+
+
+@asynccontextmanager
+async def parts(settings: Settings) -> AsyncIterator[Parts]:
+    async with AsyncExitStack() as stack:
+        yield Parts(settings, stack)

@@ -1,0 +1,86 @@
+"""Which process hosts what: for each task queue, its activities and workflows, over ports."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.act import ActActivities
+from activities.ask import AskActivities
+from activities.guard import GuardActivities
+from activities.remember import RememberActivities
+from activities.story import StoryActivities
+from activities.think import ThinkActivities
+from holdfast.ports import Approvals, Artifacts, Guardian, Ledger, Memory, Planner, Runs, Story, ToolHost
+from holdfast.runtime.settings import Queue, TemporalSettings, WorkerSettings
+from holdfast.runtime.workers import worker_options
+from workflows.agent_run import AgentRun
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What one task queue's workers do."""
+
+    queue: Queue
+    activities: Sequence[Callable[..., Any]]
+    workflows: Sequence[type] = field(default_factory=tuple)
+
+    def worker(self, client: Client, *, workers: WorkerSettings, temporal: TemporalSettings) -> Worker:
+        return Worker(
+            client,
+            activities=self.activities,
+            workflows=self.workflows,
+            **worker_options(self.queue, workers=workers, temporal=temporal),
+        )
+
+
+def orchestration(
+    *,
+    story: Story,
+    runs: Runs,
+    artifacts: Artifacts,
+    guardian: Guardian,
+    ledger: Ledger,
+    approvals: Approvals,
+    fast_tools: ToolHost,
+) -> Pool:
+    """Runs themselves, and what they ask of Postgres and the guardian as local activities."""
+    tell = StoryActivities(story=story, runs=runs, artifacts=artifacts)
+    guard = GuardActivities(guardian=guardian, ledger=ledger, fast_tools=fast_tools)
+    ask = AskActivities(approvals=approvals, ledger=ledger)
+    return Pool(
+        Queue.ORCHESTRATION,
+        activities=(
+            tell.record,
+            tell.open_child,
+            tell.load_output,
+            guard.check,
+            guard.judge,
+            guard.perform,
+            ask.ask,
+            ask.read_approval,
+            ask.expire_approval,
+            ask.resolve,
+        ),
+        workflows=(AgentRun,),
+    )
+
+
+def tools(*, ledger: Ledger, tools: ToolHost, artifacts: Artifacts, worker: str) -> Pool:
+    """Tool calls, and nothing else: no model keys, no policies."""
+    act = ActActivities(ledger=ledger, tools=tools, artifacts=artifacts, worker=worker)
+    return Pool(Queue.TOOLS, activities=(act.act,))
+
+
+def llm(*, planner: Planner) -> Pool:
+    """Everything that needs a model's key."""
+    think = ThinkActivities(planner=planner)
+    return Pool(Queue.LLM, activities=(think.plan, think.next_move, think.answer))
+
+
+def knowledge(*, memory: Memory) -> Pool:
+    """Recall and learning."""
+    remember = RememberActivities(memory=memory)
+    return Pool(Queue.KNOWLEDGE, activities=(remember.recall, remember.learn))
