@@ -12,7 +12,7 @@ import click
 from pydantic import ValidationError
 
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
-from schemas.sandbox import SandboxRequest, SandboxResult
+from schemas.sandbox import SandboxHealth, SandboxRequest, SandboxResult
 
 _UNUSABLE = 2
 
@@ -41,8 +41,38 @@ def execute(store: Path | None) -> None:
     sys.stdout.buffer.flush()
 
 
-async def _run_once(request: SandboxRequest, store: Path) -> SandboxResult:
+@sandbox.command()
+@click.option(
+    "--store", type=click.Path(path_type=Path), envvar="HOLDFAST_SANDBOX_STORE", help="Workspaces live here."
+)
+def check(store: Path | None) -> None:
+    """Try every layer of the sandbox on this machine. Exits with 1 when one is missing."""
+    health = asyncio.run(_self_test(store or default_store()))
+    for found in health.checks:
+        mark = "ok  " if found.ok else "MISSING" if found.required else "weak"
+        click.echo(f"{mark}  {found.name}  {found.detail}".rstrip())
+        if found.remedy:
+            click.echo(f"      remedy: {found.remedy}")
+    sys.exit(0 if health.healthy else 1)
+
+
+async def _self_test(store: Path) -> SandboxHealth:
     backend = BubblewrapSandbox(store=store)
+    try:
+        return await backend.self_test()
+    finally:
+        await backend.close()
+
+
+class EnvironmentSecrets:
+    """Secrets for `exec`, taken from HOLDFAST_SECRET_<NAME> of the operator's own environment."""
+
+    async def secret(self, name: str) -> str | None:
+        return os.environ.get(f"HOLDFAST_SECRET_{name.upper().replace('-', '_').replace('.', '_')}")
+
+
+async def _run_once(request: SandboxRequest, store: Path) -> SandboxResult:
+    backend = BubblewrapSandbox(store=store, secrets=EnvironmentSecrets())
     try:
         return await backend.run(request)
     finally:

@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherReport, LauncherSpec
@@ -18,7 +18,7 @@ _ENTRY = (
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[3])
 _MESSAGE = 4096
 
-ListenersReceived = Callable[[list[socket.socket]], None]
+ListenersReceived = Callable[[list[socket.socket]], Awaitable[None]]
 
 
 class LauncherLost(Exception):
@@ -97,7 +97,7 @@ async def _conversation(channel: socket.socket, listeners_received: ListenersRec
         await _readable(channel)
         message, descriptors, *_ = socket.recv_fds(channel, _MESSAGE, 8)
         if message == b"listeners":
-            listeners_received([socket.socket(fileno=descriptor) for descriptor in descriptors])
+            await listeners_received([socket.socket(fileno=descriptor) for descriptor in descriptors])
         elif message == b"report":
             with open(descriptors[0], "rb") as file:  # noqa: PTH123 - a descriptor
                 file.seek(0)

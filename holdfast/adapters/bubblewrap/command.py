@@ -30,17 +30,10 @@ class Descriptors:
 
 
 def bubblewrap_arguments(
-    *,
-    bwrap: str,
-    command: Sequence[str],
-    environment: Mapping[str, str],
-    descriptors: Descriptors,
-    open_files: int,
-    readable: Sequence[str] = (),
+    *, environment: Mapping[str, str], descriptors: Descriptors, readable: Sequence[str] = ()
 ) -> list[str]:
     """Network, workspace and private directories are the keeper's; everything else is made here."""
     return [
-        bwrap,
         *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
         *("--disable-userns", "--cap-drop", "ALL", "--uid", str(USER_ID), "--gid", str(USER_ID)),
         *("--hostname", "sandbox", "--die-with-parent", "--new-session"),
@@ -50,8 +43,12 @@ def bubblewrap_arguments(
         *_files(descriptors.files),
         *("--chdir", WORKSPACE, "--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro", "/"),
         *("--seccomp", str(descriptors.seccomp), "--json-status-fd", str(descriptors.status)),
-        *("--", "/bin/sh", "-c", _STAGE % open_files, "stage", *command),
     ]
+
+
+def stage_command(command: Sequence[str], *, open_files: int) -> list[str]:
+    """The shell that waits for a word and then becomes the tool."""
+    return ["/bin/sh", "-c", _STAGE % open_files, "stage", *command]
 
 
 def _environment(variables: Mapping[str, str]) -> list[str]:

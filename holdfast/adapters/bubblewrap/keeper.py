@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from holdfast.adapters.bubblewrap import kernel, workspace
 from holdfast.adapters.bubblewrap.cgroups import CallGroup
 from holdfast.adapters.bubblewrap.command import HOLD
+from holdfast.adapters.bubblewrap.identity import Identity
 from holdfast.adapters.bubblewrap.meter import Disk, GroupMeter, Meter, TreeMeter
 from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherSpec
 from holdfast.adapters.bubblewrap.start import start_tool
@@ -36,8 +37,7 @@ class Keeper:
     control: socket.socket
     store: int
     group: CallGroup | None
-    uid: int
-    gid: int
+    identity: Identity
 
     def run(self) -> CallReport:
         self._make_namespaces()
@@ -65,8 +65,8 @@ class Keeper:
         kernel.unshare(kernel.NEW_NAMESPACES)
         for path, text in (
             ("setgroups", "deny"),
-            ("uid_map", f"{USER_ID} {self.uid} 1"),
-            ("gid_map", f"{USER_ID} {self.gid} 1"),
+            ("uid_map", f"{USER_ID} {self.identity.uid} 1"),
+            ("gid_map", f"{USER_ID} {self.identity.gid} 1"),
         ):
             with open(f"/proc/self/{path}", "w") as file:  # noqa: PTH123
                 file.write(text)

