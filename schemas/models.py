@@ -207,6 +207,17 @@ class TrackRecord(Payload):
     cost_usd: float = Field(default=0, description="Mean of the answered calls.")
 
 
+class ArmReport(Payload):
+    """How one arm of an experiment did."""
+
+    arm: Name
+    calls: int
+    runs: int
+    successes: int
+    latency_ms: float
+    cost_usd: float
+
+
 class Complexity(Payload):
     """How hard a task looks, between 0 and 1, and why."""
 

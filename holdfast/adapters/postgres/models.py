@@ -1,0 +1,166 @@
+"""The spend ledger: what calls of models may cost, did cost, and how they went."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from holdfast.adapters.postgres.database import Database
+from holdfast.errors import BudgetExhausted
+from schemas.models import (
+    ArmReport,
+    CallOutcome,
+    ModelCall,
+    Price,
+    SpendClaim,
+    SpendLimit,
+    SpendView,
+    TaskClass,
+    TokenUsage,
+    TrackRecord,
+)
+
+_LEARNT_FROM = "14 days"
+
+
+class PostgresSpend:
+    """Fulfils `holdfast.llm.ports.SpendLedger`."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    async def reserve(self, claim: SpendClaim) -> None:
+        async with self._database.statement() as connection:
+            cursor = await connection.execute(
+                "select reserve_spend(%s, %s) as over",
+                (claim.errand.tenant, Jsonb(claim.model_dump(mode="json"))),
+            )
+            row = await cursor.fetchone()
+        if row and row["over"]:
+            raise _exhausted(claim, row["over"])
+
+    async def settle(self, tenant: str, call_id: str, outcome: CallOutcome) -> None:
+        async with self._database.statement() as connection:
+            await connection.execute(
+                "select settle_spend(%s, %s, %s)", (tenant, call_id, Jsonb(outcome.model_dump(mode="json")))
+            )
+
+    async def presume_spent(self, *, older_than_s: float) -> int:
+        """Settles the claims of processes that died in a call, at what was claimed. Safe to run anywhere, any time."""
+        async with self._database.statement() as connection:
+            cursor = await connection.execute(
+                "select tenant, call_id from open_claims(make_interval(secs => %s))", (older_than_s,)
+            )
+            rows = await cursor.fetchall()
+            for row in rows:
+                await connection.execute("select settle_spend(%s, %s, null)", (row["tenant"], row["call_id"]))
+        return len(rows)
+
+    async def grade(self, tenant: str, call_id: str, *, useful: bool) -> None:
+        async with self._database.tenant(tenant) as connection:
+            await connection.execute("update model_calls set useful = %s where id = %s", (useful, call_id))
+
+    async def track_records(self, tenant: str, task: TaskClass) -> Sequence[TrackRecord]:
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select deployment, count(*) as calls,
+                          count(*) filter (where ok and useful is not false) as successes,
+                          coalesce(percentile_cont(0.5) within group (order by latency_ms) filter (where ok), 0)
+                            as latency_ms,
+                          coalesce(avg(cost_usd) filter (where ok), 0)::float8 as cost_usd
+                   from model_calls
+                   where task = %s and status = 'settled' and failure <> 'cancelled'
+                     and created_at > clock_timestamp() - %s::interval
+                   group by deployment order by deployment""",
+                (task, _LEARNT_FROM),
+            )
+            return [TrackRecord(task=task, **row) for row in await cursor.fetchall()]
+
+    async def experiment(self, tenant: str, name: str) -> Sequence[ArmReport]:
+        """How the arms of an A/B split did, by the calls that were given to them."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select decision->>'arm' as arm, count(*) as calls, count(distinct run_id) as runs,
+                          count(*) filter (where ok and useful is not false and deployment = decision->>'arm')
+                            as successes,
+                          coalesce(percentile_cont(0.5) within group (order by latency_ms) filter (where ok), 0)
+                            as latency_ms,
+                          coalesce(avg(cost_usd), 0)::float8 as cost_usd
+                   from model_calls
+                   where decision->>'experiment' = %s and status = 'settled' and attempt = 0
+                   group by 1 order by 1""",
+                (name,),
+            )
+            return [ArmReport(**row) for row in await cursor.fetchall()]
+
+    async def calls(self, tenant: str, run_id: str) -> Sequence[ModelCall]:
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select id, run_id, agent, step_id, task, deployment, model, status, ok, useful, attempt,
+                          reserved_usd::float8, cost_usd::float8, input_tokens, output_tokens, cached_tokens, estimated,
+                          latency_ms, failure, decision, created_at
+                   from model_calls where run_id = %s order by created_at, id""",
+                (run_id,),
+            )
+            return [_call(row) for row in await cursor.fetchall()]
+
+    async def totals(
+        self, tenant: str, *, scope: str | None = None, subject: str | None = None
+    ) -> Sequence[SpendView]:
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select t.scope, t.subject, t.period, t.spent_usd::float8, t.reserved_usd::float8,
+                          case when t.scope = 'run' then (r.input->'limits'->>'spend_usd')::float8
+                               else l.limit_usd::float8 end as limit_usd
+                   from spend_totals t
+                   left join spend_limits l on l.scope = t.scope and l.subject = t.subject
+                         and l.period = case t.period when 'total' then 'total' else 'day' end
+                   left join runs r on t.scope = 'run' and r.id = t.subject
+                   where (%(scope)s::text is null or t.scope = %(scope)s)
+                     and (%(subject)s::text is null or t.subject = %(subject)s)
+                   order by t.scope, t.subject, t.period limit 1000""",
+                {"scope": scope, "subject": subject},
+            )
+            return [SpendView(**row) for row in await cursor.fetchall()]
+
+    async def set_limit(self, tenant: str, limit: SpendLimit) -> None:
+        async with self._database.tenant(tenant) as connection:
+            await connection.execute(
+                """insert into spend_limits (tenant, scope, subject, period, limit_usd) values (%s, %s, %s, %s, %s)
+                   on conflict (tenant, scope, subject, period) do update set limit_usd = excluded.limit_usd""",
+                (tenant, limit.scope, limit.subject, limit.period, limit.limit_usd),
+            )
+
+    async def prices(self) -> dict[str, Price]:
+        """Prices set while running; they stand above the list that ships."""
+        async with self._database.statement() as connection:
+            cursor = await connection.execute("select model, price from model_prices")
+            return {row["model"]: Price.model_validate(row["price"]) for row in await cursor.fetchall()}
+
+    async def set_price(self, model: str, price: Price, *, by: str) -> None:
+        async with self._database.statement() as connection:
+            await connection.execute(
+                """insert into model_prices (model, price, set_by) values (%s, %s, %s)
+                   on conflict (model) do update
+                   set price = excluded.price, set_by = excluded.set_by, updated_at = now()""",
+                (model, Jsonb(price.model_dump(mode="json")), by),
+            )
+
+
+def _exhausted(claim: SpendClaim, over: dict[str, Any]) -> BudgetExhausted:
+    period = "" if over["period"] == "total" else f" on {over['period']}"
+    left = max(0.0, over["limit"] - over["spent"] - over["reserved"])
+    return BudgetExhausted(
+        f"The budget of {over['scope']} {over['subject']}{period} is {over['limit']:g} USD; {left:.4f} USD are left and "
+        f"this call may cost {claim.amount_usd:.4f} USD.",
+        remedy=f"Raise the limit of the {over['scope']}, or wait until calls under way have been settled.",
+        scope=over["scope"],
+        subject=over["subject"],
+        run_id=claim.errand.run_id,
+    )
+
+
+def _call(row: dict[str, Any]) -> ModelCall:
+    counted = ("input_tokens", "output_tokens", "cached_tokens", "estimated")
+    usage = TokenUsage(**{name: row.pop(name) for name in counted})
+    return ModelCall(**row, usage=usage)
