@@ -1,15 +1,42 @@
 """A bundle made ready: rules compiled, and laid out so that only those that could match are asked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import product
+from math import prod
 
+from holdfast.guardian.guards import guard_of
 from holdfast.guardian.rules import Rule
 from holdfast.guardian.scope import covers
 from holdfast.guardian.source import ConditionProblem
-from schemas.actions import Action
-from schemas.policies import Bundle, PolicyVersion, Stop
+from holdfast.guardian.vocabulary import View
+from schemas.policies import Bundle, PolicyScope, PolicyVersion, Stop
 
 _ANY = ""
+_MOST_KEYS = 64
+Key = tuple[str, str, str]
+
+
+class Place:
+    """The rules of one environment, tool and agent, by the value that must be there for them to match."""
+
+    def __init__(self) -> None:
+        self._always: list[Rule] = []
+        self._guarded: dict[str, dict[str, list[Rule]]] = {}
+
+    def add(self, rule: Rule) -> None:
+        guard = guard_of(rule)
+        if guard is None:
+            self._always.append(rule)
+        else:
+            self._guarded.setdefault(guard.variable, {}).setdefault(guard.value, []).append(rule)
+
+    def for_view(self, view: View) -> Iterator[Rule]:
+        yield from self._always
+        for variable, by_value in self._guarded.items():
+            present = view.light[variable]
+            for value in (present,) if isinstance(present, str) else set(present):
+                yield from by_value.get(value, ())
 
 
 class RuleBook:
@@ -19,18 +46,23 @@ class RuleBook:
         self.bundle = bundle
         self.digest = bundle.digest
         self.rules = tuple(compiled(version) for version in bundle.policies)
-        self._by_place: dict[tuple[str, str], list[Rule]] = {}
+        self._places: dict[Key, Place] = {}
+        self._residual: set[Rule] = set()
         for rule in self.rules:
-            for place in _places(rule):
-                self._by_place.setdefault(place, []).append(rule)
+            keys, whole = keys_of(rule.scope)
+            if not whole:
+                self._residual.add(rule)
+            for key in keys:
+                self._places.setdefault(key, Place()).add(rule)
 
-    def covering(self, action: Action, now: datetime) -> Iterable[Rule]:
-        """The rules in force whose scope covers the action."""
-        for environment in (action.environment, _ANY):
-            for tool in (action.tool, _ANY):
-                for rule in self._by_place.get((environment, tool), ()):
-                    if covers(rule.scope, action) and not rule.expired(now):
-                        yield rule
+    def candidates(self, view: View, now: datetime) -> Iterator[Rule]:
+        """The rules in force that could match, each once: any other would be silent."""
+        action = view.action
+        for key in product((action.environment, _ANY), (action.tool, _ANY), (action.agent, _ANY)):
+            place = self._places.get(key)
+            for rule in place.for_view(view) if place else ():
+                if (rule not in self._residual or covers(rule.scope, action)) and not rule.expired(now):
+                    yield rule
 
     def default_for(self, environment: str) -> Stop:
         return self.bundle.defaults.get(environment, self.bundle.otherwise)
@@ -43,14 +75,23 @@ def compiled(version: PolicyVersion) -> Rule:
         raise ConditionProblem(f"policy {version.key}: {error}") from error
 
 
-def _places(rule: Rule) -> Iterable[tuple[str, str]]:
-    """Each rule stands in exactly the places its exact names give; a pattern stands where everything does."""
-    for environment in _exact(rule.scope.environments):
-        for tool in _exact(rule.scope.tools):
-            yield environment, tool
+def keys_of(scope: PolicyScope) -> tuple[Sequence[Key], bool]:
+    """Where a rule stands: where its exact names say, or, with a pattern, where everything does.
+
+    The second value says whether these keys are the whole scope, so that nothing of it is left to check.
+    """
+    named = [scope.environments, scope.tools, scope.agents]
+    places = [_exact(names) for names in named]
+    whole = not scope.runbooks and not scope.labels and all(map(_is_exact, named))
+    while prod(len(names) for names in places) > _MOST_KEYS:
+        widest = max(range(3), key=lambda index: len(places[index]))
+        places[widest], whole = (_ANY,), False
+    return tuple((environment, tool, agent) for environment, tool, agent in product(*places)), whole
 
 
 def _exact(patterns: Sequence[str]) -> Sequence[str]:
-    if not patterns or any(pattern.endswith("*") for pattern in patterns):
-        return (_ANY,)
-    return tuple(dict.fromkeys(patterns))
+    return tuple(dict.fromkeys(patterns)) if patterns and _is_exact(patterns) else (_ANY,)
+
+
+def _is_exact(patterns: Sequence[str]) -> bool:
+    return not any(pattern.endswith("*") for pattern in patterns)

@@ -15,7 +15,7 @@ from holdfast.guardian.source import ConditionProblem
 from holdfast.guardian.vocabulary import PARAMETER_TYPES, TYPES
 from schemas.policies import ParameterType
 
-__all__ = ["Condition", "ConditionFailed", "ConditionProblem", "bind"]
+__all__ = ["Condition", "ConditionFailed", "ConditionProblem", "bind", "condition"]
 
 ParameterTypes = tuple[tuple[str, ParameterType], ...]
 
@@ -45,6 +45,12 @@ class Condition:
         if value is True or value is False:
             return value
         raise ConditionFailed(_first_line(value))
+
+
+@lru_cache(maxsize=32_768)
+def condition(text: str, parameters: ParameterTypes = ()) -> Condition:
+    """Compiled once per process, however many bundles hold it. Raises ConditionProblem."""
+    return Condition(text, parameters)
 
 
 def bind(values: Mapping[str, Any], parameters: ParameterTypes = ()) -> Any:

@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from typing import Any
 
 from holdfast.guardian.bundles import RuleBook
 from holdfast.guardian.combining import Outcome, combine
-from holdfast.guardian.conditions import bind
-from holdfast.guardian.rules import Match
+from holdfast.guardian.rules import Bindings, Match
 from holdfast.guardian.vocabulary import View
 from schemas.verdicts import Reason
 
@@ -44,11 +41,8 @@ def decide(book: RuleBook, view: View, now: datetime) -> Ruling:
 
 
 def _ask(book: RuleBook, view: View, now: datetime) -> list[Match]:
-    @cache
-    def shared() -> Any:
-        return bind(view.values)
-
-    asked = (rule.ask(view, shared) for rule in book.covering(view.action, now))
+    bindings = Bindings(view)
+    asked = (rule.ask(view, bindings) for rule in book.candidates(view, now))
     return [match for match in asked if match]
 
 

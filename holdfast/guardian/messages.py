@@ -1,20 +1,19 @@
 """The message of a rule, with what it saw filled in: `{facts.outside_workspace}` becomes the paths."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from holdfast.guardian.gist import named, printable
 from holdfast.guardian.source import ConditionProblem
-from holdfast.guardian.vocabulary import ARGUMENTS, TYPES
+from holdfast.guardian.vocabulary import ARGUMENTS, TYPES, View
 
 _BLANK = re.compile(r"\{([^{}]*)\}")
 _LONGEST = 400
 
 
-def fill(message: str, values: Mapping[str, Any]) -> str:
+def fill(message: str, view: View) -> str:
     """Blanks are filled with printable text only: the message is shown in terminals, and the values are the agent's."""
-    return _BLANK.sub(lambda blank: _said(values.get(blank.group(1), "")), message)[:_LONGEST]
+    return _BLANK.sub(lambda blank: _said(view.value(blank.group(1))), message)[:_LONGEST]
 
 
 def check_message(message: str) -> None:
@@ -28,10 +27,8 @@ def check_message(message: str) -> None:
 
 def _said(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return named(value) or "none"
-    # A gist is composed of parts that were cut and made printable one by one.
-    return (
-        "".join(printable(value[at : at + 80]) for at in range(0, len(value), 80))
-        if isinstance(value, str)
-        else str(value)
-    )
+        return named(value) or "nothing"
+    if not isinstance(value, str):
+        return "" if value is None else str(value)
+    # Long texts are composed of parts that were cut and made printable one by one.
+    return "".join(printable(value[at : at + 80]) for at in range(0, len(value), 80))

@@ -1,21 +1,33 @@
 """A rule: one policy version with its conditions compiled, ready to be asked about an action."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from holdfast.guardian.conditions import Condition, ConditionFailed, ConditionProblem, bind, check_regex
+from holdfast.guardian.conditions import ConditionFailed, ConditionProblem, bind, check_regex, condition
 from holdfast.guardian.messages import check_message, fill
 from holdfast.guardian.parameters import check_pattern, filled, types_of
 from holdfast.guardian.source import regexes
-from holdfast.guardian.vocabulary import ARGUMENTS, View
+from holdfast.guardian.vocabulary import HEAVY, View
 from schemas.policies import PolicyVersion
 from schemas.verdicts import Decision, Reason
 
-Binding = Callable[[], Any]
+
+class Bindings:
+    """The variables of one action as the engine holds them: converted once, and only as far as somebody asks."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    @cached_property
+    def light(self) -> Any:
+        return bind(self._view.light)
+
+    @cached_property
+    def full(self) -> Any:
+        return bind(self._view.full)
 
 
 @dataclass(frozen=True)
@@ -46,8 +58,8 @@ class Rule:
         self.rank = (document.priority, document.scope.narrowness)
         self._types = types_of(document.parameters)
         self._params = {f"params.{name}": value for name, value in filled(document).items()}
-        self.when = Condition(document.when, self._types) if document.when.strip() else None
-        self.unless = Condition(document.unless, self._types) if document.unless.strip() else None
+        self.when = condition(document.when, self._types) if document.when.strip() else None
+        self.unless = condition(document.unless, self._types) if document.unless.strip() else None
         self._check_patterns()
         check_message(document.message)
 
@@ -55,10 +67,10 @@ class Rule:
     def name(self) -> str:
         return self.version.name
 
-    def ask(self, view: View, shared: Binding) -> Match | None:
+    def ask(self, view: View, bindings: Bindings) -> Match | None:
         """What the rule says of this action, whose scope it covers; None where it is silent."""
         try:
-            return Match(self, self.effect) if self._holds(view, shared) else None
+            return Match(self, self.effect) if self._holds(view, bindings) else None
         except ConditionFailed as error:
             return Match(self, Decision(self.version.resolved.on_error), failure=str(error))
 
@@ -85,12 +97,12 @@ class Rule:
         if match.failure:
             return f"{self.name} could not be evaluated: {match.failure}"
         document = self.version.resolved
-        return fill(document.message, view.values) or document.description or self.name
+        return fill(document.message, view) or document.description or self.name
 
-    def _holds(self, view: View, shared: Binding) -> bool:
+    def _holds(self, view: View, bindings: Bindings) -> bool:
         if self.when is None and self.unless is None:
             return True
-        activation = self._own_binding(view) if self._needs_own else shared()
+        activation = self._activation(view, bindings)
         if self.when is not None and not self.when.holds(activation):
             return False
         return self.unless is None or not self.unless.holds(activation)
@@ -99,18 +111,16 @@ class Rule:
     def _reads(self) -> frozenset[str]:
         return frozenset[str]().union(*(each.reads for each in (self.when, self.unless) if each))
 
-    @cached_property
-    def _needs_own(self) -> bool:
-        return bool(self._params) or ARGUMENTS in self._reads
-
-    def _own_binding(self, view: View) -> Any:
-        """Only what it reads: arguments can be large, and parameters are nobody else's."""
-        values = {name: view.all_values[name] for name in self._reads if name in view.all_values}
+    def _activation(self, view: View, bindings: Bindings) -> Any:
+        if not self._params:
+            return bindings.full if self._reads & HEAVY else bindings.light
+        # Parameters are nobody else's, so such a rule gets a binding of its own, of only what it reads.
+        values = {name: view.value(name) for name in self._reads if not name.startswith("params.")}
         return bind(values | self._params, self._types)
 
     def _check_patterns(self) -> None:
-        for condition in (self.when, self.unless):
-            for pattern in regexes(condition.tokens) if condition else ():
+        for each in (self.when, self.unless):
+            for pattern in regexes(each.tokens) if each else ():
                 if pattern.startswith("params."):
                     value = self._params.get(pattern)
                     check_pattern(pattern, value)

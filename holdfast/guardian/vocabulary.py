@@ -28,13 +28,19 @@ class View:
     facts: Facts
 
     @cached_property
-    def values(self) -> dict[str, Any]:
-        """Every variable but the arguments, which can be large and are read by few rules."""
-        return {name: read(self) for name, (_, read) in _VARIABLES.items()}
+    def light(self) -> dict[str, Any]:
+        """Every variable that costs little to convert."""
+        return {name: read(self) for name, read in _LIGHT.items()}
 
     @cached_property
-    def all_values(self) -> dict[str, Any]:
-        return {**self.values, ARGUMENTS: self.action.arguments}
+    def full(self) -> dict[str, Any]:
+        return self.light | {name: _VARIABLES[name][1](self) for name in HEAVY}
+
+    def value(self, name: str) -> Any:
+        """One variable, or None where there is none of that name."""
+        if name in HEAVY:
+            return _VARIABLES[name][1](self)
+        return self.light.get(name)
 
     def hosts(self, place: str) -> list[str]:
         return [host for host, where in self._places if where == place]
@@ -68,6 +74,7 @@ _VARIABLES: dict[str, tuple[cel.Type, Callable[[View], Any]]] = {
     "action.labels": (cel.Type.Map(_STRING, _STRING), lambda view: dict(view.action.labels)),
     "action.step": (_STRING, lambda view: view.action.step_id),
     "action.attempt": (cel.Type.INT, lambda view: view.action.attempt),
+    ARGUMENTS: (cel.Type.Map(_STRING, cel.Type.DYN), lambda view: view.action.arguments),
     "action.tainted": (_STRINGS, lambda view: list(view.action.tainted)),
     "action.claimed_risk": (_STRING, lambda view: view.action.claimed_risk),
     "tool.effect": (_STRING, lambda view: str(view.tool.effect)),
@@ -105,9 +112,12 @@ _VARIABLES: dict[str, tuple[cel.Type, Callable[[View], Any]]] = {
     "facts.hints": (_STRINGS, _listed("hints")),
 }
 
-TYPES: dict[str, cel.Type] = {name: kind for name, (kind, _) in _VARIABLES.items()} | {
-    ARGUMENTS: cel.Type.Map(_STRING, cel.Type.DYN)
-}
+HEAVY = frozenset({ARGUMENTS, "facts.commands", "facts.gist"})
+"""Few rules read these, and converting them costs as much as evaluating ten rules."""
+
+_LIGHT = {name: read for name, (_, read) in _VARIABLES.items() if name not in HEAVY}
+
+TYPES: dict[str, cel.Type] = {name: kind for name, (kind, _) in _VARIABLES.items()}
 
 PARAMETER_TYPES: dict[ParameterType, cel.Type] = {
     ParameterType.STRING: _STRING,

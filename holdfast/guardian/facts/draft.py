@@ -1,0 +1,125 @@
+"""Collects observations while an action is read, and freezes them into `Facts`."""
+
+from collections.abc import Iterable
+
+from holdfast.guardian.facts.paths import is_sensitive, normal_path, within
+from holdfast.guardian.knowledge import Knowledge
+from holdfast.guardian.words import Word
+from schemas.facts import CommandFact, Effect, Facts, RedirectFact, Safety
+
+DANGEROUS = frozenset(
+    {
+        Effect.DELETE,
+        Effect.DESTROY,
+        Effect.KILL,
+        Effect.SECRET,
+        Effect.PRIVILEGE,
+        Effect.EGRESS,
+        Effect.ATTACK,
+    }
+)
+MUTATING = frozenset({Effect.WRITE, Effect.CONFIG, Effect.EXEC})
+_LIST_LIMIT = 64
+_TEXT_LIMIT = 200
+
+
+class Draft:
+    """Only ever grows: nothing a reader learns later can take back an effect or an unknown."""
+
+    def __init__(self, kind: str, knowledge: Knowledge, workspace: str) -> None:
+        self.kind = kind
+        self.knowledge = knowledge
+        self.workspace = workspace
+        self.effects: set[Effect] = set()
+        self.commands: list[CommandFact] = []
+        self.redirects: list[RedirectFact] = []
+        self.pipes_to_shell = False
+        self.privileged = False
+        self.hints: tuple[str, ...] = ()
+        self.tainted: tuple[str, ...] = ()
+        self._reasons: dict[str, None] = {}
+        self._unknowns: dict[str, None] = {}
+        self._sets: dict[str, set[str]] = {}
+
+    def unknown(self, reason: str) -> None:
+        self._unknowns[_cut(reason)] = None
+
+    def effect(self, effects: Iterable[Effect], reason: str) -> None:
+        effects = set(effects)
+        self.effects |= effects
+        if effects - {Effect.READ, Effect.NETWORK}:
+            self._reasons[_cut(f"{reason}: {', '.join(sorted(effects - {Effect.READ}))}")] = None
+
+    def note(self, name: str, value: str) -> None:
+        """Adds `value` to one of the list fields of `Facts`."""
+        self._sets.setdefault(name, set()).add(_cut(value))
+
+    def noted(self, name: str) -> set[str]:
+        return self._sets.get(name, set())
+
+    def command(self, binary: str, subcommand: str, flags: Iterable[str], args: Iterable[str]) -> None:
+        if len(self.commands) < _LIST_LIMIT:
+            fact = CommandFact(
+                binary=_cut(binary),
+                subcommand=_cut(subcommand),
+                flags=tuple(_cut(flag) for flag in flags)[:_LIST_LIMIT],
+                args=tuple(_cut(arg) for arg in args)[:_LIST_LIMIT],
+            )
+            self.commands.append(fact)
+        self.note("binaries", binary)
+
+    def look_at(self, word: Word, *, reads_content: bool = False) -> None:
+        """Any word may name a path that must not be touched, whatever the command does with it."""
+        if is_sensitive(word, self.knowledge.paths, reads_content=reads_content):
+            self.note("sensitive_paths", word.text)
+
+    def reads(self, path: str) -> None:
+        self.note("paths_read", normal_path(path))
+
+    def writes(self, path: str) -> None:
+        path = normal_path(path)
+        self.note("paths_written", path)
+        if not within(path, self.workspace):
+            self.note("outside_workspace", path)
+
+    def redirect(self, operator: str, target: str) -> None:
+        if len(self.redirects) < _LIST_LIMIT:
+            self.redirects.append(RedirectFact(operator=operator, target=_cut(target)))
+
+    def freeze(self) -> Facts:
+        if self.noted("sensitive_paths"):
+            self.effect({Effect.SECRET}, "touches a sensitive path")
+        if self.pipes_to_shell:
+            self.effect({Effect.EXEC}, "feeds text to an interpreter")
+        return Facts(
+            kind=self.kind,
+            safety=self._safety(),
+            reasons=_first(self._reasons),
+            unknowns=_first(self._unknowns),
+            effects=tuple(sorted(self.effects)),
+            commands=tuple(self.commands),
+            redirects=tuple(self.redirects),
+            pipes_to_shell=self.pipes_to_shell,
+            privileged=self.privileged,
+            tainted=self.tainted,
+            hints=self.hints,
+            knowledge=self.knowledge.digest,
+            **{name: _first(sorted(values)) for name, values in self._sets.items()},
+        )
+
+    def _safety(self) -> Safety:
+        if self.effects & DANGEROUS or self.pipes_to_shell:
+            return "dangerous"
+        if self._unknowns:
+            return "unknown"
+        if self.effects & MUTATING:
+            return "mutating"
+        return "read_only" if self.effects else "unknown"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _TEXT_LIMIT else text[: _TEXT_LIMIT - 1] + "…"
+
+
+def _first(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)[:_LIST_LIMIT]

@@ -1,0 +1,1 @@
+"""Readers of languages that hide inside arguments."""

@@ -1,0 +1,105 @@
+"""sed scripts: `e` runs, `w` and `W` write, the flags `e` and `w` of `s` do the same."""
+
+_ADDRESS_CHARS = frozenset("0123456789,$+~! \t\n;")
+_PLAIN = frozenset("pdDgGhHxnNlP=zqQ}{F")
+_TEXT = frozenset("aic")
+_LABEL = frozenset("btT:")
+_SIZE_LIMIT = 10_000
+
+
+class _Confused(Exception):  # noqa: N818 - control flow inside this file only
+    pass
+
+
+def read_sed(program: str) -> list[str]:
+    """What is wrong with the script; an empty list means it only transforms its input."""
+    if len(program) > _SIZE_LIMIT:
+        return ["the script is too long"]
+    try:
+        return _Sed(program).read()
+    except (_Confused, IndexError):
+        return ["the script is not understood"]
+
+
+class _Sed:
+    def __init__(self, program: str) -> None:
+        self._text = program
+        self._at = 0
+        self._findings: list[str] = []
+
+    def read(self) -> list[str]:
+        while self._at < len(self._text):
+            self._command()
+        return self._findings
+
+    def _command(self) -> None:
+        char = self._next()
+        if char in _ADDRESS_CHARS or char in _PLAIN:
+            return
+        if char == "#":
+            self._line()
+        elif char == "/" or char == "\\":
+            self._until("/" if char == "/" else self._next())
+            self._skip("IM")
+        elif char in "sy":
+            self._substitute(char)
+        elif char in _TEXT:
+            self._appended()
+        elif char in _LABEL:
+            self._label()
+        else:
+            self._effectful(char)
+
+    def _effectful(self, char: str) -> None:
+        what = {"e": "runs commands", "w": "writes a file", "W": "writes a file", "r": "reads a file"}
+        if char not in what:
+            raise _Confused
+        self._findings.append(f"the script {what[char]}")
+        self._line()
+
+    def _substitute(self, kind: str) -> None:
+        delimiter = self._next()
+        self._until(delimiter)
+        self._until(delimiter)
+        while kind == "s" and self._at < len(self._text) and self._text[self._at] not in ";}\n #":
+            flag = self._next()
+            if flag in "ew":
+                self._findings.append("the script runs or writes the result of s")
+                self._line()
+            elif flag not in "gpiImM0123456789":
+                raise _Confused
+
+    def _until(self, delimiter: str) -> None:
+        in_class = False
+        while True:
+            char = self._next()
+            if char == "\\":
+                self._next()
+            elif char == delimiter and not in_class:
+                return
+
+    def _appended(self) -> None:
+        """The text of a, i, c runs to the end of the line; a backslash continues it."""
+        while self._at < len(self._text):
+            char = self._next()
+            if char == "\\" and self._at < len(self._text):
+                self._next()
+            elif char == "\n":
+                return
+
+    def _label(self) -> None:
+        while self._at < len(self._text) and self._text[self._at] not in ";\n}":
+            self._at += 1
+
+    def _line(self) -> None:
+        end = self._text.find("\n", self._at)
+        self._at = len(self._text) if end < 0 else end + 1
+
+    def _skip(self, chars: str) -> None:
+        while self._at < len(self._text) and self._text[self._at] in chars:
+            self._at += 1
+
+    def _next(self) -> str:
+        char = self._text[self._at]
+        self._at += 1
+        return char

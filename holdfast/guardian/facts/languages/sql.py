@@ -1,0 +1,92 @@
+"""SQL text: which statements only read, and which functions make a SELECT do more than that."""
+
+import re
+from collections.abc import Iterator
+
+from holdfast.guardian.facts.draft import Draft
+from schemas.facts import Effect
+
+_SIZE_LIMIT = 20_000
+_NOISE = re.compile(
+    r"""(?P<comment>--[^\n]*|/\*.*?\*/|\#[^\n]*)|(?P<text>'(?:[^'\\]|''|\\.)*'|\$\$.*?\$\$)|(?P<name>"[^"]*"|`[^`]*`)""",
+    re.DOTALL | re.VERBOSE,
+)
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+_READERS = frozenset("select show describe desc explain with values table pragma help use".split())
+_CONFIG = frozenset("set reset begin start commit rollback savepoint end lock unlock analyze vacuum reindex".split())
+_WRITERS = frozenset(
+    "insert update replace merge upsert create alter rename comment copy load import refresh call do exec execute "
+    "prepare deallocate notify listen optimize repair cluster checkpoint handler into outfile dumpfile".split()
+)
+_DELETERS = frozenset("delete drop truncate purge flush kill detach".split())
+_POWERS = frozenset("grant revoke shutdown install uninstall attach".split())
+_WRITING_READS = _DELETERS | {"insert", "update", "merge", "into", "outfile", "dumpfile", "upsert", "grant"}
+_ACTING = re.compile(
+    r"\b(pg_(terminate|cancel)_backend|pg_(read|ls|stat|write|rotate|reload|switch|promote|logical|advisory|create|drop)\w*|"
+    r"lo_(import|export|unlink|put|from\w*)|dblink\w*|nextval|setval|set_config|xp_\w+|sp_\w+|load_file|load_extension|"
+    r"sys_(exec|eval)|benchmark|sleep|pg_sleep|writefile|readfile|edit|fts3_tokenizer|utl_\w+|dbms_\w+|httpuritype|"
+    r"url|file|remote|s3|mysql|postgresql|executable|jdbc|odbc|query_to_xml|get_lock|master_pos_wait|openrowset|"
+    r"opendatasource|xmltype|current_setting|version_compile)\s*\(",
+    re.IGNORECASE,
+)
+_META = re.compile(r"\\(d\w*[+S]*|l\+?|conninfo|z|sf|sv|timing|x|pset|encoding|q|\?|h)(\s+[\w.*\"-]*)*\s*$")
+_DOT = re.compile(r"\.(tables|schema|databases|indexes|indices|dbinfo|fullschema|show|mode|headers?|help|stats|width)\b[^|]*$")
+_SECRET_TABLES = re.compile(r"\b(pg_shadow|pg_authid|pg_user_mapping\w*|mysql\.user|authentication_string|rolpassword)\b", re.IGNORECASE)
+
+
+def read_sql(text: str, draft: Draft) -> list[str]:
+    """Adds effects to `draft`; answers what was not understood."""
+    if len(text) > _SIZE_LIMIT:
+        return ["the statement is too long"]
+    if _SECRET_TABLES.search(text):
+        draft.effect({Effect.SECRET}, "reads stored credentials")
+    findings = []
+    for statement in _statements(text):
+        findings += _read_statement(statement, draft)
+    draft.effect({Effect.READ}, "sql")
+    return findings
+
+
+def _statements(text: str) -> Iterator[str]:
+    """Statements with literals blanked. MySQL runs the text of `/*! … */`, so such comments stay."""
+    for line in text.split("\n"):
+        if line.lstrip().startswith(("\\", ".")):
+            yield line.strip()
+    rest = "\n".join(line for line in text.split("\n") if not line.lstrip().startswith(("\\", ".")))
+    plain = _NOISE.sub(_blank, rest)
+    yield from (statement.strip() for statement in plain.split(";") if statement.strip())
+
+
+def _blank(match: re.Match[str]) -> str:
+    if match["comment"]:
+        return match["comment"][3:-2] if match["comment"].startswith("/*!") else " "
+    return "''" if match["text"] else "name"
+
+
+def _read_statement(statement: str, draft: Draft) -> list[str]:
+    if statement.startswith("\\"):
+        return [] if _META.fullmatch(statement) else ["the meta-command is not known to only read"]
+    if statement.startswith("."):
+        return [] if _DOT.match(statement) else ["the dot-command is not known to only read"]
+    words = [word.lower() for word in _WORD.findall(statement)]
+    first = words[0] if words else ""
+    if first in _READERS:
+        return _read_query(first, words, statement, draft)
+    for known, effect in ((_DELETERS, Effect.DELETE), (_WRITERS, Effect.WRITE), (_POWERS, Effect.PRIVILEGE), (_CONFIG, Effect.CONFIG)):
+        if first in known:
+            draft.effect({effect}, f"sql {first}")
+            return []
+    return [f"statement {first[:40]!r} is not known"]
+
+
+def _read_query(first: str, words: list[str], statement: str, draft: Draft) -> list[str]:
+    acting = _WRITING_READS & set(words) if first in {"select", "with", "values", "table"} else set()
+    if first == "explain" and "analyze" in words:
+        acting |= (_WRITING_READS | _WRITERS) & set(words)
+    if first == "pragma" and ("=" in statement or "(" in statement):
+        return ["a PRAGMA with a value may change the database"]
+    if acting:
+        draft.effect({Effect.WRITE}, f"sql {first} … {min(acting)}")
+    if _ACTING.search(statement):
+        return ["a function in the statement does more than read"]
+    return ["locks rows"] if re.search(r"\bfor\s+(no\s+key\s+)?(update|share)\b", statement, re.IGNORECASE) else []

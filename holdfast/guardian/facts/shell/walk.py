@@ -1,0 +1,287 @@
+"""Walks a syntax tree and hands every simple command, with its resolved words, to the judge of invocations."""
+
+from collections.abc import Iterator
+
+from tree_sitter import Node
+
+from holdfast.guardian.facts.draft import Draft
+from holdfast.guardian.facts.paths import HARMLESS_TARGETS
+from holdfast.guardian.facts.shell.invoke import Invoker, Reads
+from holdfast.guardian.facts.shell.parse import DEPTH_LIMIT, parse_shell
+from holdfast.guardian.facts.shell.scope import Scope
+from holdfast.guardian.facts.shell.words import WordReader
+from holdfast.guardian.words import Certainty, Word
+from schemas.facts import Effect
+
+NESTING_LIMIT = 4
+_STRUCTURE = frozenset(
+    """program list subshell compound_statement if_statement elif_clause else_clause while_statement do_group
+    case_item negated_command binary_expression unary_expression parenthesized_expression ternary_expression
+    postfix_expression variable_assignments heredoc_body test_command array c_style_for_statement""".split()
+)
+_IGNORED = frozenset(
+    "comment heredoc_start heredoc_end heredoc_content file_descriptor test_operator regex string_content".split()
+)
+_CRAFTERS = frozenset(
+    """echo printf tr sed awk gawk mawk cut rev base64 base32 xxd od hexdump cat perl python python3 ruby node php bc
+    dc factor seq head tail fold paste column fmt jq yq openssl gzip zcat gunzip curl wget read history env printenv
+    strings dig nslookup host""".split()
+)
+
+
+def read_shell(text: str, draft: Draft, *, depth: int = 0) -> Reads:
+    """Adds everything `text` would do to `draft`; answers which commands it ran."""
+    if depth > NESTING_LIMIT:
+        draft.unknown("scripts are nested too deeply")
+        return Reads()
+    root = parse_shell(text)
+    if isinstance(root, str):
+        draft.unknown(root)
+        return Reads()
+    walker = _Walker(draft, Scope.of(root), depth)
+    walker.visit(root)
+    return walker.reads
+
+
+class _Walker:
+    def __init__(self, draft: Draft, scope: Scope, depth: int) -> None:
+        self._draft = draft
+        self._scope = scope
+        self._level = 0
+        self._words = WordReader(scope.variable, self._substitute, self.visit)
+        self._invoker = Invoker(draft, scope, depth, read_shell)
+
+    @property
+    def reads(self) -> Reads:
+        return self._invoker.reads
+
+    def visit(self, node: Node) -> None:
+        self._level += 1
+        if self._level > DEPTH_LIMIT:
+            self._draft.unknown("the script is nested too deeply")
+        else:
+            self._dispatch(node)
+        self._level -= 1
+
+    def _dispatch(self, node: Node) -> None:
+        kind = node.type
+        if kind in _STRUCTURE:
+            self._children(node)
+        elif kind in _IGNORED:
+            return
+        elif kind in _VISITORS:
+            _VISITORS[kind](self, node)
+        elif kind in _WORD_KINDS:
+            self._draft.look_at(self._words.word(node))
+        else:
+            self._draft.unknown(f"shell construct {kind} is not understood")
+
+    def _children(self, node: Node) -> None:
+        for child in node.named_children:
+            self.visit(child)
+
+    def _pipeline(self, node: Node) -> None:
+        for index, child in enumerate(node.named_children):
+            self._invoker.piped = index > 0
+            self.visit(child)
+        self._invoker.piped = False
+
+    def _command(self, node: Node) -> None:
+        words: list[Word] = []
+        fed = self._invoker.piped
+        self._invoker.piped = False
+        for child in node.named_children:
+            if child.type == "variable_assignment":
+                self._assign(child, exported=True)
+            elif child.type in _REDIRECTS:
+                fed = True
+                self.visit(child)
+            else:
+                words.extend(self._words.words(child))
+        if words:
+            self._invoker.invoke(words, fed=fed)
+
+    def _assignment(self, node: Node) -> None:
+        self._assign(node, exported=False)
+
+    def _assign(self, node: Node, *, exported: bool) -> None:
+        name_node, value_node = node.child_by_field_name("name"), node.child_by_field_name("value")
+        name = (name_node.text or b"").decode(errors="replace") if name_node else ""
+        if name_node is not None and name_node.type == "subscript":
+            self.visit(name_node)
+        value = self._words.word(value_node) if value_node and value_node.type != "array" else Word("")
+        if value_node is not None and value_node.type == "array":
+            self.visit(value_node)
+        self._draft.look_at(value)
+        self._invoker.assign(name.partition("[")[0], value, exported=exported)
+        if not exported:
+            self._scope.assign(name, value)
+
+    def _subscript(self, node: Node) -> None:
+        for child in node.named_children:
+            if child.type != "variable_name":
+                self.visit(child)
+
+    def _declaration(self, node: Node) -> None:
+        keyword = (node.children[0].text or b"").decode()
+        for child in node.named_children:
+            if child.type == "variable_assignment":
+                self._assign(child, exported=keyword != "local")
+                continue
+            text = self._words.word(child).text
+            if text.startswith(("-", "+")):
+                self._invoker.declare_option(keyword, text)
+            elif keyword in {"export", "declare", "typeset"}:
+                self._invoker.assign(text, Word("", Certainty.VARIABLE), exported=True)
+        self._draft.effect({Effect.READ}, keyword)
+
+    def _unset(self, node: Node) -> None:
+        for child in node.named_children:
+            self._invoker.assign(self._words.word(child).text, Word(""), exported=True)
+        self._draft.effect({Effect.READ}, "unset")
+
+    def _function(self, node: Node) -> None:
+        name = (node.child_by_field_name("name") or node).text or b""
+        self._scope.enter(name.decode(errors="replace"))
+        for child in node.named_children[1:]:
+            self.visit(child)
+        self._scope.leave()
+        self._draft.effect({Effect.READ}, "function")
+
+    def _for(self, node: Node) -> None:
+        worst = Certainty.VARIABLE
+        variable = node.child_by_field_name("variable")
+        for child in node.named_children:
+            if child == variable:
+                continue
+            if child.type == "do_group":
+                self._scope.taint((variable.text or b"").decode() if variable else "", worst)
+                self.visit(child)
+            else:
+                word = self._words.word(child)
+                self._draft.look_at(word)
+                worst = max(worst, word.certainty)
+
+    def _case(self, node: Node) -> None:
+        for child in node.named_children:
+            if child.type == "case_item":
+                for part in child.named_children:
+                    if part.type in _WORD_KINDS:
+                        self._words.word(part)
+                    else:
+                        self.visit(part)
+            else:
+                self._draft.look_at(self._words.word(child))
+
+    def _redirected(self, node: Node) -> None:
+        body = node.child_by_field_name("body")
+        redirects = [child for child in node.named_children if child != body]
+        if any(child.type in {"heredoc_redirect", "herestring_redirect"} or _reads_file(child) for child in redirects):
+            self._invoker.piped = True
+        if body is not None:
+            self.visit(body)
+        self._invoker.piped = False
+        for child in redirects:
+            self.visit(child)
+
+    def _file_redirect(self, node: Node) -> None:
+        operator = next((child.type for child in node.children if not child.is_named), "")
+        target = node.child_by_field_name("destination")
+        if target is None:
+            return  # closing a descriptor
+        word = self._words.word(target)
+        reading = operator in {"<", "<&"}
+        self._draft.look_at(word, reads_content=reading)
+        if operator in {">&", "<&"} and (word.text.isdigit() or word.text == "-"):
+            return
+        self._draft.redirect(operator, word.text)
+        if word.text.startswith(("/dev/tcp/", "/dev/udp/")) or not word.constant:
+            self._draft.unknown(f"redirection {operator} {word.text} is not understood")
+        if reading:
+            self._draft.effect({Effect.READ}, "redirection")
+            self._draft.reads(word.text)
+        elif word.text in HARMLESS_TARGETS or target.type == "process_substitution":
+            self._draft.effect({Effect.READ}, "redirection")
+        else:
+            self._draft.effect({Effect.WRITE}, f"redirection to {word.text}")
+            self._draft.writes(word.text)
+
+    def _herestring(self, node: Node) -> None:
+        for child in node.named_children:
+            if child.type != "file_descriptor":
+                self._draft.look_at(self._words.word(child))
+
+    def _heredoc(self, node: Node) -> None:
+        for child in node.named_children:
+            if child.type == "pipeline":
+                self._invoker.piped = True
+            self.visit(child)
+
+    def _process_substitution(self, node: Node) -> None:
+        self._invoker.piped = (node.text or b"").startswith(b">")
+        self._children(node)
+        self._invoker.piped = False
+
+    def _test_expansion(self, node: Node) -> None:
+        self._words.word(node)
+
+    def _substitute(self, node: Node) -> Word:
+        folded = self._folded(node)
+        before = self._invoker.reads
+        self._invoker.reads = Reads()
+        piped, self._invoker.piped = self._invoker.piped, False
+        self._children(node)
+        self._invoker.piped = piped
+        inner, self._invoker.reads = self._invoker.reads, before | self._invoker.reads
+        if folded is not None:
+            return Word(folded)
+        reads_file = any(child.type == "file_redirect" for child in node.named_children)
+        crafted = reads_file or not inner.binaries or inner.binaries & _CRAFTERS or inner.unknown
+        return Word((node.text or b"").decode(errors="replace"), Certainty.CRAFTED if crafted else Certainty.OUTPUT)
+
+    def _folded(self, node: Node) -> str | None:
+        """The output of `echo literal` or `printf '%s' literal`, which is how commands hide their names."""
+        children = node.named_children
+        if len(children) != 1 or children[0].type != "command":
+            return None
+        words = [word for child in children[0].named_children for word in self._words.words(child)]
+        if not words or any(word.certainty is not Certainty.LITERAL for word in words):
+            return None
+        name, args = words[0].text, [word.text for word in words[1:]]
+        if name == "echo" and args and not args[0].startswith("-") and "\\" not in "".join(args):
+            return " ".join(args)
+        if name == "printf" and len(args) == 1 and "%" not in args[0] and "\\" not in args[0]:
+            return args[0]
+        return args[1] if name == "printf" and len(args) == 2 and args[0] in {"%s", "%s\\n"} else None
+
+
+def _reads_file(node: Node) -> bool:
+    return node.type == "file_redirect" and any(child.type in {"<", "<&"} for child in node.children)
+
+
+def _named(node: Node) -> Iterator[Node]:
+    yield from node.named_children
+
+
+_REDIRECTS = frozenset({"file_redirect", "herestring_redirect", "heredoc_redirect"})
+_WORD_KINDS = frozenset(
+    """word number string raw_string ansi_c_string translated_string concatenation simple_expansion expansion
+    command_substitution arithmetic_expansion brace_expression extglob_pattern variable_name
+    special_variable_name""".split()
+)
+_VISITORS = {
+    "pipeline": _Walker._pipeline,
+    "command": _Walker._command,
+    "variable_assignment": _Walker._assignment,
+    "subscript": _Walker._subscript,
+    "declaration_command": _Walker._declaration,
+    "unset_command": _Walker._unset,
+    "function_definition": _Walker._function,
+    "for_statement": _Walker._for,
+    "case_statement": _Walker._case,
+    "redirected_statement": _Walker._redirected,
+    "file_redirect": _Walker._file_redirect,
+    "herestring_redirect": _Walker._herestring,
+    "heredoc_redirect": _Walker._heredoc,
+    "process_substitution": _Walker._process_substitution,
+}

@@ -1,0 +1,100 @@
+"""The command knowledge base: data files compiled once per process, named by a digest over their bytes."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from holdfast.guardian.knowledge.compile import KnowledgeError, compile_entry
+from holdfast.guardian.knowledge.model import Tool
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SensitivePaths:
+    """What no action may touch unasked, as one pattern, and the well-known names a glob could reach."""
+
+    pattern: re.Pattern[str]
+    canonical: tuple[str, ...]
+    content_readers: frozenset[str]
+    devices: re.Pattern[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Variables whose value another program runs, loads or obeys."""
+
+    commanding: re.Pattern[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """Everything the extractor knows, immutable."""
+
+    tools: dict[str, Tool]
+    paths: SensitivePaths
+    environment: Environment
+    digest: str
+
+
+@cache
+def command_knowledge() -> Knowledge:
+    """The shipped knowledge base. Compiling takes a moment: processes that judge call this at start."""
+    texts = {
+        item.name: item.read_bytes()
+        for item in sorted(files(__package__).joinpath("data").iterdir(), key=lambda item: item.name)
+        if item.name.endswith(".yaml")
+    }
+    return compile_knowledge(texts)
+
+
+def compile_knowledge(texts: dict[str, bytes]) -> Knowledge:
+    """Compile data files given as bytes; files are named so that errors can say where."""
+    tools: dict[str, Tool] = {}
+    rules: dict[str, Any] = {}
+    for name, text in texts.items():
+        document = yaml.load(text, Loader=_LOADER)  # noqa: S506 - CSafeLoader is the safe loader in C
+        if name.startswith("_"):
+            rules |= document
+        else:
+            _add_tools(tools, name, document)
+    return Knowledge(
+        tools=tools,
+        paths=_compile_paths(rules["paths"]),
+        environment=Environment(commanding=_any_of(rules["environment"]["commanding"])),
+        digest=_digest(texts),
+    )
+
+
+def _add_tools(tools: dict[str, Tool], file: str, document: dict[str, Any]) -> None:
+    for names, raw in document.items():
+        for name in str(names).split():
+            if name in tools:
+                raise KnowledgeError(f"{file}: {name} is described twice")
+            tools[name] = compile_entry(name, raw)
+
+
+def _compile_paths(raw: dict[str, Any]) -> SensitivePaths:
+    return SensitivePaths(
+        pattern=_any_of(raw["sensitive"], re.IGNORECASE),
+        canonical=tuple(raw["canonical"]),
+        content_readers=frozenset(raw["content_readers"].split()),
+        devices=_any_of(raw["devices"]),
+    )
+
+
+def _any_of(patterns: list[str], flags: int = 0) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), flags)
+
+
+def _digest(texts: dict[str, bytes]) -> str:
+    whole = hashlib.sha256(f"format {FORMAT_VERSION}\n".encode())
+    for name in sorted(texts):
+        whole.update(f"{name} {len(texts[name])}\n".encode() + texts[name])
+    return f"sha256:{whole.hexdigest()}"

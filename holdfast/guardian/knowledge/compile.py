@@ -1,0 +1,104 @@
+"""Turns one entry of the data files into a `Tool`. The format is described in docs/guardian-facts.md."""
+
+import fnmatch
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from holdfast.guardian.knowledge.model import NOTHING, Effects, Tool
+from schemas.facts import Effect
+
+_EFFECTS = frozenset(effect.value for effect in Effect)
+_OTHER_KEYS = frozenset(
+    "is ok only mode value values sql single max match else args sub bare deep special inherit".split()
+)
+_NO_PARENT = Tool(name="")
+
+
+class KnowledgeError(ValueError):
+    """A data file says something the format does not have."""
+
+
+def compile_entry(name: str, raw: Any, parent: Tool = _NO_PARENT) -> Tool:
+    """One tool with all its sub-commands; a bare string is short for `{is: …}`."""
+    entry: dict[str, Any] = {"is": raw} if isinstance(raw, str) else dict(raw or {})
+    _refuse_strange_keys(name, entry)
+    own = _compile_own(name, entry, parent)
+    inherited = own if entry.get("inherit", True) else _NO_PARENT
+    return _with_children(own, entry, replace(inherited, sub={}, globs=(), fallback=None))
+
+
+def _compile_own(name: str, entry: Mapping[str, Any], parent: Tool) -> Tool:
+    flags = dict(parent.flags)
+    for effect in sorted(_EFFECTS & entry.keys()):
+        flags.update(dict.fromkeys(_words(entry[effect]), frozenset({Effect(effect)})))
+    flags.update(dict.fromkeys([*_words(entry.get("ok")), *_words(entry.get("only"))], NOTHING))
+    modes = frozenset(_words(entry.get("mode")))
+    match = entry.get("match")
+    most = entry.get("max")
+    return Tool(
+        name=name,
+        effects=_effects(name, entry.get("is")),
+        flags=flags,
+        modes=modes,
+        value=(parent.value - (frozenset(flags) - frozenset(parent.flags))) | frozenset(_words(entry.get("value"))),
+        values={**parent.values, **_allowed_values(entry.get("values"))},
+        sql=frozenset(_words(entry.get("sql"))),
+        strict="only" in entry,
+        single=bool(entry.get("single", parent.single)),
+        most=most,
+        match=re.compile(match) if match else None,
+        otherwise=_effects(name, entry.get("else")) or NOTHING,
+        args=tuple((re.compile(rx), _effects(name, what) or NOTHING) for rx, what in entry.get("args", {}).items()),
+        bare=_effects(name, entry.get("bare")),
+        deep=bool(entry.get("deep")),
+        special=str(entry.get("special", "")),
+    )
+
+
+def _with_children(own: Tool, entry: Mapping[str, Any], inherited: Tool) -> Tool:
+    exact: dict[str, Tool] = {}
+    globs: list[tuple[re.Pattern[str], Tool]] = []
+    fallback = None
+    for name, raw in _named(entry.get("sub", {})):
+        child = compile_entry(name, raw, inherited)
+        if name == "*":
+            fallback = child
+        elif any(c in name for c in "*?["):
+            globs.append((re.compile(fnmatch.translate(name)), child))
+        else:
+            exact[name] = child
+    return replace(own, sub=exact, globs=tuple(globs), fallback=fallback)
+
+
+def _named(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for names, raw in table.items():
+        for name in str(names).split():
+            yield name, raw
+
+
+def _refuse_strange_keys(name: str, entry: Mapping[str, Any]) -> None:
+    strange = entry.keys() - _EFFECTS - _OTHER_KEYS
+    if strange:
+        raise KnowledgeError(f"{name}: {', '.join(sorted(strange))} is no key of a command entry")
+
+
+def _effects(name: str, words: str | None) -> Effects | None:
+    if words is None or words == "unknown":
+        return None
+    strange = set(words.split()) - _EFFECTS
+    if strange:
+        raise KnowledgeError(f"{name}: {', '.join(sorted(strange))} is no effect")
+    return frozenset(Effect(word) for word in words.split())
+
+
+def _allowed_values(raw: Mapping[str, str] | None) -> dict[str, frozenset[str]]:
+    allowed: dict[str, frozenset[str]] = {}
+    for flags, values in (raw or {}).items():
+        allowed.update(dict.fromkeys(flags.split(), frozenset(str(values).split())))
+    return allowed
+
+
+def _words(raw: str | None) -> list[str]:
+    return str(raw).split() if raw is not None else []

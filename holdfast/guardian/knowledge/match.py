@@ -1,0 +1,194 @@
+"""Reads one argument vector against what is known about its command.
+
+An option that is not described makes a `strict` entry unknown. Abbreviated long options count as the effectful option
+they could mean, because getopt accepts them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from holdfast.guardian.knowledge.model import NOTHING, Effects, Tool
+from holdfast.guardian.words import Certainty, Word
+from schemas.facts import Effect
+
+_READ: Effects = frozenset({Effect.READ})
+_HELP = frozenset({"--help", "--version"})
+
+
+@dataclass(slots=True)
+class Match:
+    """What one invocation would do. `unknowns` non-empty means: ask."""
+
+    tool: Tool
+    subcommand: list[str] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
+    options: list[tuple[str, str]] = field(default_factory=list)
+    args: list[Word] = field(default_factory=list)
+    effects: set[Effect] = field(default_factory=set)
+    unknowns: list[str] = field(default_factory=list)
+    look: bool = False
+    modes: bool = False
+
+
+def match_command(tool: Tool, words: Sequence[Word]) -> Match:
+    """Effects of `tool` called with `words`. Never raises; what is not described ends in `unknowns`."""
+    match = Match(tool)
+    if _asks_for_help(tool, words):
+        match.flags, match.effects = [words[-1].text], set(_READ)
+        return match
+    _Reader(match, list(words)).read()
+    _judge(match)
+    return match
+
+
+def _asks_for_help(tool: Tool, words: Sequence[Word]) -> bool:
+    if not words or words[-1].text not in _HELP or tool.special in {"shell", "wrapper"}:
+        return False
+    topics = words[:-1]
+    return not topics or (tool.has_sub and len(topics) < 5 and all(_is_topic(word) for word in topics))
+
+
+def _is_topic(word: Word) -> bool:
+    return word.certainty is Certainty.LITERAL and word.text.replace("-", "").isalnum() and word.text[0] != "-"
+
+
+class _Reader:
+    """Walks the vector once, descending into sub-commands."""
+
+    def __init__(self, match: Match, words: list[Word]) -> None:
+        self._match = match
+        self._words = words
+        self._at = 0
+        self._only_args = False
+
+    def read(self) -> None:
+        while self._at < len(self._words):
+            word = self._words[self._at]
+            self._at += 1
+            if word.text == "--" and not self._only_args:
+                self._only_args = True
+            elif self._is_option(word):
+                self._option(word)
+            else:
+                self._positional(word)
+
+    def _is_option(self, word: Word) -> bool:
+        text = word.text
+        return not self._only_args and len(text) > 1 and (text[0] == "-" or self._is_plus(text))
+
+    def _is_plus(self, text: str) -> bool:
+        return text[0] == "+" and text in self._match.tool.flags
+
+    def _positional(self, word: Word) -> None:
+        tool = self._match.tool
+        if not tool.has_sub or self._match.args:
+            self._match.args.append(word)
+            return
+        child = tool.find(word.text) if word.constant else None
+        if child is not None:
+            self._match.tool = child
+            self._match.subcommand.append(word.text)
+        elif tool.deep and word.constant and len(self._match.subcommand) < 6:
+            self._match.subcommand.append(word.text)
+        else:
+            self._match.unknowns.append(f"{tool.name}: sub-command {word.text!r} is not known")
+            self._match.args.append(word)
+
+    def _option(self, word: Word) -> None:
+        text = word.text
+        if not word.constant and word.certainty is Certainty.CRAFTED and "=" not in text:
+            self._match.unknowns.append(f"{self._match.tool.name}: option is computed")
+        if text.startswith("--") or self._match.tool.single or text[0] == "+":
+            self._long(text)
+        else:
+            self._cluster(text)
+
+    def _long(self, text: str) -> None:
+        tool = self._match.tool
+        name, equals, value = text.partition("=")
+        if name not in tool.flags and name not in tool.value and text in tool.flags:
+            name = text
+        takes = name in tool.value
+        if takes and not equals:
+            value = self._next()
+        self._note(name, value, known=takes)
+
+    def _cluster(self, text: str) -> None:
+        tool = self._match.tool
+        if text[1:].isdigit() and text not in tool.flags:
+            self._match.flags.append(text)
+            return
+        if text in tool.flags or text in tool.modes:
+            self._note(text, "", known=True)
+            return
+        if text in tool.value:
+            self._note(text, self._next(), known=True)
+            return
+        for index, letter in enumerate(text[1:], start=2):
+            name = f"-{letter}"
+            if name in tool.value:
+                self._note(name, text[index:].removeprefix("=") or self._next(), known=True)
+                return
+            self._note(name, "", known=False)
+
+    def _next(self) -> str:
+        if self._at >= len(self._words):
+            return ""
+        self._at += 1
+        return self._words[self._at - 1].text
+
+    def _note(self, name: str, value: str, *, known: bool) -> None:
+        match, tool = self._match, self._match.tool
+        match.flags.append(name)
+        match.options.append((name, value))
+        match.look |= name in tool.modes
+        effects = tool.flags.get(name)
+        if effects is None and name not in tool.modes and name not in tool.value:
+            effects = _abbreviated(tool, name)
+            if effects is None and tool.strict and not known:
+                match.unknowns.append(f"{tool.name}: option {name} is not known")
+        match.effects |= effects or NOTHING
+        allowed = tool.values.get(name)
+        if allowed is not None and value not in allowed:
+            match.effects |= {Effect.WRITE}
+
+
+def _abbreviated(tool: Tool, name: str) -> Effects | None:
+    if not name.startswith("--") or len(name) < 4 or tool.single:
+        return None
+    meant: set[Effect] = set()
+    for flag, effects in tool.flags.items():
+        if effects and flag.startswith(name):
+            meant |= effects
+    return frozenset(meant) or None
+
+
+def _judge(match: Match) -> None:
+    tool = match.tool
+    base = tool.effects
+    if tool.has_sub and not match.unknowns:
+        base = tool.bare if tool.bare is not None else tool.effects
+    if match.look:
+        base = _READ
+    if base is None and not match.unknowns and not (match.effects and tool.effects is not None):
+        match.unknowns.append(f"{_title(match)}: what it does is not known")
+    match.effects |= base or NOTHING
+    _judge_arguments(match)
+
+
+def _judge_arguments(match: Match) -> None:
+    tool, args = match.tool, match.args
+    beyond = tool.most is not None and len(args) > tool.most and not (match.look and tool.most == 0)
+    if tool.match is not None:
+        beyond = beyond or any(not (arg.constant and tool.match.fullmatch(arg.text)) for arg in args)
+    if beyond and tool.otherwise:
+        match.effects |= tool.otherwise
+    elif beyond:
+        match.unknowns.append(f"{_title(match)}: these arguments are not understood")
+    for pattern, effects in tool.args:
+        if any(pattern.search(arg.text) for arg in args):
+            match.effects |= effects
+
+
+def _title(match: Match) -> str:
+    return " ".join([match.tool.name, *match.subcommand[-1:]]) if not match.subcommand else " ".join(match.subcommand)
