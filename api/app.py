@@ -24,9 +24,9 @@ from api.door import Door
 from api.engine import Engine
 from api.idempotency import Idempotency
 from api.openapi import describe
-from api.routes import health, runs
+from api.routes import commands, health, runs
 from api.services import Services
-from api.snapshots import EmptyCatalogues, NoBundles
+from api.snapshots import NoBundles
 from api.start import start_forgotten
 from api.streams import Streams
 from holdfast.adapters.postgres.access import PostgresKeys, PostgresRoles, PostgresTenants
@@ -40,11 +40,12 @@ from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.readings import PostgresReadings
 from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.adapters.postgres.tools import PostgresTools
 from holdfast.errors import Misconfigured
 from holdfast.runs import Acceptance
 from holdfast.runtime.settings import Settings
 
-ROUTERS = (health.router, runs.router)
+ROUTERS = (health.router, runs.router, commands.router)
 
 
 Connect = Callable[[Database], Awaitable[Client]]
@@ -142,7 +143,9 @@ def _services(
         credentials=Credentials(
             settings=auth, keys=keys, tokens=TokenReader(auth, http=http) if auth.oidc_issuer else None
         ),
-        acceptance=Acceptance(agents=agents, catalogues=EmptyCatalogues(), bundles=NoBundles()),
+        acceptance=Acceptance(
+            agents=agents, catalogues=PostgresTools(database=database), bundles=NoBundles()
+        ),
         streams=Streams(story=stored_runs, feed=feed, most=api.streams, heartbeat_s=api.heartbeat_s),
         runs=stored_runs,
         readings=PostgresReadings(database=database),

@@ -9,6 +9,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from holdfast.runtime.readiness import tell_ready
+
 HEADER_S = 10.0
 """How long a client may take from connecting to the end of its first headers."""
 
@@ -32,8 +34,7 @@ class PunctualProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _give_up(self) -> None:
-        if self.cycle is None:
-            self.transport.close()
+        self.transport.close()
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:
@@ -45,6 +46,11 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, end_streams: Callable[[], Any]) -> None:
         super().__init__(config)
         self._end_streams = end_streams
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            tell_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._end_streams()

@@ -43,6 +43,8 @@ class StrictRequest(Request):
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0, lt=2**31)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+"""A list of texts. JSON has no tuples, and Postgres and Temporal give lists back."""
 
 
 class Limits(StrictRequest):
@@ -75,9 +77,9 @@ class NetworkPolicy(StrictRequest):
     """Where a tool may connect. `allow_cidrs` exempts named internal ranges from the ban on private addresses."""
 
     mode: Literal["none", "allowlist"] = "none"
-    allow: tuple[str, ...] = ()
-    allow_cidrs: tuple[str, ...] = ()
-    secrets: tuple[SecretHeader, ...] = ()
+    allow: Names = ()
+    allow_cidrs: Names = ()
+    secrets: Annotated[tuple[SecretHeader, ...], Field(strict=False)] = ()
 
 
 class SandboxRequest(StrictRequest):
@@ -86,12 +88,12 @@ class SandboxRequest(StrictRequest):
     run: str | None = None
     language: Language = Language.SH
     program: str
-    argv: tuple[str, ...] = ()
+    argv: Names = ()
     stdin: str = ""
     limits: Limits = Limits()
     network: NetworkPolicy = NetworkPolicy()
     files: dict[str, str] = Field(default_factory=dict)
-    collect: tuple[str, ...] = ()
+    collect: Names = ()
 
     @field_validator("program", "stdin")
     @classmethod

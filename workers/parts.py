@@ -48,7 +48,7 @@ class Parts:
         return self._databases[role]
 
     async def client(self, *, role: Role) -> Client:
-        payloads = PostgresPayloads(database=await self.database(role))
+        payloads = PostgresPayloads(await self.database(role))
         workers = self.settings.workers
         return await connect(
             HoldfastPlugin.of(
@@ -62,12 +62,13 @@ class Parts:
     def sandbox(self) -> Sandbox:
         if self._sandbox is None:
             settings = self.settings.sandbox
-            self._sandbox = BubblewrapSandbox(
+            sandbox = BubblewrapSandbox(
                 store=Path(self.settings.data_dir).absolute() / "workspaces",
                 bwrap=settings.bwrap,
                 concurrency=self.settings.workers.tools_slots,
             )
-            self._stack.push_async_callback(self._sandbox.close)
+            self._stack.push_async_callback(sandbox.close)
+            self._sandbox = sandbox
         return self._sandbox
 
 

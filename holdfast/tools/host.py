@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jsonschema
 import structlog
@@ -27,6 +27,10 @@ class RegistryToolHost:
 
     def catalogue(self) -> Catalogue:
         return self._registry.newest()
+
+    def specs(self) -> Sequence[ToolSpec]:
+        """Every version of every tool."""
+        return self._registry.specs()
 
     def find(self, name: str, version: str) -> ToolSpec:
         return self._registry.find(name, version).spec

@@ -1,0 +1,120 @@
+"""A worker process: the composition root that turns settings into adapters, adapters into ports, ports into pools."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import structlog
+
+from holdfast.adapters.postgres.approvals import PostgresApprovals
+from holdfast.adapters.postgres.artifacts import PostgresArtifacts
+from holdfast.adapters.postgres.database import Role
+from holdfast.adapters.postgres.knowledge import PostgresLibrary
+from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.adapters.postgres.tools import PostgresTools
+from holdfast.guardian.guardian import PolicyGuardian
+from holdfast.knowledge.planner import RunbookPlanner
+from holdfast.llm.routing_planner import RoutingPlanner
+from holdfast.runtime.logging import set_up_logging
+from holdfast.runtime.readiness import tell_ready
+from holdfast.runtime.settings import Queue, Settings
+from holdfast.runtime.telemetry import start_telemetry
+from holdfast.tools.builtin import fast_tools, sandboxed_tools
+from holdfast.tools.host import RegistryToolHost
+from holdfast.tools.registry import Registry
+from schemas.stages import Learned, LearnRequest, RecallRequest, Recollection
+from workers import pools
+from workers.parts import Parts, parts
+
+log = structlog.get_logger()
+
+
+async def run(settings: Settings, *, queues: Sequence[Queue]) -> None:
+    """Serve these queues until SIGTERM or SIGINT; then take nothing new and let what is under way end."""
+    set_up_logging(service="worker", level=settings.telemetry.log_level.upper())
+    telemetry = start_telemetry(service="worker", endpoint=settings.telemetry.otlp_endpoint)
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    try:
+        async with parts(settings) as held:
+            await _serve(held, queues, stop)
+    finally:
+        telemetry.close()
+
+
+async def _serve(held: Parts, queues: Sequence[Queue], stop: asyncio.Event) -> None:
+    settings = held.settings
+    client = await held.client(role=_role(queues))
+    async with contextlib.AsyncExitStack() as stack:
+        for queue in queues:
+            pool = await _POOLS[queue](held)
+            worker = pool.worker(client, workers=settings.workers, temporal=settings.temporal)
+            await stack.enter_async_context(worker)
+        tell_ready()
+        log.info("worker_ready", queues=[queue.value for queue in queues], identity=held.identity)
+        await stop.wait()
+        log.info("worker_stopping", queues=[queue.value for queue in queues])
+
+
+def _role(queues: Sequence[Queue]) -> Role:
+    """A process that only calls tools has the rights of one that only calls tools."""
+    return "holdfast_tools" if set(queues) == {Queue.TOOLS} else "holdfast_app"
+
+
+async def _orchestration(held: Parts) -> pools.Pool:
+    database = await held.database()
+    runs = PostgresRuns(database=database)
+    return pools.orchestration(
+        story=runs,
+        runs=runs,
+        artifacts=PostgresArtifacts(database=database),
+        guardian=PolicyGuardian.shipped(),
+        ledger=PostgresLedger(database=database),
+        approvals=PostgresApprovals(database=database),
+        fast_tools=RegistryToolHost(Registry(fast_tools())),
+    )
+
+
+async def _tools(held: Parts) -> pools.Pool:
+    database = await held.database("holdfast_tools")
+    host = RegistryToolHost(Registry([*fast_tools(), *sandboxed_tools(held.sandbox())]))
+    await PostgresTools(database=database).publish(host.specs())
+    return pools.tools(
+        ledger=PostgresLedger(database=database),
+        tools=host,
+        artifacts=PostgresArtifacts(database=database),
+        worker=held.identity,
+    )
+
+
+async def _llm(held: Parts) -> pools.Pool:
+    library = PostgresLibrary(database=await held.database())
+    runbook = RunbookPlanner(library=library)
+    return pools.llm(planner=RoutingPlanner(model=None, runbook=runbook))
+
+
+async def _knowledge(held: Parts) -> pools.Pool:
+    await held.database()
+    return pools.knowledge(memory=_NothingYet())
+
+
+class _NothingYet:
+    async def recall(self, request: RecallRequest) -> Recollection:  # noqa: ARG002
+        return Recollection()
+
+    async def learn(self, request: LearnRequest) -> Learned:  # noqa: ARG002
+        return Learned()
+
+
+_POOLS: Mapping[Queue, Callable[[Parts], Awaitable[pools.Pool]]] = MappingProxyType(
+    {
+        Queue.ORCHESTRATION: _orchestration,
+        Queue.TOOLS: _tools,
+        Queue.LLM: _llm,
+        Queue.KNOWLEDGE: _knowledge,
+    }
+)
