@@ -98,7 +98,7 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except HoldfastError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {' '.join(str(error).split())}", err=True)
         return 2 if isinstance(error, Misconfigured | Unavailable | InvalidInput) else 1
     return code if isinstance(code, int) else 0
 

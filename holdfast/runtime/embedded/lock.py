@@ -20,7 +20,7 @@ class FolderLock:
 
     @property
     def fd(self) -> int:
-        """To be inherited by whatever writes in the folder."""
+        """To be inherited by whatever writes in the folder. It is never closed: the end of the process does it."""
         return self._fd
 
     def take(self, patience_s: float = _PATIENCE_S) -> None:
@@ -30,7 +30,7 @@ class FolderLock:
         while not _locked(self._fd):
             holder = self.holder()
             if _lives(holder) or time.monotonic() > deadline:
-                self.release()
+                os.close(self._fd)
                 raise Misconfigured(
                     f"A stack is running on {self._file.parent} already (process {holder}).",
                     remedy="Stop it with `holdfast down`, or set HOLDFAST_DATA_DIR to another folder.",
@@ -38,11 +38,6 @@ class FolderLock:
             time.sleep(0.05)
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, str(os.getpid()).encode(), 0)
-
-    def release(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
 
     def holder(self) -> int | None:
         """The supervisor that wrote its id last; it runs only if the lock is held."""

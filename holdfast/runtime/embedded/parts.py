@@ -5,7 +5,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from holdfast.errors import Misconfigured, Unavailable
 from holdfast.runtime.process import Child, last_words
@@ -95,15 +94,15 @@ class Program:
             ends.cancel()
 
 
-async def check_reachable(what: str, address: str, variable: str) -> None:
-    """Somebody listens there. Whether it is the right somebody, the parts that use it find out."""
-    parts = urlsplit(address if "://" in address else f"//{address}")
+async def check_temporal(address: str) -> None:
+    """Somebody listens there. Whether it is Temporal, with our namespace, the workers find out."""
+    host, _, port = address.rpartition(":")
     try:
-        opening = asyncio.open_connection(parts.hostname, parts.port)
+        opening = asyncio.open_connection(host.strip("[]"), int(port))
         _, writer = await asyncio.wait_for(opening, 5)
     except (OSError, TimeoutError, ValueError) as error:
         raise Unavailable(
-            f"{what} cannot be reached at {parts.hostname}:{parts.port}: {str(error) or 'no answer in 5 s'}.",
-            remedy=f"Is it up? Correct {variable}, or unset it to have one started.",
+            f"Temporal cannot be reached at {address}: {str(error) or 'no answer in 5 s'}.",
+            remedy="Is it up? Correct TEMPORAL_ADDRESS, or unset it to have one started.",
         ) from error
     writer.close()

@@ -13,7 +13,7 @@ from holdfast.errors import Misconfigured
 from holdfast.runtime.embedded import temporal
 from holdfast.runtime.embedded.keeper import Keeper, Tell
 from holdfast.runtime.embedded.lock import FolderLock
-from holdfast.runtime.embedded.parts import Part, Program, check_reachable
+from holdfast.runtime.embedded.parts import Part, Program, check_temporal
 from holdfast.runtime.embedded.ports import is_free, usual_or_free
 from holdfast.runtime.embedded.postgres import EmbeddedPostgres
 from holdfast.runtime.embedded.state import StackState, write_state
@@ -70,6 +70,7 @@ class Supervisor:
         """Everything is ready when this returns; when it raises, nothing of it runs."""
         self._lock.take()
         try:
+            self._api_port = self._choose_api_port()
             self._choose_servers()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._start_database())
@@ -83,11 +84,13 @@ class Supervisor:
         self._write()
 
     async def stop(self) -> None:
-        """Processes first, draining, while the servers they report to are still up."""
+        """Processes first, draining, while the servers they report to are still up.
+
+        The lock is kept until this process ends: whoever waits for it finds nothing of the stack any more.
+        """
         self._ready = False
         await asyncio.gather(*(keeper.stop() for keeper in self._processes))
         await asyncio.gather(*(keeper.stop() for keeper in self._servers))
-        self._lock.release()
 
     def _choose_servers(self) -> None:
         logs = self._folder / "logs"
@@ -111,7 +114,6 @@ class Supervisor:
             self._servers.append(self._keep(self._temporal))
 
     def _choose_processes(self) -> None:
-        self._api_port = self._choose_api_port()
         base = self._environment()
         self._processes = [self._keep(self._api(base)), *(self._keep(self._worker(q, base)) for q in Queue)]
 
@@ -135,9 +137,7 @@ class Supervisor:
         )
 
     async def _start_database(self) -> None:
-        if self._postgres is None:
-            await check_reachable("Postgres", self._database_url, "DATABASE_URL")
-        else:
+        if self._postgres is not None:
             await self._servers[0].start()
         await self._migrate(self._owner_url)
 
@@ -145,7 +145,7 @@ class Supervisor:
         if self._temporal is not None:
             await self._servers[-1].start()
         elif self._settings.temporal.address is not None:
-            await check_reachable("Temporal", self._settings.temporal.address, "TEMPORAL_ADDRESS")
+            await check_temporal(self._settings.temporal.address)
 
     def _choose_api_port(self) -> int:
         wanted, host = self._settings.api.port, self._settings.api.host

@@ -1,0 +1,156 @@
+"""`holdfast up` to its end, whichever it is: nothing half-started, nothing left behind, nothing lost."""
+
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.ground.stack_under_test import Stack, Up, names_of, processes_in, until
+
+PARTS = {
+    "postgres",
+    "temporal",
+    "api",
+    "worker orchestration",
+    "worker llm",
+    "worker tools",
+    "worker knowledge",
+}
+
+
+@pytest.fixture(scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Stack, Up]]:
+    stack = Stack(tmp_path_factory.mktemp("stack"), OPENAI_API_KEY="sk-for-the-llm-worker")
+    async with stack.up() as up:
+        yield stack, up
+
+
+async def test_status_shows_every_part_ready_and_where(running: tuple[Stack, Up]) -> None:
+    code, said = await running[0].run("status", "--json")
+    state = json.loads(said)
+    assert code == 0
+    assert state["ready"]
+    assert {part["name"] for part in state["parts"] if part["status"] == "ready"} == PARTS
+
+
+async def test_the_database_is_migrated(running: tuple[Stack, Up]) -> None:
+    code, said = await running[0].run("db", "status")
+    assert code == 0
+    assert "applied  0001_core.sql" in said
+
+
+async def test_the_first_start_leaves_a_key_that_only_its_user_can_read(running: tuple[Stack, Up]) -> None:
+    file = running[0].folder / ".holdfast/api-key"
+    assert file.read_text() == "hf_of_the_first_start"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert (running[0].folder / ".holdfast/state.json").stat().st_mode & 0o777 == 0o600
+
+
+async def test_model_keys_reach_the_llm_worker_alone(running: tuple[Stack, Up]) -> None:
+    folder = running[0].folder
+    told = {
+        name
+        for name in names_of(folder, ".environment")
+        if "OPENAI_API_KEY" in (folder / f"{name}.environment").read_text()
+    }
+    assert told == {"llm"}
+
+
+async def test_a_second_stack_on_the_same_folder_is_refused(running: tuple[Stack, Up]) -> None:
+    code, said = await running[0].run("up")
+    assert code == 2
+    assert f"process {running[1].process.pid}" in said
+    assert "holdfast down" in said
+
+
+@pytest.mark.parametrize("name", sorted(PARTS))
+async def test_a_killed_part_is_started_again(running: tuple[Stack, Up], name: str) -> None:
+    stack, up = running
+    before = stack.pids[name]
+    os.kill(before, signal.SIGKILL)
+    await up.says(f"{name}: ended unasked (signal 9)")
+    await up.says(f"{name}: ready again")
+    assert stack.pids[name] not in (None, before)
+
+
+async def test_killed_or_asked_to_stop_it_leaves_no_process_and_keeps_its_data(tmp_path: Path) -> None:
+    stack = Stack(tmp_path)
+    async with stack.up() as up:
+        with psycopg.connect(stack.state["database_url"]) as connection:
+            connection.execute("create table kept as select 7 as seven")
+        await up.end(signal.SIGKILL)
+    await until(lambda: processes_in(tmp_path) == [])
+    assert names_of(tmp_path, ".drained") == set()
+
+    code, said = await stack.run("up", "--detach")
+    assert (code, "API key" in said) == (0, True)
+    with psycopg.connect(stack.state["database_url"]) as connection:
+        assert connection.execute("select seven from kept").fetchone() == (7,)
+    code, said = await stack.run("down")
+    assert (code, processes_in(tmp_path)) == (0, [])
+    assert names_of(tmp_path, ".drained") == {"api", "orchestration", "llm", "tools", "knowledge"}
+    assert "Nothing is running" in (await stack.run("down"))[1]
+
+
+async def test_servers_that_were_given_are_used_and_ctrl_c_ends_the_rest(
+    tmp_path: Path, database_url: str, temporal_address: str
+) -> None:
+    stack = Stack(tmp_path, DATABASE_URL=database_url, TEMPORAL_ADDRESS=temporal_address)
+    async with stack.up() as up:
+        assert set(stack.pids) == PARTS - {"postgres", "temporal"}
+        assert await up.end(signal.SIGINT) == 0
+    assert processes_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        (
+            "DATABASE_URL",
+            "postgresql://holdfast@127.0.0.1:1/holdfast",
+            "database cannot be reached",
+        ),
+        ("TEMPORAL_ADDRESS", "127.0.0.1:1", "Temporal cannot be reached at 127.0.0.1:1"),
+        ("HOLDFAST_API__PORT", "taken", "is in use"),
+        ("HOLDFAST_PROFILE", "prod", "prod profile refuses"),
+        ("HOLDFAST_APY__PORT", "1", "There is no setting HOLDFAST_APY__PORT"),
+    ],
+)
+async def test_what_cannot_be_started_is_one_line_and_nothing_half_started(
+    tmp_path: Path, variable: str, value: str, named: str
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        value = str(taken.getsockname()[1]) if value == "taken" else value
+        code, said = await Stack(tmp_path).run("up", **{variable: value})
+    error = next(line for line in said.splitlines() if line.startswith("error: "))
+    assert code == 2
+    assert named in error
+    assert variable in error
+    assert processes_in(tmp_path) == []
+
+
+async def test_a_worker_that_cannot_start_stops_the_rest_and_is_quoted(
+    tmp_path: Path, database_url: str, temporal_address: str
+) -> None:
+    stack = Stack(tmp_path, DATABASE_URL=database_url, TEMPORAL_ADDRESS=temporal_address)
+    (tmp_path / "workers/main.py").write_text("raise SystemExit('error: the tools are not there')")
+    code, said = await stack.run("up")
+    assert code == 2
+    assert "the tools are not there" in said.splitlines()[-1]
+    assert processes_in(tmp_path) == []
+
+
+async def test_a_damaged_data_folder_is_named_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / ".holdfast/postgres/data").mkdir(parents=True)
+    code, said = await Stack(tmp_path).run("up")
+    assert code == 2
+    assert "is not a Postgres data folder" in said.splitlines()[-1]
+    assert "mv " in said.splitlines()[-1]
+    assert processes_in(tmp_path) == []
