@@ -46,10 +46,16 @@ class LauncherClient:
 
     def _hello(self) -> LauncherReport:
         self._socket.settimeout(30)
-        message = self._socket.recv(_MESSAGE)
-        if not message:
-            raise LauncherLost(f"the launcher ended at once, exit code {self._process.wait()}")
-        return LauncherReport.from_bytes(message)
+        try:
+            message = self._socket.recv(_MESSAGE)
+        except TimeoutError:
+            message = b""
+        report = LauncherReport.from_bytes(message) if message else LauncherReport(problem="it ended at once")
+        if report.problem:
+            self.close()
+            raise LauncherLost(f"the launcher cannot work here: {report.problem}")
+        self._socket.settimeout(None)
+        return report
 
     @property
     def alive(self) -> bool:
@@ -72,6 +78,7 @@ class LauncherClient:
                 raise
 
     def close(self) -> None:
+        """Closing the socket is the whole message; the launcher kills what runs and ends."""
         self._socket.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=15)

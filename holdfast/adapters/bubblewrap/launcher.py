@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from holdfast.adapters.bubblewrap import cgroups, kernel
-from holdfast.adapters.bubblewrap.identity import identity_for
+from holdfast.adapters.bubblewrap.identity import NoSafeUid, identity_for
 from holdfast.adapters.bubblewrap.keeper import Keeper, Refused
 from holdfast.adapters.bubblewrap.meter import OWN_PROCESSES
 from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherReport, LauncherSpec
@@ -40,6 +40,7 @@ class Launcher:
     def __init__(self, worker: socket.socket, spec: LauncherSpec) -> None:
         self._worker, self._spec = worker, spec
         self._parents, self._missing = _group_parents(spec)
+        self._drops_uid = identity_for("").own
         self._groups: dict[int, str] = {}
         self._spare: Spare | None = None
         self._counter = 0
@@ -69,7 +70,7 @@ class Launcher:
         report = LauncherReport(
             groups=self._parents.version if self._parents else 0,
             groups_missing=self._missing,
-            drops_uid=identity_for("").own,
+            drops_uid=self._drops_uid,
         )
         self._worker.send(report.to_bytes())
 
@@ -205,4 +206,10 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     worker = socket.socket(fileno=int(sys.argv[1]))
-    Launcher(worker, LauncherSpec.from_bytes(worker.recv(65536))).serve()
+    spec = LauncherSpec.from_bytes(worker.recv(65536))
+    try:
+        launcher = Launcher(worker, spec)
+    except (NoSafeUid, OSError) as error:
+        worker.send(LauncherReport(problem=str(error)).to_bytes())
+        return
+    launcher.serve()

@@ -90,7 +90,8 @@ class BubblewrapSandbox:
             try:
                 client = await self._launcher()
             except (OSError, LauncherLost) as error:
-                return self._broken(f"the launcher could not be started: {error}")
+                missing = self._missing_layer(str(error))
+                return self._refused(f"{error}; {missing}" if missing else str(error))
             if not (client.report.groups or self._allow_degraded):
                 return self._refused(f"memory: {client.report.groups_missing}; remedy: {_GROUP_REMEDY}")
             return await self._run(client, request, rules)
@@ -137,7 +138,10 @@ class BubblewrapSandbox:
         refusal = report.refusal or self._missing_layer(report.problem)
         if refusal:
             return SandboxResult(
-                status=SandboxStatus.REFUSED, error=refusal, isolation=isolation, workspace=workspace
+                status=SandboxStatus.REFUSED,
+                error=refusal,
+                isolation=Isolation(backend=_BACKEND),
+                workspace=workspace,
             )
         status = status_of(
             stopped_by=report.stopped_by,

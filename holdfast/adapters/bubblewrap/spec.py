@@ -34,6 +34,7 @@ class LauncherReport(Wire):
     groups: int = 0
     groups_missing: str = ""
     drops_uid: bool = False
+    problem: str = ""
 
 
 @dataclass(frozen=True)
