@@ -172,9 +172,11 @@ class Supervisor:
         }
 
     def _is_replaced(self, name: str) -> bool:
-        return (self._postgres is not None and name == "DATABASE_URL") or (
-            self._temporal is not None and name.startswith("TEMPORAL_")
-        )
+        if name == "PYTHONDONTWRITEBYTECODE":
+            return True  # six processes that compile all they import, at each start, are ready seconds later
+        if name == "DATABASE_URL":
+            return self._postgres is not None
+        return name.startswith("TEMPORAL_") and self._temporal is not None
 
     @property
     def _database_url(self) -> str:
