@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 from pydantic import Field
 from temporalio.client import Client, WorkflowHandle
 
@@ -89,7 +90,9 @@ class Script:
         return self.moves.pop(0)
 
     async def answer(self, request: AnswerRequest) -> Answer:
-        done = ", ".join(sorted(name for name, outcome in request.outcomes.items() if outcome.state == "succeeded"))
+        done = ", ".join(
+            sorted(name for name, outcome in request.outcomes.items() if outcome.state == "succeeded")
+        )
         return Answer(text=f"done: {done}")
 
 
@@ -195,8 +198,6 @@ class Stage:
         approval = asked.data["approval_id"]
         digest = fields.pop("approved_digest", asked.data["digest"])
         status = "rejected" if decision == "reject" else "approved"
-        from psycopg.types.json import Jsonb
-
         async with self.database.tenant("default") as connection:
             await connection.execute(
                 """insert into approval_decisions (approval_id, approver, tenant, decision, digest, comment, arguments)
