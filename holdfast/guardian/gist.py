@@ -49,13 +49,27 @@ def _clause(effect: Effect, facts: Facts) -> str:
 
 
 def _targets(effect: Effect, facts: Facts) -> tuple[str, ...]:
-    if effect is Effect.SECRET:
-        return facts.sensitive_paths
+    if effect is Effect.READ:
+        return ()
     if effect in (Effect.EGRESS, Effect.NETWORK):
-        return facts.hosts
-    if effect in (Effect.DELETE, Effect.WRITE):
-        return facts.paths_written
-    return facts.binaries if effect is not Effect.READ else ()
+        return facts.hosts or (_called(facts) if effect is Effect.EGRESS else ())
+    paths = facts.sensitive_paths if effect is Effect.SECRET else facts.paths_written
+    named_paths = effect in (Effect.SECRET, Effect.DELETE, Effect.WRITE)
+    return paths if named_paths and paths else _called(facts)
+
+
+def _called(facts: Facts) -> tuple[str, ...]:
+    """A single command as a whole; of several, the programs."""
+    if len(facts.commands) != 1:
+        return facts.binaries
+    command = facts.commands[0]
+    words = (command.binary, command.subcommand, *command.flags, *command.args)
+    return (" ".join(word for word in words if word),)
+
+
+def target_of(facts: Facts) -> str:
+    """What it acts on, as far as it says."""
+    return named(facts.paths_written or facts.hosts or _called(facts))
 
 
 def _recursive(facts: Facts) -> bool:

@@ -55,6 +55,7 @@ class Rule:
         self.effect = document.effect
         self.locked = document.locked
         self.scope = document.scope
+        self._expires_at = document.expires_at
         self.rank = (document.priority, document.scope.narrowness)
         self._types = types_of(document.parameters)
         self._params = {f"params.{name}": value for name, value in filled(document).items()}
@@ -75,8 +76,7 @@ class Rule:
             return Match(self, Decision(self.version.resolved.on_error), failure=str(error))
 
     def expired(self, now: datetime) -> bool:
-        expires = self.version.resolved.expires_at
-        return expires is not None and expires <= now
+        return self._expires_at is not None and self._expires_at <= now
 
     def enforced(self, run_id: str) -> bool:
         """Whether its word counts in this run, or is only recorded."""
@@ -99,13 +99,14 @@ class Rule:
         document = self.version.resolved
         return fill(document.message, view) or document.description or self.name
 
+    def applies(self, view: View, bindings: Bindings) -> bool:
+        """Whether its `when` holds, its `unless` aside. Raises ConditionFailed."""
+        return self.when is None or self.when.holds(self._activation(view, bindings))
+
     def _holds(self, view: View, bindings: Bindings) -> bool:
-        if self.when is None and self.unless is None:
-            return True
-        activation = self._activation(view, bindings)
-        if self.when is not None and not self.when.holds(activation):
+        if not self.applies(view, bindings):
             return False
-        return self.unless is None or not self.unless.holds(activation)
+        return self.unless is None or not self.unless.holds(self._activation(view, bindings))
 
     @cached_property
     def _reads(self) -> frozenset[str]:

@@ -8,14 +8,15 @@ from typing import Any
 from cel_expr_python import cel
 
 from holdfast.guardian.facts.hosts import place_of
-from holdfast.guardian.gist import gist_of
+from holdfast.guardian.gist import gist_of, target_of
 from schemas.actions import Action
-from schemas.facts import Facts
+from schemas.facts import Effect, Facts
 from schemas.policies import ParameterType
 from schemas.tools import ToolSpec
 
 _STRING = cel.Type.STRING
 _STRINGS = cel.Type.List(_STRING)
+_PLAIN_READS = frozenset({Effect.READ, Effect.NETWORK})
 _INSIDE = frozenset({"private", "internal", "loopback"})
 
 
@@ -44,6 +45,13 @@ class View:
 
     def hosts(self, place: str) -> list[str]:
         return [host for host, where in self._places if where == place]
+
+    @property
+    def only_hosts_unknown(self) -> bool:
+        """A plain read over the network, and nothing about it is unclear but who is at the other end."""
+        facts = self.facts
+        outside = {f"{host} is outside" for host in self.hosts("public")}
+        return _PLAIN_READS.issuperset(facts.effects) and outside.issuperset(facts.unknowns)
 
     @cached_property
     def _places(self) -> list[tuple[str, str]]:
@@ -91,6 +99,8 @@ _VARIABLES: dict[str, tuple[cel.Type, Callable[[View], Any]]] = {
         lambda view: view.facts.safety != "unknown" and not view.facts.unknowns,
     ),
     "facts.gist": (_STRING, lambda view: gist_of(view.facts)),
+    "facts.target": (_STRING, lambda view: target_of(view.facts)),
+    "facts.only_hosts_unknown": (cel.Type.BOOL, lambda view: view.only_hosts_unknown),
     "facts.reasons": (_STRINGS, _listed("reasons")),
     "facts.unknowns": (_STRINGS, _listed("unknowns")),
     "facts.effects": (_STRINGS, _listed("effects")),
@@ -112,7 +122,7 @@ _VARIABLES: dict[str, tuple[cel.Type, Callable[[View], Any]]] = {
     "facts.hints": (_STRINGS, _listed("hints")),
 }
 
-HEAVY = frozenset({ARGUMENTS, "facts.commands", "facts.gist"})
+HEAVY = frozenset({ARGUMENTS, "facts.commands", "facts.gist", "facts.target"})
 """Few rules read these, and converting them costs as much as evaluating ten rules."""
 
 _LIGHT = {name: read for name, (_, read) in _VARIABLES.items() if name not in HEAVY}
