@@ -5,29 +5,17 @@ import binascii
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict
 
 from holdfast.adapters.postgres.readings import Position
 from holdfast.errors import InvalidInput
-
-Item = TypeVar("Item", bound=BaseModel)
 
 Limit = Annotated[int, Query(ge=1, le=200, description="Items a page.")]
 Cursor = Annotated[
     str | None, Query(max_length=512, description="`next` of the page before; none for the first page.")
 ]
-
-
-class Page(BaseModel, Generic[Item]):
-    """Some items of a list, and where the next ones begin."""
-
-    model_config = ConfigDict(frozen=True)
-
-    items: Sequence[Item]
-    next: str | None = None
 
 
 def encode(value: Any) -> str:

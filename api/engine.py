@@ -10,7 +10,7 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -35,8 +35,8 @@ class Engine:
                 self._client = await self._connect()
             return self._client
 
-    async def start(self, run_input: RunInput) -> None:
-        """Start the run's workflow; one that is started already stays as it is."""
+    async def start(self, run_input: RunInput, *, again: bool = False) -> None:
+        """Start the run's workflow. One under way stays as it is; one that has ended is only started `again`."""
         client = await self.client()
         try:
             await client.start_workflow(
@@ -45,7 +45,10 @@ class Engine:
                 id=run_input.run_id,
                 task_queue=QUEUE,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE
+                if again
+                else WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                priority=Priority(priority_key=run_input.priority, fairness_key=run_input.tenant),
                 static_summary=run_input.goal[:200],
                 rpc_timeout=_RPC,
             )

@@ -45,7 +45,7 @@ class PunctualProtocol(H11Protocol):
 class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, end_streams: Callable[[], Any]) -> None:
         super().__init__(config)
-        self._end_streams = end_streams
+        self.end_streams = end_streams
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -53,5 +53,5 @@ class Server(uvicorn.Server):
             tell_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._end_streams()
+        self.end_streams()
         await super().shutdown(sockets)

@@ -49,12 +49,14 @@ class Acceptance:
                 remedy=f"It may in {', '.join(principal.environments or ())}.",
             )
         agent = await self._agent(principal.tenant, request)
+        delegates = [await self._agents.read(principal.tenant, name) for name in agent.delegates]
         catalogue = await self._catalogues.tools(principal.tenant, request.environment)
         return RunInput(
-            run_id=_run_id(operation),
+            run_id=run_id_for(operation),
             tenant=principal.tenant,
             goal=request.goal,
             agent=agent,
+            delegates={spec.name: spec for spec in delegates},
             environment=request.environment,
             inputs=request.inputs,
             mode=request.mode or ("runbook" if request.runbook else agent.mode),
@@ -110,7 +112,7 @@ def _matches(tool: ToolSpec, patterns: Sequence[str]) -> bool:
     )
 
 
-def _run_id(operation: str | None) -> str:
+def run_id_for(operation: str | None) -> str:
     if operation is None:
         return new_id("run")
     return f"run_{hashlib.sha256(operation.encode()).hexdigest()[:32]}"

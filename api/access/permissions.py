@@ -41,6 +41,10 @@ RULES: tuple[Rule, ...] = (
     _read("/v1/runs", Permission.RUNS_READ),
     _read("/v1/runs/{run_id}", Permission.RUNS_READ),
     _stream("/v1/runs/{run_id}/events", Permission.RUNS_READ),
+    *(
+        _write("POST", f"/v1/runs/{{run_id}}/{verb}", Permission.RUNS_WRITE)
+        for verb in ("pause", "resume", "cancel", "fork", "events", "instructions")
+    ),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from api.cursors import Cursor, Limit, Page, page_by_time, position
+from api.cursors import Cursor, Limit, page_by_time, position
 from api.problems import documented
 from api.services import LONGEST_WAIT_S, Caller, Held, Operation
 from api.start import start_run, wait_for_end
@@ -17,6 +17,7 @@ from api.streams import StreamOver
 from holdfast.adapters.postgres.readings import RunFilter
 from holdfast.errors import InvalidInput, NotFound
 from schemas.base import Name
+from schemas.pages import Page
 from schemas.runs import Run, RunRequest, RunStatus
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])

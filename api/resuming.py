@@ -1,0 +1,68 @@
+"""A run taken up again: the same run after its end, or a new one with its past."""
+
+from api.services import Services
+from holdfast.errors import Conflict
+from holdfast.plan.story import StoryReader
+from holdfast.resuming import mended, reopened
+from holdfast.runs import run_id_for
+from schemas.access import Principal
+from schemas.base import JsonObject
+from schemas.commands import ResumeCommand
+from schemas.runs import Run, RunInput, RunStatus
+
+_PAGE = 500
+
+
+async def story_of(held: Services, run: Run) -> StoryReader:
+    """The whole story of a run, read back."""
+    reader, after = StoryReader(), 0
+    while page := await held.runs.events(run.tenant, run.id, after=after, limit=_PAGE):
+        reader.read(page)
+        after = page[-1].seq
+    return reader
+
+
+async def resumed(held: Services, run: Run, command: ResumeCommand, *, agent_version: int | None) -> RunInput:
+    """The input of the next execution of an ended run."""
+    if run.status is RunStatus.SUCCEEDED:
+        raise Conflict(
+            f"Run {run.id} has succeeded.", remedy="Fork it to do parts of it again.", run_id=run.id
+        )
+    start = await held.runs.start_input(run.tenant, run.id)
+    state = mended((await story_of(held, run)).state(), command)
+    changes: JsonObject = {
+        "state": state,
+        "inputs": {**start.inputs, **command.inputs},
+        "limits": command.limits or start.limits,
+    }
+    if agent_version is not None:
+        changes["agent"] = await held.agents.read(run.tenant, start.agent.name, agent_version)
+    return start.model_copy(update=changes)
+
+
+async def fork_of(
+    held: Services,
+    run: Run,
+    caller: Principal,
+    from_step: str | None,
+    inputs: JsonObject,
+    *,
+    operation: str | None,
+) -> RunInput:
+    """The input of a new run that starts with this one's outcomes, up to a step."""
+    if not run.status.ended:
+        raise Conflict(f"Run {run.id} is under way.", remedy="Cancel it, or wait for its end.", run_id=run.id)
+    start = await held.runs.start_input(run.tenant, run.id)
+    state = (await story_of(held, run)).state()
+    if from_step is not None:
+        state = reopened(state, from_step)
+    return start.model_copy(
+        update={
+            "run_id": run_id_for(operation),
+            "requested_by": caller.id,
+            "inputs": {**start.inputs, **inputs},
+            "state": state.model_copy(update={"generation": 0}),
+            "parent": None,
+            "depth": 0,
+        }
+    )

@@ -1,0 +1,158 @@
+"""What may be said to a run: pause, resume, cancel, fork, and what happened outside."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from api.problems import documented
+from api.resuming import fork_of, resumed
+from api.routes.runs import OwnRun
+from api.services import Caller, Held, Operation
+from api.start import launch
+from holdfast.errors import Conflict
+from holdfast.ids import new_id
+from schemas.agents import RunLimits
+from schemas.base import JsonObject, Request, StepId, strictly
+from schemas.commands import (
+    CancelCommand,
+    CommandReport,
+    Instruction,
+    PauseCommand,
+    PostedEvent,
+    ResumeCommand,
+)
+from schemas.plans import Plan
+from schemas.runs import Run
+
+router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=documented(404, 409, 413, 415, 503))
+
+
+class PauseRequest(Request):
+    reason: str = Field(default="", max_length=500)
+
+
+class CancelRequest(Request):
+    mode: Literal["graceful", "force"] = Field(
+        default="graceful", description="`graceful` makes the plan's compensations first."
+    )
+    reason: str = Field(default="", max_length=500)
+
+
+class ResumeRequest(Request):
+    step: StepId | None = Field(
+        default=None, description="The failed step to try again; none means all that failed."
+    )
+    arguments: JsonObject | None = Field(default=None, description="New arguments for that step.")
+    skip: bool = Field(default=False, description="Count the step as skipped instead.")
+    plan: Annotated[Plan, strictly(Plan)] | None = Field(
+        default=None, description="A new plan; steps that succeeded keep their outcome."
+    )
+    limits: Annotated[RunLimits, strictly(RunLimits)] | None = None
+    inputs: JsonObject = {}
+    agent_version: int | None = Field(
+        default=None,
+        ge=1,
+        le=2**31 - 1,
+        description="For an ended run: go on with this version of its agent.",
+    )
+
+
+class ForkRequest(Request):
+    from_step: StepId | None = Field(
+        default=None,
+        description="Do this step, and all that depend on it, again; none means all that failed.",
+    )
+    inputs: JsonObject = {}
+
+
+class PostRequest(Request):
+    name: str = Field(min_length=1, max_length=200, examples=["deploy.finished"])
+    data: JsonObject = {}
+
+
+class InstructionRequest(Request):
+    text: str = Field(min_length=1, max_length=8000)
+
+
+class Posted(Request):
+    """What was passed on to the run."""
+
+    id: str
+
+
+@router.post("/pause")
+async def pause(run: OwnRun, request: PauseRequest, held: Held, caller: Caller) -> CommandReport:
+    """Start nothing new; what is under way ends."""
+    return await _command(held, run, "pause", PauseCommand(reason=request.reason, by=caller.id))
+
+
+@router.post("/resume")
+async def resume(run: OwnRun, request: ResumeRequest, held: Held, caller: Caller) -> CommandReport:
+    """Go on: after a pause, after a failed step with whatever was mended, or from the last good step of a run that has
+    ended. What succeeded is not done again."""
+    command = ResumeCommand(by=caller.id, **_given(request, without={"agent_version"}))
+    if not run.status.ended:
+        return await _command(held, run, "resume", command)
+    run_input = await resumed(held, run, command, agent_version=request.agent_version)
+    await held.engine.start(run_input, again=True)
+    return CommandReport(status="running", note="A new execution goes on from the last good step.")
+
+
+@router.post("/cancel", status_code=202)
+async def cancel(run: OwnRun, request: CancelRequest, held: Held, caller: Caller) -> CommandReport:
+    """End the run. It is `cancelled` once its sandboxes are dead."""
+    command = CancelCommand(mode=request.mode, reason=request.reason, by=caller.id)
+    return await _command(held, run, "cancel", command)
+
+
+@router.post("/fork", status_code=202)
+async def fork(
+    run: OwnRun, request: ForkRequest, response: Response, held: Held, caller: Caller, operation: Operation
+) -> Run:
+    """A new run that begins with what this one has done already."""
+    run_input = await fork_of(held, run, caller, request.from_step, request.inputs, operation=operation)
+    forked = await launch(held, run_input, forked_from=run.id)
+    response.headers["Location"] = f"/v1/runs/{forked.id}"
+    return forked
+
+
+@router.post("/events", status_code=202)
+async def post_event(
+    run: OwnRun, request: PostRequest, held: Held, caller: Caller, operation: Operation
+) -> Posted:
+    """Tell the run that something happened outside; a `wait` step may be waiting for it."""
+    event = PostedEvent(id=operation or new_id("evt"), name=request.name, data=request.data, by=caller.id)
+    await _say(held, run, "post_event", event)
+    return Posted(id=event.id)
+
+
+@router.post("/instructions", status_code=202)
+async def instruct(
+    run: OwnRun, request: InstructionRequest, held: Held, caller: Caller, operation: Operation
+) -> Posted:
+    """A further instruction for the agent, heeded from its next plan or move on."""
+    instruction = Instruction(id=operation or new_id("ins"), text=request.text, by=caller.id)
+    await _say(held, run, "instruct", instruction)
+    return Posted(id=instruction.id)
+
+
+async def _command(held: Held, run: Run, name: str, command: Any) -> CommandReport:
+    _refuse_ended(run)
+    return CommandReport.model_validate(await held.engine.update(run.id, name, command))
+
+
+async def _say(held: Held, run: Run, name: str, message: Any) -> None:
+    _refuse_ended(run)
+    await held.engine.signal(run.id, name, message)
+
+
+def _refuse_ended(run: Run) -> None:
+    if run.status.ended:
+        raise Conflict(
+            f"Run {run.id} has ended: {run.status.value}.", remedy="Resume it or fork it.", run_id=run.id
+        )
+
+
+def _given(request: Request, *, without: set[str]) -> dict[str, Any]:
+    return {name: getattr(request, name) for name in request.model_fields_set - without}

@@ -1,0 +1,214 @@
+"""`holdfast run` and `holdfast runs`: start a run, watch it, and say what it should do."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+
+import click
+
+from holdfast.cli.connection import as_json, ask, connect, pairs, print_json, values
+from holdfast.client import Holdfast
+from schemas.runs import Run, RunRequest, RunStatus
+
+ENDED_BADLY = 1
+WAITS_FOR_PEOPLE = 3
+
+
+@click.command()
+@click.argument("goal")
+@click.option("--agent", default="operator", show_default=True, help="The agent that works on it.")
+@click.option("--env", "environment", default="dev", show_default=True, help="Where it works.")
+@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="An input; JSON is understood.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label to find it by.")
+@click.option("--mode", type=click.Choice(["plan", "react", "runbook"]), help="Instead of the agent's own.")
+@click.option("--runbook", help="Run this runbook.")
+@click.option("--approve-plan", is_flag=True, help="Ask for the whole plan before its first step.")
+@click.option("--watch/--detach", default=True, help="Follow it to its end, or leave it to itself.")
+@as_json
+@click.pass_context
+def run(ctx: click.Context, /, goal: str, *, watch: bool, as_json: bool, **given: object) -> None:
+    """Start a run and watch it.
+
+    Exits with 0 when it succeeded, 1 when it ended otherwise, 3 when it waits for a person and nobody can be asked
+    here. Ctrl-C leaves it to itself, or cancels it.
+    """
+    request = RunRequest.model_validate({"goal": goal, **_request(given)})
+    ctx.exit(ask(lambda holdfast: _start(holdfast, request, watch=watch, as_json=as_json)))
+
+
+def _request(given: dict[str, object]) -> dict[str, object]:
+    """The options that were given, as the API wants them."""
+    inputs, labels = given.pop("inputs"), given.pop("labels")
+    assert isinstance(inputs, tuple)  # noqa: S101 - click makes it so
+    assert isinstance(labels, tuple)  # noqa: S101
+    request = {name: value for name, value in given.items() if value is not None}
+    return {**request, "inputs": values(inputs, "--input"), "labels": pairs(labels, "--label")}
+
+
+async def _start(holdfast: Holdfast, request: RunRequest, *, watch: bool, as_json: bool) -> int:
+    started = await holdfast.runs.start(request)
+    if watch:
+        return await watched(holdfast, started, as_json=as_json)
+    if as_json:
+        print_json(started)
+    else:
+        click.echo(started.id)
+    return 0
+
+
+async def watched(holdfast: Holdfast, run: Run, *, as_json: bool, after: int = 0) -> int:
+    """Follow a run to its end, in the way the output can show; the exit code comes back."""
+    from holdfast.cli.watching import follow_lines, follow_live  # noqa: PLC0415 - rich is slow to import
+
+    if as_json or not sys.stdout.isatty():
+        await follow_lines(holdfast, run, as_json=as_json, after=after)
+    else:
+        await follow_live(holdfast, run)
+    return exit_code(await holdfast.runs.read(run.id))
+
+
+def exit_code(run: Run) -> int:
+    if run.status is RunStatus.SUCCEEDED or not run.status.ended:
+        return WAITS_FOR_PEOPLE if run.status is RunStatus.INPUT_REQUIRED else 0
+    return ENDED_BADLY
+
+
+@click.group()
+def runs() -> None:
+    """List, read, pause, resume, cancel and fork runs."""
+
+
+@runs.command("ls")
+@click.option("--status", multiple=True, type=click.Choice([status.value for status in RunStatus]))
+@click.option("--agent")
+@click.option("--env", "environment", multiple=True)
+@click.option("--label", multiple=True, metavar="NAME=VALUE")
+@click.option("--text", help="Part of the goal or the answer.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200))
+@as_json
+def list_runs(*, as_json: bool, limit: int, **filters: object) -> None:
+    """The newest runs."""
+    page = ask(lambda holdfast: holdfast.runs.page(limit=limit, filters=filters))
+    if as_json:
+        print_json(*page.items)
+    elif not page.items:
+        click.echo('No runs. Start one: holdfast run "..."')
+    for found in () if as_json else page.items:
+        age = _age(found.created_at)
+        click.echo(f"{found.id}  {found.status.value:<14} {age:>6}  {found.environment:<8} {found.goal[:80]}")
+
+
+@runs.command()
+@click.argument("run_id")
+@as_json
+def show(run_id: str, *, as_json: bool) -> None:
+    """One run: where it stands, and what it answered."""
+    found = ask(lambda holdfast: holdfast.runs.read(run_id))
+    if as_json:
+        print_json(found)
+        return
+    for name in (
+        "id",
+        "status",
+        "reason",
+        "goal",
+        "agent",
+        "environment",
+        "requested_by",
+        "created_at",
+        "ended_at",
+    ):
+        value = getattr(found, name)
+        if value not in ("", None):
+            click.echo(f"{name:<13} {value.value if isinstance(value, RunStatus) else value}")
+    if found.answer:
+        click.echo(f"\n{found.answer}")
+
+
+@runs.command()
+@click.argument("run_id")
+@as_json
+@click.pass_context
+def watch(ctx: click.Context, run_id: str, *, as_json: bool) -> None:
+    """Follow a run from its beginning to its end."""
+
+    async def follow(holdfast: Holdfast) -> int:
+        return await watched(holdfast, await holdfast.runs.read(run_id), as_json=as_json)
+
+    ctx.exit(ask(follow))
+
+
+@runs.command()
+@click.argument("run_id")
+@click.option("--follow", "-f", is_flag=True, help="Wait for what is not told yet.")
+@click.option("--after", default=0, type=click.IntRange(0), help="Only events after this number.")
+@as_json
+def logs(run_id: str, *, follow: bool, after: int, as_json: bool) -> None:
+    """The story of a run, one event a line."""
+    from holdfast.cli.run_view import told  # noqa: PLC0415 - rich is slow to import
+
+    async def story() -> None:
+        async with connect() as holdfast:
+            async for event in holdfast.runs.follow(run_id, after=after, follow=follow):
+                click.echo(event.model_dump_json() if as_json else told(event))
+
+    asyncio.run(story())
+
+
+@runs.command()
+@click.argument("run_id")
+@click.option("--reason", default="")
+def pause(run_id: str, reason: str) -> None:
+    """Start nothing new; what is under way ends."""
+    click.echo(ask(lambda holdfast: holdfast.runs.pause(run_id, reason=reason)).status)
+
+
+@runs.command()
+@click.argument("run_id")
+@click.option("--step", help="The failed step to try again; without it, all that failed.")
+@click.option("--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="New arguments for that step.")
+@click.option("--skip", is_flag=True, help="Count the step as skipped instead.")
+@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="An input that was missing.")
+def resume(
+    run_id: str, step: str | None, arguments: tuple[str, ...], *, skip: bool, inputs: tuple[str, ...]
+) -> None:
+    """Go on: after a pause, after a failed step, or from the last good step of a run that has ended."""
+    changes: dict[str, object] = {"skip": skip, "inputs": values(inputs, "--input")}
+    if step:
+        changes["step"] = step
+    if arguments:
+        changes["arguments"] = values(arguments, "--arg")
+    click.echo(ask(lambda holdfast: holdfast.runs.resume(run_id, **changes)).status)
+
+
+@runs.command()
+@click.argument("run_id")
+@click.option("--force", is_flag=True, help="Without the compensations of its plan.")
+@click.option("--reason", default="")
+def cancel(run_id: str, *, force: bool, reason: str) -> None:
+    """End a run. It is cancelled once its sandboxes are dead."""
+    report = ask(lambda holdfast: holdfast.runs.cancel(run_id, force=force, reason=reason))
+    click.echo(report.note or report.status)
+
+
+@runs.command()
+@click.argument("run_id")
+@click.option("--from", "from_step", help="Do this step and all that depend on it again.")
+@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE")
+@as_json
+def fork(run_id: str, from_step: str | None, inputs: tuple[str, ...], *, as_json: bool) -> None:
+    """A new run that begins with what this one has done already."""
+    given = values(inputs, "--input")
+    forked = ask(lambda holdfast: holdfast.runs.fork(run_id, from_step=from_step, inputs=given))
+    if as_json:
+        print_json(forked)
+    else:
+        click.echo(forked.id)
+
+
+def _age(since: datetime) -> str:
+    seconds = (datetime.now(UTC) - since).total_seconds()
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,33 @@
+"""The client: one connection pool, one key, and the parts of the API as attributes."""
+
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from holdfast.client.runs import RunsClient
+from holdfast.client.wire import Wire
+
+
+class Holdfast:
+    """`async with Holdfast(url, key) as holdfast: run = await holdfast.runs.start(RunRequest(goal="..."))`"""
+
+    def __init__(self, url: str, key: str, *, http: httpx.AsyncClient | None = None) -> None:
+        self._http = http or httpx.AsyncClient(
+            base_url=url,
+            headers={"Authorization": f"Bearer {key}"},
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+        )
+        self.wire = Wire(self._http)
+        self.runs = RunsClient(self.wire)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()

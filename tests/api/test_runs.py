@@ -1,0 +1,147 @@
+"""Runs over HTTP: accepted, listed, read, refused."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from temporalio.service import RPCError
+
+from api.start import start_forgotten
+from holdfast.errors import Conflict, NotFound, Unavailable
+from schemas.access import Principal
+from schemas.runs import RunRequest, RunStatus
+from tests.api.conftest import RunningApi, end_run, make_tenant, reaching, serve, temporal_is_away
+
+
+async def test_an_accepted_run_is_written_down_and_its_workflow_is_started(
+    api: RunningApi, temporal_client: object
+) -> None:
+    async with api.http() as http:
+        answer = await http.post("/v1/runs", json={"goal": "look around"})
+    assert answer.status_code == 202
+    run = answer.json()
+    assert answer.headers["Location"] == f"/v1/runs/{run['id']}"
+    assert (run["status"], run["goal"], run["last_seq"]) == ("queued", "look around", 1)
+    described = await (await api.services.engine.client()).get_workflow_handle(run["id"]).describe()
+    assert described.workflow_type == "AgentRun"
+
+
+async def test_a_run_can_be_read_where_its_location_says(api: RunningApi) -> None:
+    async with api.http() as http:
+        answer = await http.post("/v1/runs", json={"goal": "look around"})
+        again = await http.get(answer.headers["Location"])
+    assert again.json()["id"] == answer.json()["id"]
+
+
+async def test_waiting_for_a_run_that_does_not_end_answers_with_202_in_time(api: RunningApi) -> None:
+    since = datetime.now(UTC)
+    async with api.http() as http:
+        answer = await http.post("/v1/runs", params={"wait": 0.3}, json={"goal": "wait"})
+    assert answer.status_code == 202
+    assert datetime.now(UTC) - since < timedelta(seconds=5)
+
+
+async def test_without_temporal_the_answer_is_503_and_nothing_stays_behind(database_url: str) -> None:
+    async with serve(database_url, temporal_is_away) as api:
+        holdfast = api.client()
+        async with api.http() as http:
+            answer = await http.post("/v1/runs", json={"goal": "look around"})
+            assert (answer.status_code, answer.json()["retryable"]) == (503, True)
+            assert answer.headers["Retry-After"]
+            assert (await http.get("/v1/runs")).json()["items"] == []
+        with pytest.raises(Unavailable):
+            await holdfast.runs.start(RunRequest(goal="again"))
+
+
+async def test_a_list_is_read_page_by_page_and_shows_every_run_once(api: RunningApi) -> None:
+    holdfast = api.client()
+    started = [
+        (await holdfast.runs.start(RunRequest(goal=f"n {number}", labels={"set": "pages"}))).id
+        for number in range(5)
+    ]
+    seen, cursor = [], None
+    while True:
+        page = await holdfast.runs.page(cursor=cursor, limit=2, filters={"label": "set=pages"})
+        assert len(page.items) <= 2
+        seen += [run.id for run in page.items]
+        cursor = page.next
+        if cursor is None:
+            break
+    assert seen == started[::-1]
+
+
+async def test_filters_narrow_a_list(api: RunningApi) -> None:
+    holdfast = api.client()
+    wanted = await holdfast.runs.start(
+        RunRequest(goal="100% of a_disk", environment="staging", thread="t-1", labels={"team": "db"})
+    )
+    await holdfast.runs.start(RunRequest(goal="100 of adisk", environment="prod", labels={"team": "web"}))
+    for filters in (
+        {"text": "100% of a_"},
+        {"environment": ["staging", "other"]},
+        {"thread": "t-1"},
+        {"label": ["team=db"]},
+        {"status": ["queued"], "environment": "staging"},
+    ):
+        page = await holdfast.runs.page(filters=filters)
+        assert [run.id for run in page.items] == [wanted.id], filters
+
+
+@pytest.mark.parametrize("cursor", ["x", "!!!", "bnVsbA", "WzEsMl0", "eyJhIjoxfQ"])
+async def test_a_cursor_that_is_none_of_ours_is_refused(api: RunningApi, cursor: str) -> None:
+    async with api.http() as http:
+        answer = await http.get("/v1/runs", params={"cursor": cursor})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_input")
+
+
+async def test_a_run_of_another_tenant_does_not_exist(api: RunningApi) -> None:
+    run = await api.client().runs.start(RunRequest(goal="mine"))
+    await make_tenant(api, "other")
+    stranger = api.client(await api.new_key("admin", tenant="other"))
+    with pytest.raises(NotFound):
+        await stranger.runs.read(run.id)
+    assert not (await stranger.runs.page()).items
+
+
+async def test_a_run_in_an_environment_that_is_not_ones_own_does_not_exist(api: RunningApi) -> None:
+    run = await api.client().runs.start(RunRequest(goal="mine", environment="prod"))
+    narrow = api.client(await api.new_key("operator", environments=("dev",)))
+    with pytest.raises(NotFound):
+        await narrow.runs.read(run.id)
+    async with api.http(await api.new_key("operator", environments=("dev",))) as http:
+        refused = await http.post("/v1/runs", json={"goal": "x", "environment": "prod"})
+        listed = await http.get("/v1/runs", params={"environment": "prod"})
+    assert refused.status_code == 403
+    assert all(item["environment"] == "dev" for item in listed.json()["items"])
+
+
+async def test_what_a_dying_process_accepted_is_started_by_the_next(
+    database_url: str, temporal_address: str
+) -> None:
+    async with serve(database_url, reaching(temporal_address)) as api:
+        held = api.services
+        run_input = await held.acceptance.accept(
+            RunRequest(goal="forgotten"), Principal(tenant="default", id="key:x")
+        )
+        await held.runs.create(run_input)
+        async with held.database.tenant("default") as connection:
+            await connection.execute("update runs set created_at = now() - interval '1 hour'")
+        task = asyncio.create_task(start_forgotten(held))
+        client = await held.engine.client()
+        while True:
+            try:
+                await client.get_workflow_handle(run_input.run_id).describe()
+                break
+            except RPCError:  # not there yet
+                await asyncio.sleep(0.02)
+        task.cancel()
+
+
+async def test_an_ended_run_takes_no_more_commands(api: RunningApi) -> None:
+    holdfast = api.client()
+    run = await holdfast.runs.start(RunRequest(goal="x"))
+    await end_run(api, run.id, RunStatus.FAILED)
+    with pytest.raises(Conflict, match="has ended"):
+        await holdfast.runs.pause(run.id)
+    with pytest.raises(Conflict, match="has ended"):
+        await holdfast.runs.instruct(run.id, "hurry")
