@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from holdfast.adapters.bubblewrap.kernel import receive
 from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherReport, LauncherSpec
 
 _ENTRY = (
@@ -89,7 +90,7 @@ class _in_memory:  # noqa: N801 - reads as a verb where it is used
 
     def __init__(self, spec: CallSpec) -> None:
         self._descriptor = os.memfd_create("call", os.MFD_CLOEXEC)
-        with open(self._descriptor, "wb", closefd=False) as file:  # noqa: PTH123
+        with open(self._descriptor, "wb", closefd=False) as file:
             file.write(spec.to_bytes())
 
     def __enter__(self) -> int:
@@ -102,7 +103,7 @@ class _in_memory:  # noqa: N801 - reads as a verb where it is used
 async def _conversation(channel: socket.socket, listeners_received: ListenersReceived) -> CallReport:
     while True:
         await _readable(channel)
-        message, descriptors, *_ = socket.recv_fds(channel, _MESSAGE, 8)
+        message, descriptors = receive(channel, 8)
         if message == b"listeners":
             await listeners_received([socket.socket(fileno=descriptor) for descriptor in descriptors])
         elif message == b"report":

@@ -57,6 +57,12 @@ def refuse_new_privileges() -> None:
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl NO_NEW_PRIVS")
 
 
+def receive(channel: socket.socket, most: int) -> tuple[bytes, list[int]]:
+    """A message and its descriptors, which no program we start later may inherit."""
+    message, descriptors, *_ = socket.recv_fds(channel, 4096, most, socket.MSG_CMSG_CLOEXEC)
+    return message, descriptors
+
+
 def open_beneath(directory: int, path: bytes, flags: int, mode: int = 0) -> int:
     """Open below a directory: no symbolic link, no other mount, no way up, whoever races with us."""
     how = struct.pack("QQQ", flags | os.O_CLOEXEC, mode, _RESOLVE)
@@ -105,7 +111,7 @@ def exit_status_of(pidfd: int) -> int | None:
 def sealed_memory(name: str, data: bytes) -> int:
     """A read-only file without a place; sealed, so that the tool that gets it cannot grow it."""
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    with open(descriptor, "wb", closefd=False) as file:  # noqa: PTH123 - a descriptor, not a path
+    with open(descriptor, "wb", closefd=False) as file:
         file.write(data)
     os.lseek(descriptor, 0, os.SEEK_SET)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE)

@@ -23,8 +23,6 @@ from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherRepo
 from holdfast.adapters.bubblewrap.store import open_store
 from holdfast.sandbox.seccomp import seccomp_filter
 
-_MESSAGE = 4096
-
 
 @dataclass
 class Spare:
@@ -76,7 +74,7 @@ class Launcher:
 
     def _take_call(self) -> bool:
         try:
-            message, descriptors, *_ = socket.recv_fds(self._worker, _MESSAGE, 2)
+            message, descriptors = kernel.receive(self._worker, 2)
         except OSError:
             return False
         if not message or len(descriptors) != 2:
@@ -109,7 +107,7 @@ class Launcher:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             kernel.die_with_parent(signal.SIGKILL)
             group, problem = self._join_group(name)
-            _, descriptors, *_ = socket.recv_fds(launcher, _MESSAGE, 2)
+            _, descriptors = kernel.receive(launcher, 2)
             if len(descriptors) == 2:
                 launcher.close()
                 control, spec = descriptors
@@ -133,7 +131,7 @@ class Launcher:
         try:
             if problem:
                 raise problem
-            with open(spec, "rb") as file:  # noqa: PTH123 - a descriptor
+            with open(spec, "rb") as file:
                 file.seek(0)
                 call = CallSpec.from_bytes(file.read())
             report = self._keeper(call, worker, group).run()

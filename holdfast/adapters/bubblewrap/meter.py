@@ -44,12 +44,14 @@ class Disk:
     full: bool = False
     peak: int = 0
     inodes: int = 0
+    free: int = 0
 
     def used(self) -> int:
         facts = os.fstatvfs(self.directory)
         used = (facts.f_blocks - facts.f_bfree) * facts.f_frsize
         entries = facts.f_files - facts.f_ffree
         self.peak, self.inodes = max(self.peak, used), max(self.inodes, entries)
+        self.free = facts.f_bfree * facts.f_frsize
         self.full = self.full or facts.f_bfree <= facts.f_blocks * (1 - _FULL) or facts.f_ffree == 0
         return used
 
@@ -76,7 +78,7 @@ class GroupMeter:
         allowed = self._memory + self._own_memory + self._disk.used()
         if self._group.oom_kills() or not self._group.limit_memory(allowed):
             return "memory"
-        self._slack = max(0, allowed - self._group.memory_used())
+        self._slack = max(0, min(allowed - self._group.memory_used(), self._disk.free))
         self._pids_peak = max(self._pids_peak, self._group.processes() - OWN_PROCESSES)
         return "cpu" if self._cpu_seconds() > self._cpu_s else ""
 

@@ -6,6 +6,7 @@ descriptor, before the first instruction of foreign code.
 
 import contextlib
 import fcntl
+import itertools
 import os
 import resource
 import signal
@@ -28,6 +29,7 @@ from holdfast.sandbox.seccomp import seccomp_filter
 _MIB = 1024 * 1024
 _ABOVE_STAGE = 20
 _NOT_STARTED = 126
+_HIGHEST = 65536
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,11 @@ def _arrange(inside: _Inside) -> Descriptors:
     files = {path: _moved_up(descriptor) for path, descriptor in inside.files.items()}
     for end, place in zip(ends, (0, 1, 2, STAGE_READY, STAGE_GO), strict=True):
         os.dup2(end, place, inheritable=True)
-    for descriptor in (status, seccomp, *files.values()):
+    kept = sorted((0, 1, 2, STAGE_READY, STAGE_GO, status, seccomp, *files.values()))
+    for descriptor in kept:
         os.set_inheritable(descriptor, True)
+    for lower, upper in itertools.pairwise((*kept, _HIGHEST)):  # a second bolt: whatever else is open, is not
+        os.closerange(lower + 1, upper)
     return Descriptors(status=status, seccomp=seccomp, files=files)
 
 

@@ -24,6 +24,7 @@ Resolver = Callable[[str], Awaitable[Sequence[str]]]
 _HEAD_S = 15.0
 _CONNECT_S = 10.0
 _IDLE_S = 60.0
+_LINGER_S = 0.3
 _CHUNK = 65536
 _STREAM_LIMIT = 64 * 1024
 _RECORDED = 200
@@ -126,6 +127,7 @@ class EgressProxy:
         if head is None:
             return
         talk.method = head.method[:16]
+        head.length()  # a body framed two ways is refused before anything is connected
         if head.method == "CONNECT":
             await self._tunnel(talk, Destination.parse(head.target))
         else:
@@ -290,8 +292,10 @@ class EgressProxy:
             talk.writer.write(
                 f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
             )
-            async with asyncio.timeout(_HEAD_S):
-                await talk.writer.drain()
+            talk.writer.write_eof()
+            async with asyncio.timeout(_LINGER_S):  # closing with unread bytes would reset the answer away
+                while await talk.reader.read(_CHUNK):
+                    pass
 
     def _record(self, talk: _Talk) -> None:
         if not talk.method and not talk.reason:

@@ -1,0 +1,234 @@
+"""Programs that want everything: memory, processes, disk, processor time, descriptors, output."""
+
+from schemas.sandbox import SandboxResult
+from tests.sandbox.cases import Case
+
+_MIB = 1024 * 1024
+_MEMORY = {"memory_mb": 64}
+_STOPPED = ("memory", "error", "signal", "ok")
+
+
+def _memory_was_held(result: SandboxResult) -> bool:
+    slack = 1.6 if result.isolation.degraded else 1.05
+    return (result.usage.memory_peak_bytes or 0) <= 64 * _MIB * slack + _MIB
+
+
+EXHAUSTION = (
+    Case(
+        name="memory_one_process",
+        program="x = []\nwhile True: x.append(b'x' * (1 << 20))",
+        ends=("memory", "error"),
+        limits=_MEMORY,
+        check=_memory_was_held,
+    ),
+    Case(
+        name="memory_many_processes",
+        program="import os\nfor _ in range(8): os.fork()\nx = []\nwhile True: x.append(b'x' * (1 << 18))",
+        ends=("memory", "error", "signal"),
+        limits=_MEMORY,
+        check=_memory_was_held,
+    ),
+    Case(
+        name="memory_in_children_only",
+        program=(
+            "import os\nfor _ in range(40):\n"
+            "  if os.fork() == 0:\n    x = b'x' * (8 << 20)\n    import time; time.sleep(30)\n"
+            "import time; time.sleep(3)\n"
+        ),
+        ends=("memory", "error", "signal"),
+        limits=_MEMORY,
+        check=_memory_was_held,
+    ),
+    Case(
+        name="memory_memfd",
+        program=(
+            "import os\nfd = os.memfd_create('m')\nfor _ in range(4000): os.write(fd, b'x' * (1 << 20))\nprint('ESC'+'APED')"
+        ),
+        ends=("memory", "error"),
+        limits={**_MEMORY, "file_mb": 4000},
+        check=_memory_was_held,
+    ),
+    Case(
+        name="memory_shared_anonymous",
+        program="import mmap\nm = mmap.mmap(-1, 1 << 30)\nfor i in range(0, 1 << 30, 4096): m[i] = 1\nprint('ESC'+'APED')",
+        ends=("memory", "error"),
+        limits=_MEMORY,
+        check=_memory_was_held,
+    ),
+    Case(
+        name="memory_dev_shm",
+        language="sh",
+        program="for i in 1 2 3 4 5 6 7 8; do dd if=/dev/zero of=/dev/shm/f$i bs=1M count=60 2>/dev/null; done; exit 0",
+        ends=_STOPPED,
+        limits=_MEMORY,
+        check=_memory_was_held,
+    ),
+    Case(
+        name="memory_tmp",
+        language="sh",
+        program="for i in 1 2 3 4 5 6 7 8; do dd if=/dev/zero of=/tmp/f$i bs=1M count=60 2>/dev/null; done; exit 0",
+        ends=_STOPPED,
+        limits=_MEMORY,
+        check=_memory_was_held,
+    ),
+    Case(
+        name="memory_sysv",
+        program=(
+            "import ctypes\nc = ctypes.CDLL(None)\nc.shmat.restype = ctypes.c_void_p\n"
+            "for _ in range(64):\n  i = c.shmget(0, 32 << 20, 0o1600)\n  if i < 0: raise OSError('refused')\n"
+            "  p = c.shmat(i, None, 0); ctypes.memset(p, 1, 32 << 20); c.shmdt(ctypes.c_void_p(p))\nprint('ESC'+'APED')\n"
+        ),
+        ends=("memory", "error", "signal"),
+        limits=_MEMORY,
+        check=_memory_was_held,
+    ),
+    Case(
+        name="fork_bomb",
+        language="bash",
+        program=":(){ :|:& };:; wait; sleep 1",
+        ends=("ok", "error", "timeout", "memory", "cpu"),
+        limits={"wall_s": 1.5, "pids": 32},
+        check=lambda r: (r.usage.pids_peak or 0) <= 33,
+        within_s=4,
+    ),
+    Case(
+        name="fork_setsid_swarm",
+        program=(
+            "import os, signal, time\n"
+            "while True:\n"
+            "  try:\n"
+            "    if os.fork() == 0:\n"
+            "      os.setsid(); signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+            "      if os.fork(): os._exit(0)\n"
+            "  except OSError: time.sleep(0.01)\n"
+        ),
+        ends=("timeout", "cpu", "memory"),
+        limits={"wall_s": 1, "pids": 32},
+        within_s=3,
+    ),
+    Case(
+        name="stops_itself",
+        language="sh",
+        program="(sleep 300 & kill -STOP $!) ; kill -STOP $$",
+        ends=("timeout",),
+        limits={"wall_s": 0.3},
+        within_s=2,
+    ),
+    Case(
+        name="ignores_term",
+        language="sh",
+        program="trap '' TERM INT HUP; while :; do sleep 0.05; done",
+        ends=("timeout",),
+        limits={"wall_s": 0.3},
+        within_s=2,
+    ),
+    Case(
+        name="exits_zero_on_term",
+        language="sh",
+        program="trap 'exit 0' TERM; while :; do sleep 0.01; done",
+        ends=("timeout",),
+        limits={"wall_s": 0.3},
+        within_s=2,
+    ),
+    Case(
+        name="daemon_holds_stdout",
+        language="sh",
+        program="setsid sh -c 'sleep 300' & echo done",
+        check=lambda r: r.stdout == "done\n",
+        within_s=2,
+    ),
+    Case(
+        name="double_fork_daemon",
+        program="import os, time\nif os.fork() == 0:\n  os.setsid()\n  if os.fork() == 0: time.sleep(300)\n  os._exit(0)\nprint('done')",
+        check=lambda r: r.stdout == "done\n",
+        within_s=2,
+    ),
+    Case(
+        name="cpu_two_processes",
+        language="sh",
+        program="while :; do :; done & while :; do :; done",
+        ends=("cpu",),
+        limits={"cpu_s": 0.5, "wall_s": 20},
+        within_s=15,
+    ),
+    Case(
+        name="disk_bytes",
+        language="sh",
+        program="i=0; while dd if=/dev/zero of=f$i bs=1M count=4 2>/dev/null; do i=$((i+1)); done; exit 1",
+        ends=("disk",),
+        limits={"disk_mb": 16},
+        check=lambda r: (r.usage.disk_bytes or 0) <= 16 * _MIB,
+    ),
+    Case(
+        name="disk_unlinked",
+        program="fs = []\nfor i in range(100):\n  f = open('x', 'wb'); fs.append(f)\n  import os; os.unlink('x'); f.write(b'x' * (1 << 20)); f.flush()\n",
+        ends=("disk", "error"),
+        limits={"disk_mb": 16},
+        check=lambda r: (r.usage.disk_bytes or 0) <= 16 * _MIB,
+    ),
+    Case(
+        name="inodes",
+        program="i = 0\nwhile True:\n  open(f'f{i}', 'w').close(); i += 1",
+        ends=("disk",),
+        limits={"inodes": 300},
+    ),
+    Case(
+        name="inodes_in_tmp",
+        program="import os\nfor i in range(5000): os.mkdir(f'/tmp/d{i}')\nprint('ESC'+'APED')",
+        ends=("error", "disk"),
+        limits={"inodes": 300},
+    ),
+    Case(
+        name="file_size",
+        language="sh",
+        program="dd if=/dev/zero of=f bs=1M count=40",
+        ends=("disk", "signal"),
+        limits={"file_mb": 2},
+    ),
+    Case(
+        name="sparse_files",
+        program="for i in range(400):\n  with open(f'f{i}', 'wb') as f: f.truncate(60 << 20)\nprint('made')",
+        says="made",
+        within_s=8,
+    ),
+    Case(
+        name="sparse_beyond_file_limit",
+        program="open('f', 'wb').truncate(1 << 40)\nprint('ESC'+'APED')",
+        ends=("error", "disk", "signal"),
+    ),
+    Case(
+        name="deep_directories",
+        program=("import os\nfor i in range(1500):\n  os.mkdir('d'); os.chdir('d')\nprint('made')"),
+        says="made",
+        within_s=8,
+    ),
+    Case(
+        name="descriptors",
+        program="import os\nfs = []\ntry:\n  while True: fs.append(os.open('/dev/null', 0))\nexcept OSError: print(len(fs))",
+        limits={"open_files": 32},
+        check=lambda r: int(r.stdout) < 32,
+    ),
+    Case(
+        name="flood_stdout",
+        language="sh",
+        program="yes",
+        ends=("output_limit",),
+        limits={"output_kb": 64},
+        check=lambda r: len(r.stdout) < 70_000 and r.stdout_truncated,
+    ),
+    Case(
+        name="flood_both_streams",
+        language="sh",
+        program="yes >&2 & yes",
+        ends=("output_limit",),
+        limits={"output_kb": 64},
+        check=lambda r: len(r.stdout) < 70_000 and len(r.stderr) < 70_000,
+    ),
+    Case(
+        name="output_cut_with_a_mark",
+        language="sh",
+        program="echo first; seq 1 10000; echo last",
+        limits={"output_kb": 4},
+        check=lambda r: r.stdout.startswith("first\n") and r.stdout.endswith("last\n") and "cut" in r.stdout,
+    ),
+)

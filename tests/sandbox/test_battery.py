@@ -1,0 +1,106 @@
+"""Hostile programs against the sandbox, each judged from outside. Short form: one backend, in this process."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
+from schemas.sandbox import SandboxResult
+from tests.sandbox.cases import ESCAPED, Case
+from tests.sandbox.conftest import World, alive
+from tests.sandbox.hostile_escapes import ESCAPES
+from tests.sandbox.hostile_exhaustion import EXHAUSTION
+from tests.sandbox.hostile_network import NETWORK
+from tests.sandbox.hostile_results import LIES
+
+CASES = (*ESCAPES, *EXHAUSTION, *NETWORK, *LIES)
+_PROJECT = Path(__file__).parents[2]
+_NOBODY = 65534
+
+
+def _judge(case: Case, world: World, result: SandboxResult, took: float) -> None:
+    said = result.stdout + result.stderr
+    assert result.status in case.ends, (result.status, result.error, said[:2000])
+    assert ESCAPED not in said
+    assert world.token not in result.model_dump_json()
+    assert world.fill(case.says) in result.stdout, said[:2000]
+    assert case.check is None or case.check(result), result.model_dump_json()[:3000]
+    assert took < case.within_s
+    assert not world.knocked()
+
+
+async def _gone(run: str) -> bool:
+    """The keeper itself may need a moment after its report."""
+    for _ in range(100):
+        if not alive(run):
+            return True
+        await asyncio.sleep(0.01)
+    return False
+
+
+def test_the_battery_is_large_enough() -> None:
+    assert len(CASES) >= 60
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_hostile_program_harms_nothing_but_itself(
+    case: Case, sandbox: BubblewrapSandbox, world: World
+) -> None:
+    run = f"battery-{uuid.uuid4().hex}"
+    before = len(world.server.seen)
+    began = time.monotonic()
+    result = await sandbox.run(case.request(run, world.fill))
+    took = time.monotonic() - began
+    _judge(case, world, result, took)
+    if case.hits is not None:
+        assert len(world.server.seen) - before == case.hits
+    assert await _gone(run)
+    await sandbox.forget(run)
+
+
+def _interpreters() -> list[tuple[str, Sequence[str]]]:
+    """As ourselves, and, for root, as nobody with an interpreter nobody can reach."""
+    found: list[tuple[str, Sequence[str]]] = [("self", (sys.executable,))]
+    if os.geteuid() == 0:
+        packages = next(path for path in sys.path if path.endswith("site-packages"))
+        drop = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
+        environment = ("env", "HOME=/nonexistent", f"PYTHONPATH={packages}", "PYTHONDONTWRITEBYTECODE=1")
+        found.append(("nobody", (*drop, *environment, "/usr/bin/python3")))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("who", "interpreter"), _interpreters(), ids=lambda value: value if isinstance(value, str) else ""
+)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_hostile_program_through_the_command_line(
+    case: Case, who: str, interpreter: Sequence[str], world: World, full: bool
+) -> None:
+    if not full:
+        pytest.skip("long form: make battery")
+    request = json.loads(case.request(f"battery-{uuid.uuid4().hex}", world.fill).model_dump_json())
+    before = len(world.server.seen)
+    began = time.monotonic()
+    done = subprocess.run(
+        [*interpreter, "-m", "holdfast.cli.sandbox", "exec"],
+        input=json.dumps(request).encode(),
+        capture_output=True,
+        cwd=_PROJECT,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.count(b"\n") == 1
+    result = SandboxResult.model_validate_json(done.stdout)
+    _judge(case, world, result, time.monotonic() - began - 2.0)
+    if case.hits is not None:
+        assert len(world.server.seen) - before == case.hits
