@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from psycopg import sql
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from holdfast.runtime.embedded.postgres import THROWAWAY, EmbeddedPostgres
 from holdfast.runtime.embedded.temporal import TIME_SKIPPING, TUNED, EmbeddedTemporal
+from holdfast.runtime.temporal import HoldfastPlugin, connect
 
 if TYPE_CHECKING:
     from holdfast.adapters.postgres.database import Database
@@ -76,7 +76,7 @@ async def temporal_address(tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
 
 @pytest.fixture(scope="session")
 async def temporal_client(temporal_address: str) -> Client:
-    return await Client.connect(temporal_address, data_converter=pydantic_data_converter)
+    return await connect(HoldfastPlugin(), address=temporal_address)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import click
 from holdfast.cli.stack_view import StackView, open_view, table_of
 from holdfast.errors import Misconfigured, Unavailable
 from holdfast.runtime.configuration import load
+from holdfast.runtime.embedded.examination import require_namespaces
 from holdfast.runtime.embedded.lock import FolderLock
 from holdfast.runtime.embedded.state import StackState, api_key_file, read_state
 from holdfast.runtime.private import write_private
@@ -31,6 +32,7 @@ def up(*, detach: bool) -> None:
     """
     settings = load()
     _refuse_prod(settings)
+    require_namespaces(settings)
     if detach:
         click.echo(_addresses(_start_detached(settings), settings))
     else:

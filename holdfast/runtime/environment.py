@@ -15,6 +15,9 @@ from holdfast.errors import Misconfigured
 
 PREFIX = "HOLDFAST_"
 
+TOOL_SECRETS = f"{PREFIX}SECRET_"
+"""Secrets that the egress proxy adds to requests of tools; people choose the rest of the name."""
+
 WELL_KNOWN: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "DATABASE_URL": ("database", "url"),
@@ -74,7 +77,9 @@ def refuse_unknown(known: Iterable[str]) -> None:
     """A misspelt variable would otherwise be a setting that silently keeps its default."""
     names = sorted(known)
     for variable in sorted(os.environ):
-        if not variable.startswith(PREFIX) or variable in _OURS_WITHOUT_SETTING:
+        if not variable.startswith(PREFIX) or variable.startswith(TOOL_SECRETS):
+            continue
+        if variable in _OURS_WITHOUT_SETTING:
             continue
         if not any(variable.upper() == name or variable.upper().startswith(f"{name}__") for name in names):
             close = difflib.get_close_matches(variable.upper(), names, n=1)
@@ -84,11 +89,16 @@ def refuse_unknown(known: Iterable[str]) -> None:
             )
 
 
-def without_model_keys(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of every process that does not call models."""
-    ours = f"{PREFIX}MODELS__API_KEYS"
+def without_secrets(
+    environment: Mapping[str, str], *, model_keys: bool, tool_secrets: bool
+) -> dict[str, str]:
+    """The environment of a process that calls no models, or no tools: what it does not need, it cannot leak."""
     return {
         name: value
         for name, value in environment.items()
-        if name not in MODEL_KEYS and not name.upper().startswith(ours)
+        if not (model_keys and _is_model_key(name)) and not (tool_secrets and name.startswith(TOOL_SECRETS))
     }
+
+
+def _is_model_key(name: str) -> bool:
+    return name in MODEL_KEYS or name.upper().startswith(f"{PREFIX}MODELS__API_KEYS")

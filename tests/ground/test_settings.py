@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.errors import Misconfigured
 from holdfast.runtime.configuration import all_settings, load
-from holdfast.runtime.environment import MODEL_KEYS, without_model_keys
+from holdfast.runtime.environment import MODEL_KEYS, without_secrets
 from holdfast.runtime.settings import Settings
 
 NO_FILE = Path("/nonexistent/.env")
@@ -101,11 +101,15 @@ def test_variables_of_an_env_file_count_unless_the_environment_says_otherwise(
     assert (settings.api.host, settings.api.port) == ("0.0.0.0", 4321)  # noqa: S104 -- read, not bound
 
 
-def test_model_keys_are_taken_out_however_they_are_written() -> None:
+def test_secrets_are_taken_out_however_they_are_written() -> None:
     keys = dict.fromkeys(
         [*MODEL_KEYS, "HOLDFAST_MODELS__API_KEYS", "HOLDFAST_MODELS__API_KEYS__OPENAI"], "sk"
     )
-    assert without_model_keys({**keys, "PATH": "/bin"}) == {"PATH": "/bin"}
+    secrets = {"HOLDFAST_SECRET_TICKETS": "s"}
+    everything = {**keys, **secrets, "PATH": "/bin"}
+    assert without_secrets(everything, model_keys=True, tool_secrets=True) == {"PATH": "/bin"}
+    assert without_secrets(everything, model_keys=False, tool_secrets=True) == {**keys, "PATH": "/bin"}
+    assert without_secrets(everything, model_keys=True, tool_secrets=False) == {**secrets, "PATH": "/bin"}
 
 
 def test_every_setting_is_described() -> None:

