@@ -35,8 +35,9 @@ class Engine:
                 self._client = await self._connect()
             return self._client
 
-    async def start(self, run_input: RunInput, *, again: bool = False) -> None:
-        """Start the run's workflow. One under way stays as it is; one that has ended is only started `again`."""
+    async def start(self, run_input: RunInput, *, again: bool = False) -> bool:
+        """Start the run's workflow; whether that was still to be done comes back. One under way stays as it is, and
+        one that has ended is only started `again`."""
         client = await self.client()
         try:
             await client.start_workflow(
@@ -44,7 +45,7 @@ class Engine:
                 run_input,
                 id=run_input.run_id,
                 task_queue=QUEUE,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE
                 if again
                 else WorkflowIDReusePolicy.REJECT_DUPLICATE,
@@ -53,9 +54,10 @@ class Engine:
                 rpc_timeout=_RPC,
             )
         except WorkflowAlreadyStartedError:
-            return  # and ended already
+            return False
         except RPCError as error:
             raise _away(error) from error
+        return True
 
     async def update(self, run_id: str, name: str, *arguments: Any) -> Any:
         """Ask the run to do something and wait for its answer; what it refuses comes back as a conflict."""

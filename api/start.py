@@ -46,8 +46,8 @@ async def start_forgotten(held: Services) -> None:
     while True:
         try:
             for tenant, run_id in await held.runs.unstarted(older_than_s=_FORGOTTEN_S):
-                await held.engine.start(await held.runs.start_input(tenant, run_id))
-                log.info("forgotten_run_started", run_id=run_id, tenant=tenant)
+                if await held.engine.start(await held.runs.start_input(tenant, run_id)):
+                    log.warning("forgotten_run_started", run_id=run_id, tenant=tenant)
         except HoldfastError as error:
             log.warning("forgotten_runs_wait", why=error.code)
         await asyncio.sleep(_FORGOTTEN_S)

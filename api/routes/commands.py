@@ -95,7 +95,8 @@ async def resume(run: OwnRun, request: ResumeRequest, held: Held, caller: Caller
     if not run.status.ended:
         return await _command(held, run, "resume", command)
     run_input = await resumed(held, run, command, agent_version=request.agent_version)
-    await held.engine.start(run_input, again=True)
+    if not await held.engine.start(run_input, again=True):
+        raise Conflict(f"Run {run.id} is under way again already.", run_id=run.id)
     return CommandReport(status="running", note="A new execution goes on from the last good step.")
 
 

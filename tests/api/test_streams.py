@@ -55,21 +55,13 @@ async def test_after_the_last_event_of_an_ended_run_a_browser_is_told_to_stay_aw
 
 async def test_events_arrive_while_they_happen(api: RunningApi) -> None:
     run = await api.client().runs.start(RunRequest(goal="x"))
-    seen: list[int] = []
-
-    async def follow() -> None:
-        async for event in api.client().runs.follow(run.id):
-            seen.append(event.seq)
-
-    following = asyncio.create_task(follow())
+    events = api.client().runs.follow(run.id)
+    assert (await anext(events)).seq == 1
     for number in range(2, 12):
         await tell(api, run.id, "run.message")
-        async with asyncio.timeout(5):
-            while number not in seen:
-                await asyncio.sleep(0.002)
+        assert (await asyncio.wait_for(anext(events), 5)).seq == number
     await end_run(api, run.id)
-    await asyncio.wait_for(following, 5)
-    assert seen == list(range(1, 13))
+    assert await collect(events) == [12]
 
 
 async def test_a_story_without_following_ends_where_it_stands(api: RunningApi) -> None:
@@ -87,10 +79,8 @@ async def test_a_resumed_run_is_followed_beyond_its_first_end(api: RunningApi) -
 
 async def test_a_lost_listener_is_replaced_and_loses_nothing(api: RunningApi) -> None:
     run = await api.client().runs.start(RunRequest(goal="x"))
-    following = asyncio.create_task(collect(api.client().runs.follow(run.id)))
-    async with asyncio.timeout(5):
-        while api.services.feed.followers == 0:
-            await asyncio.sleep(0.005)
+    events = api.client().runs.follow(run.id)
+    assert (await anext(events)).seq == 1
     async with api.services.database.statement() as connection:
         await connection.execute("reset role")
         await connection.execute(
@@ -100,7 +90,7 @@ async def test_a_lost_listener_is_replaced_and_loses_nothing(api: RunningApi) ->
         await connection.execute("set role holdfast_app")
     await tell(api, run.id, "run.message")
     await end_run(api, run.id)
-    assert await asyncio.wait_for(following, 10) == [1, 2, 3]
+    assert await asyncio.wait_for(collect(events), 10) == [2, 3]
 
 
 async def test_over_the_limit_a_stream_is_refused_with_a_time_to_come_back(
@@ -110,7 +100,8 @@ async def test_over_the_limit_a_stream_is_refused_with_a_time_to_come_back(
         run = await api.client().runs.start(RunRequest(goal="x"))
         http = api.http()
         async with http.stream("GET", f"/v1/runs/{run.id}/events") as first:
-            await anext(first.aiter_lines())
+            lines = first.aiter_lines()
+            await anext(lines)
             answer = await http.get(f"/v1/runs/{run.id}/events")
             assert (answer.status_code, answer.json()["code"]) == (429, "limit_reached")
         await end_run(api, run.id)
