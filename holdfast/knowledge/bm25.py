@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping
 
-K1 = 1.2
-B = 0.75
+K1 = 2.0
+B = 0.8
 TITLE_WEIGHT = 4.0
+LEAD_WEIGHT = 2.0
 QUESTION_WEIGHT = 1.0
 
 

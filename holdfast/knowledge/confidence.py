@@ -4,23 +4,30 @@ The numbers were set on a development set of operational queries; docs/adr/0008-
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 
 SURE = 0.5
 """At this confidence and above, a result counts as an answer."""
 
 
-def coverage(query: Mapping[str, float], found: Sequence[str]) -> float:
-    """How much of what the query says, rare words first, stands in the hit: 0 to 1."""
-    total = sum(query.values())
-    return sum(query.get(term, 0.0) for term in set(found)) / total if total else 0.0
+NEAR = 0.44
+WORDS = 0.75
 
 
 def confidence(*, nearest: float | None, covered: float) -> float:
-    """From the cosine of the nearest document (None where only words were asked) and the best coverage."""
+    """From the nearness of the nearest document; where only words were asked, from the share of the best score.
+
+    Words alone tell an answer from a chance match far worse; only the plain cases come out sure.
+    """
     if nearest is None:
-        return _logistic(9.0 * (covered - 0.45))
-    return _logistic(18.0 * (nearest - 0.41) + 2.0 * (covered - 0.4))
+        return _logistic(6.0 * (covered - WORDS))
+    return _logistic(20.0 * (nearest - NEAR))
+
+
+def share_of_words(score: float, rarities: Iterable[float]) -> float:
+    """A BM25 score against the rarity of all that was asked; about 1 where most of it stands in the document."""
+    total = sum(rarities)
+    return score / total if total else 0.0
 
 
 def _logistic(value: float) -> float:

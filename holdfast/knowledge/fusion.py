@@ -16,6 +16,18 @@ SignalName = Literal["lexical", "dense"]
 WEIGHTS: Mapping[SignalName, float] = {"dense": 0.7, "lexical": 0.3}
 CANDIDATES = 50
 
+OWN, PASSAGE, SAYING = 0.47, 0.23, 0.30
+"""What a document's own vector, its nearest chunk and its nearest sentence or question weigh in `dense`."""
+
+
+def nearness(own: float, passage: float | None, saying: float | None) -> float:
+    """How near a document is, from the cosines of its vectors; what it has not stands at its own."""
+    return (
+        OWN * own
+        + PASSAGE * (own if passage is None else passage)
+        + SAYING * (own if saying is None else saying)
+    )
+
 
 @dataclass(slots=True)
 class Candidate:
@@ -24,7 +36,6 @@ class Candidate:
     key: int
     lexical: float = 0.0
     dense: float = 0.0
-    own: float = 0.0
     chunk: int | None = None
     score: float = 0.0
     words: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """What the index keeps of a document: its words with their weights, and the texts that get a vector.
 
-A document has one vector of its own, the mean of its title, its lead and its whole; each chunk has one, under the
-document's title; and so has each question that it is known to answer.
+A document has one vector of its own, the mean of its lead and its whole; each chunk has one, under the document's
+title; and so has each of its first sentences, and each question that it is known to answer.
 """
 
 from collections.abc import Sequence
@@ -9,15 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from holdfast.knowledge.bm25 import QUESTION_WEIGHT, TITLE_WEIGHT
+from holdfast.knowledge.bm25 import LEAD_WEIGHT, QUESTION_WEIGHT, TITLE_WEIGHT
 from holdfast.knowledge.ports import Vectors
 from holdfast.knowledge.reading import Reading
+from holdfast.knowledge.sentences import first_sentences
 from holdfast.knowledge.terms import count_terms, split_words
 from schemas.canonical import digest_of_bytes
 from schemas.knowledge import Chunk, Document
 
 DOCUMENT = -1
-"""The position of a document's own vector. Its questions follow below: -2, -3, …"""
+"""The position of a document's own vector. Its questions and first sentences follow below: -2, -3, …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ def entry_of(reading: Reading) -> Entry:
     frequencies = count_terms(
         [
             (spelt(document.title), TITLE_WEIGHT),
+            (reading.lead, LEAD_WEIGHT),
             (reading.body, 1.0),
             *((question, QUESTION_WEIGHT) for question in document.questions),
         ]
@@ -55,9 +57,10 @@ def entry_of(reading: Reading) -> Entry:
 
 def _views(reading: Reading) -> list[View]:
     document, title = reading.document, spelt(reading.document.title)
-    own = [View(DOCUMENT, text) for text in (title, f"{title}\n{reading.lead}", f"{title}\n{reading.body}")]
-    questions = [View(DOCUMENT - 1 - at, question) for at, question in enumerate(document.questions)]
-    return own + questions + [View(chunk.position, chunk_text(document, chunk)) for chunk in reading.chunks]
+    own = [View(DOCUMENT, text) for text in (f"{title}\n{reading.lead}", f"{title}\n{reading.body}")]
+    said = [*document.questions, *first_sentences(reading.chunks)]
+    sayings = [View(DOCUMENT - 1 - at, text) for at, text in enumerate(said)]
+    return own + sayings + [View(chunk.position, chunk_text(document, chunk)) for chunk in reading.chunks]
 
 
 def chunk_text(document: Document, chunk: Chunk) -> str:

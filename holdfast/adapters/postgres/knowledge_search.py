@@ -15,8 +15,17 @@ from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.adapters.postgres.knowledge_rows import COLUMNS, document_of, where_json
 from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder, to_text
 from holdfast.knowledge.bm25 import K1, B, rarity
-from holdfast.knowledge.confidence import SURE, confidence, coverage
-from holdfast.knowledge.fusion import CANDIDATES, Candidate, SignalName, fuse
+from holdfast.knowledge.confidence import SURE, confidence, share_of_words
+from holdfast.knowledge.fusion import (
+    CANDIDATES,
+    OWN,
+    PASSAGE,
+    SAYING,
+    Candidate,
+    SignalName,
+    fuse,
+    nearness,
+)
 from holdfast.knowledge.snippets import best_chunk, snippet_of
 from holdfast.knowledge.terms import terms_of
 from schemas.knowledge import Chunk, SearchHit, SearchRequest, SearchResult
@@ -25,10 +34,12 @@ EXACT = 10_000
 TERMS = 32
 
 _RARITY = """
-select p.term, count(*) as containing, t.documents, t.length
-from knowledge_postings p, (
+select t.documents, t.length, q.term, (
+  select count(*) from knowledge_postings p where p.tenant = %(tenant)s and p.term = q.term
+) as containing
+from unnest(%(terms)s::text[]) as q (term), (
   select count(*) as documents, coalesce(avg(length), 0) as length from knowledge_documents where deleted_at is null
-) t where p.tenant = %(tenant)s and p.term = any(%(terms)s) group by p.term, t.documents, t.length
+) t
 """
 
 _LEXICAL = f"""
@@ -76,20 +87,21 @@ class Query:
         }
 
 
-_DENSE = """
+_DENSE = f"""
 with near as materialized (
   select v.document, v.position, -(v.embedding <#> %(vector)s::vector) as cosine
-  from knowledge_vectors v where v.tenant = %(tenant)s and v.model = %(model)s and {among}
+  from knowledge_vectors v where v.tenant = %(tenant)s and v.model = %(model)s and {{among}}
+), best as (
+  select document, max(cosine) filter (where position = -1) as own,
+         max(cosine) filter (where position >= 0) as passage,
+         max(cosine) filter (where position < -1) as saying,
+         (array_agg(position order by cosine desc) filter (where position >= 0))[1] as chunk
+  from near group by document
 )
-select document, coalesce(max(cosine) filter (where position = -1), 0) as own,
-       max(cosine) filter (where position <> -1) as passage,
-       (array_agg(position order by cosine desc) filter (where position >= 0))[1] as chunk
-from near group by document order by {order} desc, document limit %(limit)s
+select * from best
+order by {OWN} * own + {PASSAGE} * coalesce(passage, own) + {SAYING} * coalesce(saying, own) desc, document
+limit %(limit)s
 """
-_DENSE_SCORE = (
-    "0.75 * coalesce(max(cosine) filter (where position = -1), 0)"
-    " + 0.25 * coalesce(max(cosine) filter (where position <> -1), 0)"
-)
 _VECTORS_HERE = "v.document in (select key from knowledge_matching(%(where)s))"
 _VECTORS_OF = "v.document = any(%(keys)s)"
 
@@ -149,13 +161,10 @@ async def _by_words(connection: Connection, query: Query, found: dict[int, Candi
 async def _by_vectors(connection: Connection, query: Query, found: dict[int, Candidate], among: str) -> None:
     keys = list(found)
     limit = len(keys) if among == _VECTORS_OF else CANDIDATES
-    cursor = await connection.execute(
-        _DENSE.format(among=among, order=_DENSE_SCORE), query.parameters(keys=keys, limit=limit)
-    )
+    cursor = await connection.execute(_DENSE.format(among=among), query.parameters(keys=keys, limit=limit))
     for row in await cursor.fetchall():
         candidate = found.setdefault(row["document"], Candidate(row["document"]))
-        passage = row["passage"] if row["passage"] is not None else row["own"]
-        candidate.dense, candidate.own = 0.75 * row["own"] + 0.25 * passage, row["own"]
+        candidate.dense = nearness(row["own"], row["passage"], row["saying"])
         candidate.chunk = row["chunk"]
 
 
@@ -199,7 +208,7 @@ def _why(query: Query, candidate: Candidate) -> str:
     words = sorted(candidate.words, key=lambda term: -query.rarities.get(term, 0.0))[:5]
     parts = [f"shares the words {', '.join(words)}"] if words else []
     if query.vector is not None:
-        parts.append(f"means nearly the same (cosine {candidate.own:.2f})")
+        parts.append(f"means nearly the same (cosine {candidate.dense:.2f})")
     return " and ".join(parts) or "nothing in it speaks for it"
 
 
@@ -207,9 +216,9 @@ def _result(query: Query, ranked: Sequence[Candidate], hits: list[SearchHit]) ->
     note = "" if query.vector is not None or query.request.signals == "lexical" else _WORDS_ONLY
     if not ranked:
         return SearchResult(note=note or "Nothing matches.")
-    nearest = max(candidate.own for candidate in ranked) if query.vector is not None else None
-    covered = max(coverage(query.rarities, candidate.words) for candidate in ranked)
-    sure = confidence(nearest=nearest, covered=covered)
+    nearest = max(candidate.dense for candidate in ranked) if query.vector is not None else None
+    best = max(candidate.lexical for candidate in ranked)
+    sure = confidence(nearest=nearest, covered=share_of_words(best, query.rarities.values()))
     return SearchResult(
         hits=tuple(hits), confidence=sure, answered=sure >= SURE, model=query.model, note=note
     )
