@@ -13,7 +13,7 @@ The schema of its arguments and of its output come from the models, the descript
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any, Protocol, get_type_hints, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -38,6 +38,13 @@ class ToolContext:
 
 Call = Callable[[JsonObject, ToolContext], Awaitable[ToolResult]]
 Probe = Callable[[JsonObject, ToolContext], Awaitable[bool | None]]
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """An output that can say itself in one line."""
+
+    def told(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,8 @@ def result_of(value: Any, spec: ToolSpec) -> ToolResult:
     if isinstance(value, ToolResult):
         return value
     output = value.model_dump(mode="json") if isinstance(value, BaseModel) else dict(value)
-    return ToolResult(ok=True, output=output, untrusted=spec.payload != "none")
+    summary = value.told()[:2000] if isinstance(value, Telling) else ""
+    return ToolResult(ok=True, output=output, summary=summary, untrusted=spec.payload != "none")
 
 
 def _output_schema(model: Any) -> JsonObject:

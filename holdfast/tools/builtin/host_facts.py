@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -68,6 +69,12 @@ class Disks(Payload):
     filesystems: tuple[Filesystem, ...]
     fullest: Filesystem | None
 
+    def told(self) -> str:
+        return ", ".join(
+            f"{each.mount} {each.used_percent:g} % of {size_text(each.size_bytes)}"
+            for each in self.filesystems[:5]
+        )
+
 
 @declared("sys.disk", effect=EffectClass.READ_ONLY, timeout_s=20)
 async def disk(arguments: Nothing, context: ToolContext) -> Disks:  # noqa: ARG001 - the shape of a tool
@@ -79,9 +86,7 @@ async def disk(arguments: Nothing, context: ToolContext) -> Disks:  # noqa: ARG0
 class UsageQuery(Request):
     path: str = Field(default="/", max_length=4096, description="An absolute folder to look into.")
     depth: int = Field(default=2, ge=1, le=6, description="How many levels of folders to tell apart.")
-    top: int = Field(
-        default=15, ge=1, le=200, description="How many of the largest folders and files to name."
-    )
+    limit: int = Field(default=15, ge=1, le=200, description="How many of the largest to name.")
 
 
 class Sized(Payload):
@@ -96,6 +101,10 @@ class Usage(Payload):
     folders: tuple[Sized, ...]
     largest_files: tuple[Sized, ...]
     complete: bool = Field(description="False where time ran out, or a folder could not be read.")
+
+    def told(self) -> str:
+        largest = ", ".join(f"{each.path} {size_text(each.bytes)}" for each in self.folders[:3])
+        return f"{size_text(self.total_bytes)} in {self.files} files below {self.path}; largest: {largest}"
 
 
 @declared(
@@ -112,8 +121,8 @@ async def usage(arguments: UsageQuery, context: ToolContext) -> Usage:  # noqa: 
 
 
 class ProcessQuery(Request):
-    top: int = Field(default=15, ge=1, le=500)
-    by: str = Field(default="memory", pattern="^(memory|cpu)$", description="`memory` or `cpu`.")
+    limit: int = Field(default=15, ge=1, le=500)
+    sort: Literal["memory", "cpu"] = Field(default="memory", description="What the largest users use.")
 
 
 class Process(Payload):
@@ -130,13 +139,17 @@ class Processes(Payload):
     count: int
     processes: tuple[Process, ...]
 
+    def told(self) -> str:
+        first = ", ".join(f"{each.name} {size_text(each.memory_bytes)}" for each in self.processes[:3])
+        return f"{self.count} processes; first: {first}"
+
 
 @declared("sys.processes", effect=EffectClass.READ_ONLY, timeout_s=20)
 async def processes(arguments: ProcessQuery, context: ToolContext) -> Processes:  # noqa: ARG001
     """Lists the processes that use most memory or processor time. Command lines are left out: they hold secrets."""
     found = await asyncio.to_thread(lambda: list(_processes()))
-    key = (lambda p: p.memory_bytes) if arguments.by == "memory" else (lambda p: p.cpu_s)
-    return Processes(count=len(found), processes=tuple(heapq.nlargest(arguments.top, found, key=key)))
+    key = (lambda p: p.memory_bytes) if arguments.sort == "memory" else (lambda p: p.cpu_s)
+    return Processes(count=len(found), processes=tuple(heapq.nlargest(arguments.limit, found, key=key)))
 
 
 class HostInfo(Payload):
@@ -152,6 +165,12 @@ class HostInfo(Payload):
     memory_available_bytes: int
     memory_used_percent: float
     swap_used_bytes: int
+
+    def told(self) -> str:
+        return (
+            f"{self.hostname}: {self.cpus} processors, load {self.load_1m:.2f}, "
+            f"memory {self.memory_used_percent:g} % of {size_text(self.memory_total_bytes)}"
+        )
 
 
 @declared("sys.info", effect=EffectClass.READ_ONLY, timeout_s=10)
@@ -181,10 +200,16 @@ class Port(Payload):
     address: str
     port: int
     state: str
+    pid: int | None = Field(default=None, description="Who holds it, where this worker may see that.")
+    process: str = ""
 
 
 class Ports(Payload):
     ports: tuple[Port, ...]
+
+    def told(self) -> str:
+        named = ", ".join(f"{each.port} {each.process}".strip() for each in self.ports[:8])
+        return f"{len(self.ports)} sockets: {named}"
 
 
 class PortQuery(Request):
@@ -194,14 +219,20 @@ class PortQuery(Request):
 
 @declared("sys.ports", effect=EffectClass.READ_ONLY, timeout_s=10)
 async def ports(arguments: PortQuery, context: ToolContext) -> Ports:  # noqa: ARG001
-    """Lists the TCP ports in use on the host."""
-    found = [port for port in _sockets() if port.state == "listen" or not arguments.listening]
+    """Lists the TCP ports in use on the host, and who holds them where that can be seen."""
+    found = [
+        port
+        for port in await asyncio.to_thread(lambda: list(_sockets()))
+        if port.state == "listen" or not arguments.listening
+    ]
     chosen = [port for port in found if arguments.port in (None, port.port)]
     return Ports(ports=tuple(sorted(chosen, key=lambda port: (port.port, port.address))[:1000]))
 
 
 class LogQuery(Request):
-    path: str = Field(description="A file below /var/log.", max_length=1024)
+    path: str = Field(
+        default="", max_length=1024, description="A file below /var/log; the system's log without it."
+    )
     lines: int = Field(default=100, ge=1, le=2000)
     contains: str = Field(default="", max_length=200, description="Only lines with this text.")
 
@@ -210,6 +241,9 @@ class LogLines(Payload):
     path: str
     size_bytes: int
     lines: tuple[str, ...]
+
+    def told(self) -> str:
+        return f"{len(self.lines)} lines of {self.path}"
 
 
 @declared(
@@ -287,10 +321,10 @@ class _Survey:
             for level in range(base + 1, min(len(parts), base + 1 + self.query.depth)):
                 name = "/".join(parts[: level + 1])
                 folders[name] = folders.get(name, 0) + size
-            heapq.heappushpop(files, (size, path)) if len(files) >= self.query.top else heapq.heappush(
+            heapq.heappushpop(files, (size, path)) if len(files) >= self.query.limit else heapq.heappush(
                 files, (size, path)
             )
-        largest = heapq.nlargest(self.query.top, folders.items(), key=lambda item: item[1])
+        largest = heapq.nlargest(self.query.limit, folders.items(), key=lambda item: item[1])
         return Usage(
             path=root,
             total_bytes=total,
@@ -349,19 +383,40 @@ def _meminfo() -> dict[str, int]:
 
 
 def _sockets() -> Iterator[Port]:
+    holders = _socket_holders()
     for protocol in ("tcp", "tcp6"):
         table = Path("/proc/net") / protocol
         if not table.exists():
             continue
         for line in table.read_text().splitlines()[1:]:
-            _, local, _, state, *_ = line.split()
-            address, port = local.split(":")
+            fields = line.split()
+            address, port = fields[1].split(":")
+            pid, name = holders.get(fields[9], (None, ""))
             yield Port(
                 protocol=protocol,
                 address=_address(address),
                 port=int(port, 16),
-                state=_STATES.get(state, "other"),
+                state=_STATES.get(fields[3], "other"),
+                pid=pid,
+                process=name,
             )
+
+
+def _socket_holders() -> dict[str, tuple[int, str]]:
+    """The process behind each socket's inode."""
+    holders: dict[str, tuple[int, str]] = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            name = (folder / "comm").read_text(errors="replace").strip()
+            links = [str(entry.readlink()) for entry in (folder / "fd").iterdir()]
+        except OSError:
+            continue
+        for link in links:
+            if link.startswith("socket:["):
+                holders[link[8:-1]] = (int(folder.name), name)
+    return holders
 
 
 def _address(text: str) -> str:
@@ -369,8 +424,22 @@ def _address(text: str) -> str:
     return socket.inet_ntop(socket.AF_INET if len(words) == 1 else socket.AF_INET6, b"".join(words))
 
 
+def size_text(size: float) -> str:
+    """Bytes as people say them."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def _system_log() -> str:
+    usual = (Path("/var/log") / name for name in ("syslog", "messages", "dpkg.log"))
+    return str(next((path for path in usual if path.is_file()), Path("/var/log/syslog")))
+
+
 def _tail(query: LogQuery) -> LogLines:
-    path = Path(os.path.realpath(query.path))
+    path = Path(os.path.realpath(query.path or _system_log()))
     if not any(path.is_relative_to(root) for root in _LOG_ROOTS):
         raise InvalidInput(f"{query.path} is not below {', '.join(map(str, _LOG_ROOTS))}.")
     if not path.is_file():

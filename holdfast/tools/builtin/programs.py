@@ -1,6 +1,7 @@
 """`shell` and `python`: programs in a sandbox that sees the run's workspace, and nothing else of the world."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import Field
 
@@ -8,6 +9,7 @@ from holdfast.errors import SandboxUnavailable
 from holdfast.sandbox.port import Sandbox
 from holdfast.tools.declare import Tool, ToolContext, declared
 from schemas.base import JsonObject, Request
+from schemas.canonical import canonical_json
 from schemas.sandbox import Language, SandboxRequest, SandboxResult, SandboxStatus
 from schemas.tools import EffectClass, ToolError, ToolExample, ToolResult
 
@@ -21,18 +23,25 @@ _MEANING: Mapping[SandboxStatus, str] = {
 }
 
 
+JsonInput = str | JsonObject | list[Any]
+
+
 class ShellCall(Request):
     command: str = Field(
         min_length=1, max_length=100_000, description="A bash script. It starts in the workspace."
     )
-    stdin: str = Field(default="", max_length=1_000_000)
+    stdin: JsonInput = Field(
+        default="", description="What the program reads: a text, or a value written as JSON."
+    )
 
 
 class PythonCall(Request):
     code: str = Field(
         min_length=1, max_length=500_000, description="A Python 3 program; what it prints comes back."
     )
-    stdin: str = Field(default="", max_length=1_000_000)
+    stdin: JsonInput = Field(
+        default="", description="What the program reads: a text, or a value written as JSON."
+    )
 
 
 def program_tools(sandbox: Sandbox) -> Sequence[Tool]:
@@ -67,14 +76,14 @@ def program_tools(sandbox: Sandbox) -> Sequence[Tool]:
 
 
 async def _run(
-    sandbox: Sandbox, language: Language, program: str, stdin: str, context: ToolContext
+    sandbox: Sandbox, language: Language, program: str, stdin: JsonInput, context: ToolContext
 ) -> ToolResult:
     permissions = context.spec.permissions
     request = SandboxRequest(
         run=context.workspace,
         language=language,
         program=program,
-        stdin=stdin,
+        stdin=stdin if isinstance(stdin, str) else canonical_json(stdin).decode(),
         limits=permissions.limits,
         network=permissions.network,
     )
