@@ -11,8 +11,11 @@ from schemas.facts import Effect
 
 _EFFECTS = frozenset(effect.value for effect in Effect)
 _OTHER_KEYS = frozenset(
-    "is ok only mode value values sql single max match else args sub bare deep special inherit".split()
+    "is ok only mode value values equals sql single max match else args sub bare deep special inherit".split()
 )
+_VERSION = frozenset({"-V", "-v", "--version", "-version", "-h", "version", "-h"})
+_MILD = frozenset({Effect.READ, Effect.WRITE, Effect.CONFIG})
+"""For a tool that does worse than this, `-V` beside other words may mean something else, such as "verbose"."""
 _NO_PARENT = Tool(name="")
 
 
@@ -35,16 +38,19 @@ def _compile_own(name: str, entry: Mapping[str, Any], parent: Tool) -> Tool:
         flags.update(dict.fromkeys(_words(entry[effect]), frozenset({Effect(effect)})))
     flags.update(dict.fromkeys([*_words(entry.get("ok")), *_words(entry.get("only"))], NOTHING))
     modes = frozenset(_words(entry.get("mode")))
+    alone = frozenset() if (_effects(name, entry.get("is")) or NOTHING) <= _MILD else modes & _VERSION
     match = entry.get("match")
     most = entry.get("max")
     return Tool(
         name=name,
         effects=_effects(name, entry.get("is")),
         flags=flags,
-        modes=modes,
-        value=(parent.value - (frozenset(flags) - frozenset(parent.flags))) | frozenset(_words(entry.get("value"))),
+        modes=modes - alone,
+        alone=alone,
+        value=(parent.value - (frozenset(flags) - frozenset(parent.flags))) | frozenset(_words(entry.get("value"))) | frozenset(_words(entry.get("sql"))),
         values={**parent.values, **_allowed_values(entry.get("values"))},
         sql=frozenset(_words(entry.get("sql"))),
+        equals=_effects(name, entry.get("equals")) or NOTHING,
         strict="only" in entry,
         single=bool(entry.get("single", parent.single)),
         most=most,

@@ -13,6 +13,7 @@ from schemas.facts import Effect
 
 _READ: Effects = frozenset({Effect.READ})
 _HELP = frozenset({"--help", "--version"})
+_STAGES = frozenset({"alpha", "beta", "preview"})
 
 
 @dataclass(slots=True)
@@ -27,7 +28,6 @@ class Match:
     effects: set[Effect] = field(default_factory=set)
     unknowns: list[str] = field(default_factory=list)
     look: bool = False
-    modes: bool = False
 
 
 def match_command(tool: Tool, words: Sequence[Word]) -> Match:
@@ -85,6 +85,8 @@ class _Reader:
             self._match.args.append(word)
             return
         child = tool.find(word.text) if word.constant else None
+        if child is not None and tool.deep and child.has_sub and not self._at_group():
+            child = None
         if child is not None:
             self._match.tool = child
             self._match.subcommand.append(word.text)
@@ -93,6 +95,10 @@ class _Reader:
         else:
             self._match.unknowns.append(f"{tool.name}: sub-command {word.text!r} is not known")
             self._match.args.append(word)
+
+    def _at_group(self) -> bool:
+        """Groups with rules of their own are first words: `az account`, but not `az cognitiveservices account`."""
+        return all(word in _STAGES for word in self._match.subcommand)
 
     def _option(self, word: Word) -> None:
         text = word.text
@@ -106,8 +112,10 @@ class _Reader:
     def _long(self, text: str) -> None:
         tool = self._match.tool
         name, equals, value = text.partition("=")
-        if name not in tool.flags and name not in tool.value and text in tool.flags:
-            name = text
+        if equals and f"{name}=" in tool.flags:
+            name = f"{name}="
+        elif equals and tool.equals and name not in tool.value:
+            self._match.effects |= tool.equals
         takes = name in tool.value
         if takes and not equals:
             value = self._next()
@@ -118,7 +126,7 @@ class _Reader:
         if text[1:].isdigit() and text not in tool.flags:
             self._match.flags.append(text)
             return
-        if text in tool.flags or text in tool.modes:
+        if text in tool.flags or text in tool.modes or text in tool.alone:
             self._note(text, "", known=True)
             return
         if text in tool.value:
@@ -141,7 +149,7 @@ class _Reader:
         match, tool = self._match, self._match.tool
         match.flags.append(name)
         match.options.append((name, value))
-        match.look |= name in tool.modes
+        match.look |= name in tool.modes or (name in tool.alone and len(self._words) == 1)
         effects = tool.flags.get(name)
         if effects is None and name not in tool.modes and name not in tool.value:
             effects = _abbreviated(tool, name)

@@ -18,9 +18,11 @@ class Tool:
     effects: Effects | None = None  # None: what it does by default is not known
     flags: Mapping[str, Effects] = field(default_factory=dict)
     modes: frozenset[str] = frozenset()  # a flag that turns the invocation into a look
+    alone: frozenset[str] = frozenset()  # does so only as the single word
     value: frozenset[str] = frozenset()
     values: Mapping[str, frozenset[str]] = field(default_factory=dict)
     sql: frozenset[str] = frozenset()
+    equals: Effects = NOTHING  # what `-name=value` does, for tools that assign by option
     strict: bool = False
     single: bool = False  # `-name` is one option, not a cluster of letters
     most: int | None = None

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from holdfast.guardian.facts.hosts import host_of, normal_host, place_of
 from holdfast.guardian.facts.languages.awk import read_awk
@@ -14,6 +15,7 @@ from holdfast.guardian.knowledge import Match, match_command
 from holdfast.guardian.words import Certainty, Word
 from schemas.facts import Effect
 
+_XARGS_ATTACHED = re.compile(r"-[ile](?!$).+|--max-lines=\d+")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _HUNT = re.compile(r"passw|passphrase|secret|credential|api.?key|access.?key|private.?key|aws_|token", re.IGNORECASE)
 _FIND_RUNNERS = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
@@ -28,7 +30,6 @@ def _wrapper(invoker: Invoker, call: Call) -> None:
     invoker.draft.effect(call.tool.effects or (), call.name)
     if Effect.PRIVILEGE in (call.tool.effects or ()):
         invoker.draft.privileged = True
-        invoker.draft.note("env_set", "")if False else None
     _continue(invoker, call, rest)
 
 
@@ -48,6 +49,8 @@ def _own_part(invoker: Invoker, call: Call, *, skip: int) -> Sequence[Word]:
         word = words[at]
         if options and word.text == "--":
             options = False
+        elif options and call.tool.special == "xargs" and _XARGS_ATTACHED.fullmatch(word.text):
+            own.append(word.text)
         elif options and len(word.text) > 1 and word.text[0] == "-":
             at += _own_option(invoker, call, word, words[at + 1 : at + 2], own)
         elif _ASSIGNMENT.match(word.text) and call.name in {"env", "sudo", "doas"}:
@@ -72,8 +75,6 @@ def _own_option(invoker: Invoker, call: Call, word: Word, following: list[Word],
 
 
 def match_command_options(call: Call, words: Sequence[Word]) -> Match:
-    from dataclasses import replace
-
     return match_command(replace(call.tool, most=None, effects=frozenset(), match=None), words)
 
 
@@ -173,6 +174,8 @@ def _set(invoker: Invoker, call: Call) -> None:
 def _read(invoker: Invoker, call: Call) -> None:
     """Names it fills may hold any text from here on."""
     invoker.draft.effect({Effect.READ}, call.name)
+    if call.name in {"mapfile", "readarray"} and any(word.text.startswith("-C") for word in call.words):
+        invoker.unknown(f"{call.name} -C runs a callback")
     for word in call.words:
         if word.text.isidentifier():
             invoker.assign(word.text, Word(""), exported=False)
@@ -181,18 +184,24 @@ def _read(invoker: Invoker, call: Call) -> None:
 
 @special("xargs")
 def _xargs(invoker: Invoker, call: Call) -> None:
+    """Unknown words are appended to the command, or put where the marker stands."""
     rest = _own_part(invoker, call, skip=0)
-    marker = ""
-    for index, word in enumerate(call.words):
-        if word.text in {"-I", "-i", "--replace", "-J"} and index + 1 < len(call.words):
-            marker = call.words[index + 1].text if word.text in {"-I", "-J"} else "{}"
-            break
-        if word.text.startswith(("-I", "-i", "--replace=")) and len(word.text) > 2:
-            marker = word.text.removeprefix("--replace=").removeprefix("-I").removeprefix("-i")
-            break
+    own = call.words[: len(call.words) - len(rest)]
+    marker = _xargs_marker([word.text for word in own])
     invoker.draft.effect({Effect.READ}, "xargs")
     if rest:
         invoker.invoke(rest, fed=False, tail=not marker, marker=marker)
+
+
+def _xargs_marker(own: list[str]) -> str:
+    for index, text in enumerate(own):
+        if text in {"-I", "-J"}:
+            return own[index + 1] if index + 1 < len(own) else "{}"
+        if text in {"-i", "--replace"}:
+            return "{}"
+        if text.startswith(("-I", "-J", "-i", "--replace=")):
+            return text.removeprefix("--replace=") if text.startswith("--") else text[2:]
+    return ""
 
 
 @special("find")
@@ -234,7 +243,7 @@ def _awk(invoker: Invoker, call: Call) -> None:
     program = next((value for name, value in match.options if name in {"-e", "--source"}), None)
     if program is None and match.args:
         program = match.args[0].text
-        if match.args[0].certainty >= Certainty.OUTPUT or (not match.args[0].constant and not match.args[0].quoted):
+        if match.args[0].certainty is Certainty.CRAFTED or match.args[0].may_split:
             invoker.unknown(f"{call.name}: the program is computed")
     _embedded(invoker, call, read_awk(program) if program is not None else None, program or "")
 
@@ -246,7 +255,7 @@ def _sed(invoker: Invoker, call: Call) -> None:
         return
     programs = [Word(value) for name, value in match.options if name in {"-e", "--expression"}]
     programs = programs or match.args[:1]
-    if any(word.certainty >= Certainty.OUTPUT for word in programs):
+    if any(word.certainty is Certainty.CRAFTED for word in programs):
         invoker.unknown("sed: the program is computed")
     if not programs:
         invoker.unknown("sed: no program")
@@ -372,6 +381,18 @@ def _printf(invoker: Invoker, call: Call) -> None:
         invoker.assign(call.words[1].text if len(call.words) > 1 else "", Word("", Certainty.CRAFTED), exported=False)
 
 
-@special("cd")
-def _cd(invoker: Invoker, call: Call) -> None:
+@special("tar")
+def _tar(invoker: Invoker, call: Call) -> None:
+    """`tar tvf x` is the old spelling of `tar -tvf x`."""
+    words = list(call.words)
+    if words and words[0].text[:1] not in {"-", ""}:
+        words[0] = replace(words[0], text=f"-{words[0].text}")
+    invoker.judge(replace(call, words=words))
+
+
+@special("to_stdout")
+def _to_stdout(invoker: Invoker, call: Call) -> None:
+    """A converter that writes a file unless its last argument is `-`."""
+    if call.words and call.words[-1].text == "-":
+        call = replace(call, tool=replace(call.tool, effects=frozenset({Effect.READ})))
     invoker.judge(call)

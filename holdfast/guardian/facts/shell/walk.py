@@ -48,7 +48,9 @@ class _Walker:
         self._draft = draft
         self._scope = scope
         self._level = 0
-        self._words = WordReader(scope.variable, self._substitute, self.visit)
+        self._words = WordReader(
+            variable=scope.variable, substitution=self._substitute, visit=self.visit, refuse=draft.unknown
+        )
         self._invoker = Invoker(draft, scope, depth, read_shell)
 
     @property

@@ -14,6 +14,8 @@ _GLOB = re.compile(r"(?<!\\)[*?\[]")
 _ANSI = re.compile(r"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|c.|.)", re.DOTALL)
 _ANSI_NAMES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v"}
 _PLAIN = frozenset({"word", "number", "variable_name", "file_descriptor", "test_operator", "special_variable_name"})
+_EXPANSIONS = frozenset({"simple_expansion", "expansion", "command_substitution"})
+_PROMPT = re.compile(r"@[A-Za-z]\}\Z")
 _BRACE = re.compile(r"(?<!\\)\{[^{}]*(,|\.\.)[^{}]*\}")
 
 
@@ -21,8 +23,14 @@ class WordReader:
     """`variable` answers what a name holds, `substitution` reads an inner command and answers with its text."""
 
     def __init__(
-        self, variable: Callable[[str], Word | None], substitution: Callable[[Node], Word], visit: Callable[[Node], None]
+        self,
+        *,
+        variable: Callable[[str], Word | None],
+        substitution: Callable[[Node], Word],
+        visit: Callable[[Node], None],
+        refuse: Callable[[str], None],
     ) -> None:
+        self._refuse = refuse
         self._variable = variable
         self._substitution = substitution
         self._visit = visit
@@ -33,7 +41,7 @@ class WordReader:
         if word.certainty is Certainty.LITERAL and not word.quoted and node.type in {"concatenation", "word"}:
             if _BRACE.search(_text(node)):
                 return self._brace_words(node, word)
-        if word.certainty is Certainty.LITERAL and node.type in {"simple_expansion", "expansion"} and not word.quoted:
+        if word.certainty is Certainty.LITERAL and node.type in _EXPANSIONS and not word.quoted:
             return [Word(part) for part in word.text.split()]
         return [word]
 
@@ -73,6 +81,8 @@ class WordReader:
         for part in self._parts(node, quoted=quoted):
             text.append(part.text)
             worst = max(worst, part.certainty)
+            if not quoted and not part.quoted and part.constant and any(char.isspace() for char in part.text):
+                worst = Certainty.CRAFTED  # a constant that splits in the middle of a word
             all_quoted &= part.quoted or part.constant
         plain = not quoted and any(child.type in _PLAIN for child in node.children)
         return Word("".join(text), worst, quoted=quoted or (all_quoted and not plain) or (all_quoted and worst > 1))
@@ -97,7 +107,9 @@ class WordReader:
         inner = _text(node)[2:-1]
         if inner.isidentifier():
             return self._value(inner, node)
-        worst = Certainty.VARIABLE
+        if _PROMPT.search(_text(node)):
+            self._refuse("an expansion that evaluates its value")
+        worst = Certainty.CRAFTED if inner.startswith("!") and inner[1:].isidentifier() else Certainty.VARIABLE
         for child in node.named_children:
             worst = max(worst, self.word(child).certainty)
         known = self._variable(re.match(r"[!#]?(\w*)", inner)[1])  # type: ignore[index] # always matches
