@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.database import SEARCH_PATH, Database
 from holdfast.adapters.postgres.payload_retention import forgotten_by, purge_payloads
 from holdfast.ids import new_id
 from holdfast.runtime.temporal import HoldfastPlugin, connect
@@ -22,7 +22,7 @@ async def add(
 ) -> str:
     """A payload so many days old, of a run that ended so many days ago, or of nobody's."""
     owner = run or new_id("run")
-    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True, options=SEARCH_PATH) as connection:
         if not owner.startswith(("activity:", "schedule")):
             await connection.execute(
                 "insert into holdfast.runs (tenant, id, goal, agent, agent_version, environment, mode, status, input,"

@@ -1,0 +1,192 @@
+"""What is shipped for deployment, checked as far as it can be without a container engine: the compose file against the
+code it starts, the roles on a real Postgres, the namespace script on a real Temporal.
+"""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Client
+
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.migrate import migrate
+from holdfast.errors import Unavailable
+from holdfast.runtime.configuration import all_settings
+from holdfast.runtime.embedded.ports import any_free
+from holdfast.runtime.embedded.postgres import THROWAWAY, EmbeddedPostgres, program
+from holdfast.runtime.embedded.temporal import SEARCH_ATTRIBUTES, bundled_program
+from holdfast.runtime.settings import Queue, Settings
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+JOBS = {name for name, service in SERVICES.items() if service["restart"].startswith("on-failure")}
+PASSWORDS = {f"HOLDFAST_{name}_PASSWORD": f"secret-{name}" for name in ("OWNER", "SERVICE", "TOOLBOX")}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_pinned_limited_and_stripped(name: str) -> None:
+    service = SERVICES[name]
+    assert re.search(r":(\$\{HOLDFAST_VERSION:-)?v?\d+\.\d+", service["image"]), "an image without a version"
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert ("healthcheck" in service) is (name not in JOBS)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_containers_run_as_nobody_on_a_read_only_root(name: str) -> None:
+    assert OURS[name]["user"] == "10001:10001"
+    assert OURS[name]["read_only"] is True
+    target = OURS[name]["build"]["target"]
+    assert f"AS {target}\n" in (DEPLOY / "Dockerfile").read_text()
+
+
+def test_no_secret_has_a_default() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    for name, default in re.findall(r"\$\{(\w+)(:-[^}]*|:\?[^}]+|)\}", text):
+        if name.endswith(("_PASSWORD", "_KEYS")):
+            assert default.startswith(":?"), name
+    assert not re.search(r"://\w+:[^$@]+@", text), "a password in a URL"
+
+
+def test_every_queue_has_its_workers() -> None:
+    served = {
+        service["command"][-1] for service in SERVICES.values() if service.get("command", [""])[0] == "worker"
+    }
+    assert served == {queue.value for queue in Queue}
+
+
+def test_only_the_api_and_the_ui_are_published_and_only_to_this_machine() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert set(published) == {"api", "temporal-ui"}
+    assert all("127.0.0.1" in port for ports in published.values() for port in ports)
+
+
+def test_the_databases_and_the_temporal_server_have_no_way_out() -> None:
+    assert COMPOSE["networks"]["internal"] == {"internal": True}
+    for name in (
+        "postgres",
+        "temporal-postgres",
+        "temporal",
+        "migrate",
+        "worker-orchestration",
+        "worker-knowledge",
+    ):
+        assert SERVICES[name]["networks"] == ["internal"]
+
+
+def test_model_keys_go_to_the_model_workers_alone() -> None:
+    holders = {
+        name for name, service in SERVICES.items() if "OPENAI_API_KEY" in service.get("environment", {})
+    }
+    assert holders == {"worker-llm"}
+
+
+def test_the_tools_workers_have_the_lesser_login() -> None:
+    url = SERVICES["worker-tools"]["environment"]["DATABASE_URL"]
+    assert url.startswith("postgresql://holdfast_toolbox:")
+    assert not any("owner" in value.lower() for value in SERVICES["worker-tools"]["environment"].values())
+
+
+def test_every_setting_in_the_compose_file_exists() -> None:
+    known = {setting.variable for setting in all_settings(Settings)}
+    used = {
+        name for service in OURS.values() for name in service["environment"] if name.startswith("HOLDFAST_")
+    }
+    assert used <= known
+
+
+def test_the_history_shards_are_many() -> None:
+    assert int(SERVICES["temporal"]["environment"]["NUM_HISTORY_SHARDS"]) == 512
+
+
+@pytest.fixture(scope="module")
+async def deployed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[int]:
+    """The port of a Postgres with the roles of a deployment, migrated by the owner, as the compose file does."""
+    folder = tmp_path_factory.mktemp("deployed")
+    server = EmbeddedPostgres(folder, log=folder / "log", port=any_free(), options=THROWAWAY)
+    await server.start()
+    await run_sh(
+        program("psql"),
+        server.url,
+        "--quiet",
+        "--file",
+        str(DEPLOY / "postgres" / "10-roles.sql"),
+        **PASSWORDS,
+    )
+    port = int(server.address.rpartition(":")[2])
+    await migrate(login("owner", port))
+    yield port
+    await server.stop()
+
+
+def login(who: str, port: int) -> str:
+    return f"postgresql://holdfast_{who}:secret-{who.upper()}@127.0.0.1:{port}/holdfast"
+
+
+async def run_sh(*command: str, **environment: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env={"PATH": f"{bundled_program().parent}:{os.environ['PATH']}", **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0, out.decode()
+
+
+async def test_the_service_sees_its_tenant_only(deployed: int) -> None:
+    async with await psycopg.AsyncConnection.connect(login("owner", deployed), autocommit=True) as owner:
+        await owner.execute("insert into holdfast.tenants (tenant) values ('acme')")
+        await owner.execute(
+            "insert into holdfast.runs (tenant, id, goal, agent, agent_version, environment, mode, status, input,"
+            " created_at) values ('acme', 'run_1', 'g', 'a', 1, 'dev', 'plan', 'queued', '{}', now() - interval '1 day')"
+        )
+    database = await Database.open(login("service", deployed))
+    async with database.tenant("default") as connection:
+        assert await (await connection.execute("select id from runs")).fetchall() == []
+    async with database.statement() as connection:
+        found = await (await connection.execute("select run_id from unstarted_runs('1 hour')")).fetchall()
+        assert found == [
+            {"run_id": "run_1"}
+        ]  # the owner's function works across tenants, though it is no superuser
+    await database.close()
+
+
+async def test_the_toolbox_cannot_be_the_service(deployed: int) -> None:
+    with pytest.raises(Unavailable, match="holdfast_app"):
+        await Database.open(login("toolbox", deployed), role="holdfast_app", timeout_s=0.5)
+    database = await Database.open(login("toolbox", deployed), role="holdfast_tools")
+    async with database.statement() as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute("select * from agents")
+    await database.close()
+
+
+async def test_a_login_has_no_rights_before_it_takes_its_role(deployed: int) -> None:
+    async with await psycopg.AsyncConnection.connect(login("service", deployed)) as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute("select * from holdfast.runs")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="runs a shell script as the container does")
+async def test_the_namespace_script_makes_what_we_write_to_and_runs_twice(temporal_address: str) -> None:
+    script = str(DEPLOY / "temporal" / "namespace.sh")
+    for _ in range(2):
+        await run_sh("/bin/sh", script, TEMPORAL_ADDRESS=temporal_address, TEMPORAL_NAMESPACE="deployed")
+    client = await Client.connect(temporal_address, namespace="deployed")
+    listed = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace="deployed")
+    )
+    assert set(SEARCH_ATTRIBUTES) <= set(listed.custom_attributes)
