@@ -80,7 +80,8 @@ async def main(runs: int, folder: Path) -> None:
             for threshold in (NEVER, 0):
                 # A driver of its own for the replay: another worker has nothing of it in memory.
                 plugins = [
-                    HoldfastPlugin(payloads=PostgresPayloads(database), inline_bytes=threshold) for _ in range(2)
+                    HoldfastPlugin(payloads=PostgresPayloads(database), inline_bytes=threshold)
+                    for _ in range(2)
                 ]
                 client = await connect(plugins[0], address=temporal.address)
                 row.append(await measure(client, plugins[1], size, runs))
