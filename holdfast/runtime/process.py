@@ -65,6 +65,15 @@ class Child:
     async def wait(self) -> int:
         return await self._process.wait()
 
+    async def wait_or_kill(self) -> int:
+        """Wait for a short job; if nobody waits any more, it and its children are not wanted any more."""
+        try:
+            return await self.wait()
+        except asyncio.CancelledError:
+            self.kill()
+            await self.wait()
+            raise
+
     async def stop(
         self, *, patience_s: float, first: signal.Signals = signal.SIGTERM, pid: int | None = None
     ) -> int:

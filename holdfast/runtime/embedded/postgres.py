@@ -158,19 +158,11 @@ class EmbeddedPostgres:
         shutil.rmtree(fresh, ignore_errors=True)
         secret = self._folder / "password"
         write_private(secret, secrets.token_urlsafe(24))
-        command = [
-            *_as_somebody(None),
-            program("initdb"),
-            "-D",
-            str(fresh),
-            "-U",
-            OWNER,
-            "--pwfile",
-            str(secret),
-        ]
-        command += _INITDB
-        made = await Child.start(command, log=self._log, env=_clean_environment())
-        if await made.wait() != 0:
+        options = ("-D", str(fresh), "-U", OWNER, "--pwfile", str(secret), *_INITDB)
+        made = await Child.start(
+            [*_as_somebody(None), program("initdb"), *options], log=self._log, env=_clean_environment()
+        )
+        if await made.wait_or_kill() != 0:
             raise Misconfigured(
                 f"A database could not be created in {self._folder}: {last_words(self._log)}",
                 remedy="Check that the folder is writable and the disk is not full.",
