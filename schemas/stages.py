@@ -90,6 +90,9 @@ class PlanRequest(Payload):
     failure: str = ""
     instructions: tuple[str, ...] = ()
     attempt: int = 0
+    bundle: Digest | None = Field(
+        default=None, description="The policies in force; without it no plan is reused."
+    )
 
 
 class PlanProposal(Payload):
