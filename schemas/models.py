@@ -95,7 +95,7 @@ class Price(Payload):
 
 
 class Deployment(Payload):
-    """One model at one place. `key` is the name of an environment variable of the llm worker, never a key."""
+    """One model at one place."""
 
     name: Name
     model: str = Field(
@@ -103,7 +103,10 @@ class Deployment(Payload):
     )
     via: Literal["litellm", "openai"] = "litellm"
     base_url: str | None = None
-    key: str | None = None
+    key: str | None = Field(
+        default=None,
+        description="Under which name the llm worker holds its key, as `openai`; never the key itself.",
+    )
     context_tokens: int = Field(default=128_000, ge=256)
     structured: Literal["schema", "json", "none"] = Field(
         default="schema", description="What the model can be bound to: a JSON schema, any JSON, or nothing."

@@ -11,10 +11,10 @@ _LONGEST_MESSAGE = 300
 
 
 class KeyRing:
-    """Holds the environment it is given, and prints as nothing."""
+    """Holds keys by name, such as `openai`, and prints as nothing."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        self._keys = keys
 
     def __repr__(self) -> str:
         return "KeyRing()"
@@ -22,17 +22,17 @@ class KeyRing:
     def key_for(self, deployment: Deployment) -> str | None:
         if deployment.key is None:
             return None
-        key = self._environment.get(deployment.key)
+        key = self._keys.get(deployment.key)
         if not key:
             raise ModelKeyRefused(
                 f"The key of model deployment `{deployment.name}` is not set.",
-                remedy=f"Set {deployment.key} in the environment of the llm worker.",
+                remedy=f"Set the key `{deployment.key}` (HOLDFAST_MODELS__API_KEYS, or the provider's own variable) for the llm worker.",
                 deployment=deployment.name,
             )
         return key
 
     def scrub(self, text: str, deployment: Deployment) -> str:
         """A provider's words without our key: some repeat it when they refuse it."""
-        key = self._environment.get(deployment.key or "")
+        key = self._keys.get(deployment.key or "")
         bare = text.replace(key, "[key]") if key else text
         return _LOOKS_LIKE_A_KEY.sub("[key]", bare)[:_LONGEST_MESSAGE]

@@ -191,21 +191,27 @@ grant select, insert, update, delete on model_prices to holdfast_app;
 -- Plans kept for reuse -----------------------------------------------------------------------------------------------
 
 -- `space` is a digest of all that must be the same: agent version, tools, policies, environment.
+-- A kept plan is offered only once the run it was made for has succeeded, and only while no run that took it failed.
 create table plan_cache (
   tenant      text not null,
   space       text not null,
   key         text not null,
+  run_id      text not null,
   goal        text not null,
-  reading     jsonb not null,
   inputs      jsonb not null,
   plan        jsonb not null,
   embedding   vector,
-  model       text not null default '',
-  run_id      text,
-  hits        int not null default 0,
   created_at  timestamptz not null default clock_timestamp(),
-  used_at     timestamptz,
-  primary key (tenant, space, key)
+  primary key (tenant, space, key, run_id)
+);
+
+create table plan_cache_uses (
+  tenant    text not null,
+  made_for  text not null,
+  used_by   text not null,
+  outcome   text not null,
+  used_at   timestamptz not null default clock_timestamp(),
+  primary key (tenant, made_for, used_by)
 );
 
 create table plan_cache_counts (
@@ -238,5 +244,6 @@ call keep_tenants_apart('spend_limits');
 call keep_tenants_apart('spend_totals');
 call keep_tenants_apart('model_calls');
 call keep_tenants_apart('plan_cache');
+call keep_tenants_apart('plan_cache_uses');
 call keep_tenants_apart('plan_cache_counts');
 call keep_tenants_apart('panel_results');

@@ -1,0 +1,52 @@
+"""From a few settings to deployments and routes: one model is enough, and each task may have its own."""
+
+import re
+from collections.abc import Collection, Mapping
+
+from holdfast.errors import Misconfigured
+from schemas.models import Deployment, ModelSettings, Route, TaskClass
+
+
+def configured(
+    *,
+    default: str | None,
+    routes: Mapping[str, str],
+    bases: Mapping[str, str],
+    keys: Collection[str],
+    allow_unpriced: bool = False,
+) -> ModelSettings:
+    """`routes` names a model for a task, `bases` a URL for a provider, `keys` the providers whose key is held.
+
+    The default model stands behind every task's own. Models at a URL of one's own may do without key and price.
+    """
+    names = list(dict.fromkeys([*routes.values(), *([default] if default else [])]))
+    deployments = {name: _deployment(name, bases, keys) for name in names}
+    own = {
+        _task(task): Route(
+            deployments=tuple(dict.fromkeys(deployments[name].name for name in (model, default) if name))
+        )
+        for task, model in routes.items()
+    }
+    return ModelSettings(deployments=tuple(deployments.values()), routes=own, allow_unpriced=allow_unpriced)
+
+
+def provider_of(model: str) -> str:
+    """litellm takes a bare name for one of OpenAI's."""
+    return model.split("/", 1)[0] if "/" in model else "openai"
+
+
+def _deployment(model: str, bases: Mapping[str, str], keys: Collection[str]) -> Deployment:
+    provider = provider_of(model)
+    name = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:64]
+    base = bases.get(provider)
+    needs_key = provider in keys or base is None
+    return Deployment(name=name, model=model, base_url=base, key=provider if needs_key else None)
+
+
+def _task(name: str) -> TaskClass:
+    try:
+        return TaskClass(name)
+    except ValueError:
+        raise Misconfigured(
+            f"There is no kind of task `{name}` to route.", remedy=f"Kinds are: {', '.join(TaskClass)}."
+        ) from None

@@ -1,0 +1,146 @@
+"""Takes a plan that was made for one goal and binds it to another's parameters, or says why that would be wrong.
+
+A plan is reused only if the two goals say the same in the same order and differ in nothing but digits: of a host, a
+path, a name, a number. And only if every value that differs can be found in the plan, and nothing in the plan looks as
+if it had been derived from it.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from holdfast.llm.goal_reading import Kind, Parameter, Reading, read_goal
+from schemas.plans import Plan
+
+_TEXTS = (
+    "title",
+    "why",
+    "when",
+    "for_each",
+    "message",
+    "goal",
+    "arguments",
+    "inputs",
+    "until",
+    "event",
+    "compensation",
+)
+_NUMBER = re.compile(r"(-?)(\d+(?:[.,]\d+)*)\s?(\D*)")
+_FIXED = frozenset({Kind.QUOTED, Kind.VERSION, Kind.EMAIL})
+_EDGE = r"[\w./:@-]"
+
+
+class NotTheSame(ValueError):
+    """Why a plan cannot serve another goal."""
+
+
+def rebound(plan: Plan, made_for: Reading, wanted: Reading) -> Plan:
+    """Raises NotTheSame where reuse would be a guess."""
+    if made_for.words != wanted.words:
+        raise NotTheSame("the goals use different words, or another order")
+    changes = _changes(made_for.parameters, wanted.parameters)
+    if not changes:
+        return plan
+    written = _written(plan)
+    _refuse_derived(changes, made_for, written)
+    for old in changes:
+        if not any(re.search(_whole(old), text) for text in written):
+            raise NotTheSame(f"the plan does not carry {old!r}, so it cannot be told what it stands for")
+    return _replaced(plan, {old: new.value for old, new in changes.items()})
+
+
+def _changes(before: Sequence[Parameter], after: Sequence[Parameter]) -> dict[str, Parameter]:
+    changes: dict[str, Parameter] = {}
+    kept: set[str] = set()
+    for old, new in zip(before, after, strict=True):
+        if old.value == new.value:
+            kept.add(old.value)
+            continue
+        _refuse_other_kind(old, new)
+        if changes.get(old.value, new) != new:
+            raise NotTheSame(f"{old.value!r} stands for two things that differ now")
+        changes[old.value] = new
+    if mixed := kept & set(changes):
+        raise NotTheSame(f"{min(mixed)!r} stands for two things, and only one of them differs")
+    return changes
+
+
+def _refuse_other_kind(old: Parameter, new: Parameter) -> None:
+    if old.kind in _FIXED or (old.stem != new.stem and old.kind is not Kind.NUMBER):
+        raise NotTheSame(f"{old.value!r} and {new.value!r} differ in more than their digits")
+    if old.kind is Kind.NUMBER:
+        ours, theirs = _NUMBER.fullmatch(old.value), _NUMBER.fullmatch(new.value)
+        if not ours or not theirs or ours.group(1, 3) != theirs.group(1, 3):
+            raise NotTheSame(f"{old.value!r} and {new.value!r} differ in sign or unit")
+        if 0 in (_amount(ours.group(2)), _amount(theirs.group(2))):
+            raise NotTheSame("nothing and something are not the same amount")
+
+
+def _amount(digits: str) -> float:
+    """Digits with several separators are no amount anybody can compare; they are not zero, at least."""
+    plain = digits.replace(",", ".")
+    return float(plain) if plain.count(".") <= 1 else 1.0
+
+
+def _refuse_derived(changes: Mapping[str, Parameter], made_for: Reading, written: Sequence[str]) -> None:
+    """A value of the same kind that the goal did not name may have been worked out from the one that changes."""
+    named = {parameter.value for parameter in made_for.parameters}
+    kinds = {parameter.kind for parameter in changes.values()}
+    if kinds & {Kind.HOST, Kind.NAME}:
+        kinds |= {Kind.ADDRESS, Kind.URL, Kind.HOST, Kind.NAME}
+    for text in written:
+        for found in read_goal(text).parameters:
+            if found.kind in kinds and found.value not in named and not found.value.startswith("steps."):
+                raise NotTheSame(f"the plan holds {found.value!r}, which may depend on what differs")
+        for old in changes:
+            rest = re.sub(_whole(old), "", text)
+            if old in rest:
+                raise NotTheSame(f"the plan holds {old!r} inside a longer word")
+
+
+def _whole(value: str) -> str:
+    return rf"(?<!{_EDGE}){re.escape(value)}(?!{_EDGE})"
+
+
+def _written(plan: Plan) -> list[str]:
+    """Every text of the plan that a parameter may stand in; references are no text."""
+    steps = plan.model_dump(mode="json", exclude_defaults=True)["steps"]
+    texts = [text for step in steps for name in _TEXTS for text in _strings(step.get(name))]
+    texts += [plan.rationale, plan.answer or ""]
+    return [re.sub(r"\$\{[^}]*\}", " ", text) for text in texts]
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+    elif isinstance(value, str):
+        yield value
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield json.dumps(value)
+
+
+def _replaced(plan: Plan, values: Mapping[str, str]) -> Plan:
+    """All replacements in one pass, so that swapped values do not overwrite each other."""
+    pattern = re.compile("|".join(_whole(old) for old in sorted(values, key=len, reverse=True)))
+
+    def swap(value: Any) -> Any:
+        if isinstance(value, str):
+            return pattern.sub(lambda match: values[match.group()], value)
+        if isinstance(value, dict):
+            return {name: swap(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [swap(item) for item in value]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return json.loads(swap(json.dumps(value)))
+        return value
+
+    dumped = plan.model_dump(mode="json")
+    for step in dumped["steps"]:
+        step.update({name: swap(step[name]) for name in _TEXTS if name in step})
+    dumped.update(rationale=swap(plan.rationale), answer=swap(plan.answer))
+    return Plan.model_validate(dumped)
