@@ -60,7 +60,7 @@ types: .stamps/venv
 	@$(BIN)/mypy
 
 imports: .stamps/venv
-	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@said=$$($(BIN)/lint-imports 2>&1) || { echo "$$said"; exit 1; }
 
 documents: .stamps/venv
 	@$(BIN)/holdfast config reference | diff -u docs/configuration.md - && \

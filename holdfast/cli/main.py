@@ -6,7 +6,6 @@ Exit codes: 0 done; 1 it was tried and failed; 2 what was asked for, or the mach
 
 import importlib
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ from typing import NoReturn
 import click
 
 from holdfast.errors import HoldfastError, InvalidInput, Misconfigured, Unavailable
+from holdfast.runtime.exit import leave
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,11 @@ def root() -> None:
 
 
 def main() -> NoReturn:
-    leave(_run())
+    code = _run()
+    try:
+        leave(code)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os._exit(code)
 
 
 def _run() -> int:
@@ -101,15 +105,3 @@ def _run() -> int:
         click.echo(f"error: {' '.join(str(error).split())}", err=True)
         return 2 if isinstance(error, Misconfigured | Unavailable | InvalidInput) else 1
     return code if isinstance(code, int) else 0
-
-
-def leave(code: int) -> NoReturn:
-    """Below Python 3.14 the Temporal client can crash the interpreter on its way out, after the work is done."""
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:
-        os._exit(code)
-    if "temporalio" in sys.modules:
-        os._exit(code)
-    sys.exit(code)
