@@ -398,3 +398,42 @@ class TrialRequest(Request):
 
     action: Annotated[Example, strictly(Example)]
     draft: Annotated[PolicyDocument, strictly(PolicyDocument)] | None = None
+
+
+class FieldChange(Payload):
+    """One difference of two versions. None stands for a field that was not written."""
+
+    field: str
+    before: Any = None
+    after: Any = None
+
+
+class PolicyDiff(Payload):
+    name: Name
+    before: int
+    after: int
+    changes: tuple[FieldChange, ...] = ()
+
+
+class RollbackRequest(Request):
+    """Put an earlier bundle in force again: the one before, or that of an activation by its number."""
+
+    to: int | None = Field(default=None, ge=1)
+    note: str = Field(default="", max_length=1000)
+
+
+class BacktestRequest(ActivationRequest):
+    """What to put in force for the trial, as in an activation, and over which records."""
+
+    drafts: tuple[Annotated[PolicyDocument, strictly(PolicyDocument)], ...] = Field(
+        default=(), max_length=200, description="Documents that are not stored, tried beside the others."
+    )
+    days: float = Field(default=30, gt=0, le=3650)
+    limit: int = Field(default=100_000, ge=1, le=1_000_000)
+
+
+class FreezeFilter(Request):
+    """Which freezes to release: one by its id, or all that hold exactly this."""
+
+    id: str | None = None
+    where: Annotated[FreezeDraft, strictly(FreezeDraft)] | None = None

@@ -5,17 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from holdfast.errors import NotFound, Unprocessable
 from holdfast.guardian.bundles import RuleBook
 from holdfast.guardian.conditions import ConditionProblem
-from holdfast.guardian.facts import knowledge_digest
 from holdfast.guardian.shipped import shipped_bundle
 from schemas.policies import ActivationRequest, Bundle, PolicyRef, PolicyVersion
 
 
-def shipped() -> Bundle:
-    """The shipped bundle, naming the command knowledge this process reads actions with."""
-    return shipped_bundle().model_copy(update={"knowledge": knowledge_digest()})
-
-
-def wanted(request: ActivationRequest, active: Iterable[PolicyRef], newest: Iterable[PolicyRef]) -> Sequence[PolicyRef]:
+def wanted(
+    request: ActivationRequest, active: Iterable[PolicyRef], newest: Iterable[PolicyRef]
+) -> Sequence[PolicyRef]:
     """The tenant's versions of the next bundle. Nothing named means the newest of everything not retired."""
     if not request.policies and not request.remove:
         return tuple(newest)
@@ -29,16 +25,20 @@ def wanted(request: ActivationRequest, active: Iterable[PolicyRef], newest: Iter
 
 def composed(versions: Iterable[PolicyVersion]) -> Bundle:
     """The bundle of these versions beside what ships. Raises Unprocessable where they do not stand together."""
-    base = shipped()
+    base = shipped_bundle()
     bundle = base.model_copy(update={"policies": (*base.policies, *versions)})
     try:
         RuleBook(bundle)
     except ConditionProblem as problem:
-        raise Unprocessable(f"The bundle cannot be put together: {problem}.", remedy="Nothing was activated.") from problem
+        raise Unprocessable(
+            f"The bundle cannot be put together: {problem}.", remedy="Nothing was activated."
+        ) from problem
     return bundle
 
 
 def _refuse_absent(names: Iterable[str], chosen: Mapping[str, PolicyRef]) -> None:
     for name in names:
         if name not in chosen:
-            raise NotFound(f"The policy {name} is not in force.", remedy="Nothing was activated.", policy=name)
+            raise NotFound(
+                f"The policy {name} is not in force.", remedy="Nothing was activated.", policy=name
+            )

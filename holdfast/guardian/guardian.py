@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from holdfast.errors import NotFound
 from holdfast.guardian.bundles import RuleBook
 from holdfast.guardian.combining import STRICTNESS, Outcome
 from holdfast.guardian.deciding import DEFAULT, Ruling, decide
@@ -18,6 +19,7 @@ from holdfast.guardian.judge import CautiousJudge
 from holdfast.guardian.reading import read_action
 from holdfast.guardian.sources import InForce, PolicySource, ShippedPolicies
 from holdfast.guardian.vocabulary import View
+from schemas.base import Digest
 from schemas.policies import Freeze
 from schemas.stages import JudgeRequest
 from schemas.verdicts import ApprovalTerms, Decision, Reason, Verdict, VerdictRecord
@@ -72,11 +74,18 @@ class PolicyGuardian:
             return _Ruled(_refusal(Decision.DENY, mismatch), book)
         ruled = _Ruled(_decide_safely(book, view, now), book)
         if request.bundle and request.bundle != book.digest:
-            earlier = await self._policies.book(request.scope.tenant, request.bundle)
-            ruled = _stricter(ruled, _Ruled(_decide_safely(earlier, view, now), earlier))
+            ruled = _stricter(ruled, await self._by_bundle(request.scope.tenant, request.bundle, view, book))
         if errors:
             ruled = _stricter(ruled, _Ruled(_refusal(Decision.REQUIRE_APPROVAL, errors[0]), book))
         return await self._settle(view, ruled, now)
+
+    async def _by_bundle(self, tenant: str, digest: Digest, view: View, active: RuleBook) -> _Ruled:
+        """What the bundle says that the run started under; a bundle that is gone asks people."""
+        try:
+            book = await self._policies.book(tenant, digest)
+        except NotFound as error:
+            return _Ruled(_refusal(Decision.REQUIRE_APPROVAL, error.message), active)
+        return _Ruled(_decide_safely(book, view, self._clock()), book)
 
     async def _settle(self, view: View, ruled: _Ruled, now: datetime) -> _Ruled:
         """Where people would be asked: somebody may have answered in advance, or a model may be allowed to."""

@@ -9,6 +9,7 @@ import yaml
 
 from holdfast.guardian.bundles import RuleBook
 from holdfast.guardian.documents import resolve
+from holdfast.guardian.knowledge import command_knowledge
 from schemas.policies import Bundle, PolicyDocument, PolicyTemplate, PolicyVersion
 
 _RULES = ("locked.yaml", "defaults.yaml")
@@ -29,7 +30,12 @@ def shipped_versions() -> tuple[PolicyVersion, ...]:
 @cache
 def shipped_bundle() -> Bundle:
     bundle = _read("bundle.yaml")
-    return Bundle(policies=shipped_versions(), defaults=bundle["defaults"], otherwise=bundle["otherwise"])
+    return Bundle(
+        policies=shipped_versions(),
+        defaults=bundle["defaults"],
+        otherwise=bundle["otherwise"],
+        knowledge=command_knowledge().digest,
+    )
 
 
 @cache
