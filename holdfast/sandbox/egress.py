@@ -42,7 +42,7 @@ class Destination:
         host, port = _split(text)
         if port is None and default_port is None:
             raise BadRule(f"{text[:80]!r} names no port; write host:port")
-        return cls(host=canonical_host(host), port=default_port if port is None else port or 0)
+        return cls(host=canonical_host(host), port=port or default_port or 0)
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def _interpreters() -> list[tuple[str, Sequence[str]]]:
 )
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_hostile_program_through_the_command_line(
-    case: Case, who: str, interpreter: Sequence[str], world: World, full: bool
+    case: Case, who: str, interpreter: Sequence[str], world: World, *, full: bool
 ) -> None:
     if not full:
         pytest.skip("long form: make battery")

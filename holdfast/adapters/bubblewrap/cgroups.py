@@ -33,7 +33,8 @@ class GroupParents:
 
     def remove(self, name: str) -> bool:
         """Kill what is left and remove the group. False while the kernel still holds it."""
-        return all([_remove(path) for path in self.paths(name)])
+        removed = [_remove(path) for path in self.paths(name)]  # each of them, even after a failure
+        return all(removed)
 
     def sweep(self) -> int:
         """Remove the groups of launchers that died without doing it."""

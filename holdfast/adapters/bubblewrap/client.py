@@ -103,15 +103,22 @@ class _in_memory:  # noqa: N801 - reads as a verb where it is used
 async def _conversation(channel: socket.socket, listeners_received: ListenersReceived) -> CallReport:
     while True:
         await _readable(channel)
-        message, descriptors = receive(channel, 8)
+        try:
+            message, descriptors = receive(channel, 8)
+        except OSError as error:
+            raise LauncherLost(f"the supervisor of the call was lost: {error}") from error
         if message == b"listeners":
             await listeners_received([socket.socket(fileno=descriptor) for descriptor in descriptors])
         elif message == b"report":
-            with open(descriptors[0], "rb") as file:  # noqa: PTH123 - a descriptor
-                file.seek(0)
-                return CallReport.from_bytes(file.read())
+            return CallReport.from_bytes(_content(descriptors[0]))
         else:
             raise LauncherLost("the supervisor of the call ended without a report")
+
+
+def _content(descriptor: int) -> bytes:
+    with open(descriptor, "rb") as file:
+        file.seek(0)
+        return file.read()
 
 
 async def _cancelled(channel: socket.socket, listeners_received: ListenersReceived) -> None:
@@ -124,7 +131,12 @@ async def _cancelled(channel: socket.socket, listeners_received: ListenersReceiv
 async def _readable(channel: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(channel.fileno(), lambda: ready.done() or ready.set_result(None))
+
+    def settle() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(channel.fileno(), settle)
     try:
         await ready
     finally:

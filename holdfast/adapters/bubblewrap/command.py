@@ -1,8 +1,8 @@
 """The bubblewrap command line: a root built up from nothing, never the host's with exceptions."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from holdfast.sandbox.profile import USER_ID, WORKSPACE
 
@@ -61,12 +61,13 @@ def _environment(variables: Mapping[str, str]) -> list[str]:
 def _root(readable: Sequence[str]) -> list[str]:
     arguments = ["--ro-bind", "/usr", "/usr"]
     for path in _SYSTEM_DIRECTORIES:
-        if os.path.islink(path):
-            arguments += ["--symlink", os.readlink(path), path]
-        elif os.path.isdir(path):
+        directory = Path(path)
+        if directory.is_symlink():
+            arguments += ["--symlink", str(directory.readlink()), path]
+        elif directory.is_dir():
             arguments += ["--ro-bind", path, path]
     for path in (*_SHARED_ETC, *readable):
-        if os.path.exists(path):
+        if Path(path).exists():
             arguments += ["--ro-bind", path, path]
     return arguments
 
@@ -74,7 +75,7 @@ def _root(readable: Sequence[str]) -> list[str]:
 def _private_directories() -> list[str]:
     arguments = ["--proc", "/proc", "--dev", "/dev"]
     for path in _HIDDEN_PROC:
-        if os.path.exists(path):
+        if Path(path).exists():
             arguments += ["--ro-bind", "/dev/null", path]
     for source, place in (("shm", "/dev/shm"), ("tmp", "/tmp"), ("workspace", WORKSPACE)):  # noqa: S108
         arguments += ["--bind", f"{HOLD}/{source}", place]

@@ -24,8 +24,10 @@ _SYSCTLS = (
         "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
         "1",
         "AppArmor takes rights away in user namespaces",
-        "install an AppArmor profile with `userns,` for this bwrap and this Python, or "
-        "sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+        (
+            "install an AppArmor profile with `userns,` for this bwrap and this Python, or "
+            "sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+        ),
     ),
 )
 

@@ -115,26 +115,22 @@ class Launcher:
         finally:
             os._exit(0)
 
-    def _join_group(self, name: str) -> tuple[cgroups.CallGroup | None, OSError | None]:
+    def _join_group(self, name: str) -> tuple[cgroups.CallGroup | None, str]:
         if not self._parents:
-            return None, None
+            return None, ""
         try:
             group = cgroups.CallGroup.create(self._parents, name)
             group.join()
         except OSError as error:
-            return None, error
-        return group, None
+            return None, f"the control group could not be made: {error}"
+        return group, ""
 
-    def _keep(
-        self, group: cgroups.CallGroup | None, problem: OSError | None, worker: socket.socket, spec: int
-    ) -> None:
+    def _keep(self, group: cgroups.CallGroup | None, problem: str, worker: socket.socket, spec: int) -> None:
         try:
-            if problem:
-                raise problem
             with open(spec, "rb") as file:
                 file.seek(0)
                 call = CallSpec.from_bytes(file.read())
-            report = self._keeper(call, worker, group).run()
+            report = CallReport(problem=problem) if problem else self._keeper(call, worker, group).run()
         except Refused as error:
             report = CallReport(refusal=str(error))
         except BaseException as error:  # noqa: BLE001 - the process edge: the worker must hear of it

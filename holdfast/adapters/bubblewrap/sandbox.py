@@ -1,7 +1,6 @@
 """The bubblewrap backend behind the sandbox port: from a request to a result, with nothing left behind."""
 
 import asyncio
-import os
 import ssl
 import uuid
 from collections.abc import Sequence
@@ -218,7 +217,7 @@ def _memory_check(found: LauncherReport, *, required: bool) -> LayerCheck:
 
 def _missing_interpreter(request: SandboxRequest) -> str | None:
     program = INTERPRETERS[request.language][0]
-    if os.path.exists(program):
+    if Path(program).exists():
         return None
     return f"{program} is not installed on this machine; install it, or use another language"
 

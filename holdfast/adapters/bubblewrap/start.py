@@ -115,7 +115,9 @@ def _become_bubblewrap(launcher: LauncherSpec, call: CallSpec, inside: _Inside, 
         # By descriptor: the namespace's first process is visible inside, and its command line with it.
         listed = kernel.sealed_memory("arguments", b"\0".join(map(os.fsencode, arguments)) + b"\0")
         os.set_inheritable(listed, True)
-        os.execve(launcher.bwrap, ["bwrap", "--args", str(listed), "--", *stage], {})
+        os.execve(  # noqa: S606 - no shell is the point
+            launcher.bwrap, ["bwrap", "--args", str(listed), "--", *stage], {}
+        )
     except BaseException as error:  # noqa: BLE001 - a forked child must never run on in its parent's code
         os.write(2, f"{type(error).__name__}: {error}".encode())
     finally:
@@ -163,9 +165,8 @@ def _limit(limits: dict[str, Any], *, grouped: bool) -> None:
         resource.RLIMIT_SIGPENDING: 1024,
     }
     if not grouped:
-        values[resource.RLIMIT_DATA] = (
-            limits["memory_mb"] * _MIB * 5 // 4
-        )  # the watchdog should be the first to bite
+        # A little above the limit, so that the watchdog, which can tell why, is the first to bite.
+        values[resource.RLIMIT_DATA] = limits["memory_mb"] * _MIB * 5 // 4
     for kind, value in values.items():
         ceiling = resource.getrlimit(kind)[1]
         held = value if ceiling == resource.RLIM_INFINITY else min(value, ceiling)

@@ -154,7 +154,7 @@ def _walk(top: int) -> Iterator[tuple[bytes, os.stat_result, int]]:
         except OSError:
             continue
         try:
-            for leaf in os.listdir(directory):
+            for leaf in os.listdir(directory):  # noqa: PTH208 - a descriptor, not a path
                 raw = os.fsencode(leaf)
                 try:
                     facts = os.stat(raw, dir_fd=directory, follow_symlinks=False)

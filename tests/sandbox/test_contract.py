@@ -1,0 +1,220 @@
+"""What every backend of the sandbox must do, in the same words for each."""
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
+from holdfast.sandbox.limits import Ceiling
+from holdfast.sandbox.port import Sandbox
+from schemas.sandbox import Limits, SandboxRequest, SandboxStatus
+from tests.sandbox.conftest import alive
+
+
+def _backend(name: str, store: Path) -> Sandbox:
+    if name == "docker":
+        if (
+            not shutil.which("docker")
+            or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
+        ):
+            pytest.skip("NO DOCKER ENGINE HERE: the docker backend is not tested")
+        from holdfast.adapters.sandbox_docker import DockerSandbox  # noqa: PLC0415 - only where there is an engine
+
+        return DockerSandbox(store=store)
+    if name == "kubernetes":
+        pytest.skip("NO KUBERNETES CLUSTER HERE: the kubernetes backend is not tested")
+    return BubblewrapSandbox(store=store, use_groups=name == "bubblewrap")
+
+
+@pytest.fixture(scope="module", params=["bubblewrap", "bubblewrap-without-groups", "docker", "kubernetes"])
+async def backend(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Sandbox]:
+    made = _backend(request.param, tmp_path_factory.mktemp("contract"))
+    yield made
+    await made.close()
+
+
+def asked(program: str, **more: Any) -> SandboxRequest:
+    return SandboxRequest.model_validate({"run": uuid.uuid4().hex, "program": program, **more}, strict=False)
+
+
+async def test_a_program_runs_and_its_streams_and_code_come_back(backend: Sandbox) -> None:
+    result = await backend.run(asked("echo out; echo err >&2; exit 3"))
+    assert (result.status, result.exit_code) == (SandboxStatus.ERROR, 3)
+    assert (result.stdout, result.stderr) == ("out\n", "err\n")
+
+
+@pytest.mark.parametrize(
+    ("language", "program"),
+    [
+        ("sh", 'echo "$1-$(cat)"'),
+        ("bash", 'a=($1); echo "${a[0]}-$(cat)"'),
+        ("python", "import sys; print(sys.argv[1] + '-' + sys.stdin.read())"),
+    ],
+)
+async def test_each_language_gets_arguments_and_input(backend: Sandbox, language: str, program: str) -> None:
+    result = await backend.run(asked(program, language=language, argv=("given",), stdin="typed"))
+    assert result.stdout.strip() == "given-typed", result.stderr
+
+
+async def test_calls_of_a_run_share_a_workspace_and_others_see_nothing(backend: Sandbox) -> None:
+    first = asked(
+        "mkdir -p a/b; echo kept > a/b/f; ln -s f a/b/link; chmod +x a/b/f; rm -f gone", files={"gone": "x"}
+    )
+    await backend.run(first)
+    again = await backend.run(
+        first.model_copy(update={"program": "cat a/b/link; test -x a/b/f; ls gone", "files": {}})
+    )
+    assert again.stdout == "kept\n"
+    assert "gone" in again.stderr
+    other = await backend.run(
+        asked("ls -A; find / -name f -not -path '/proc/*' -not -path '/usr/*' 2>/dev/null")
+    )
+    assert other.stdout == ""
+
+
+async def test_what_a_call_deletes_or_replaces_is_so_for_the_next(backend: Sandbox) -> None:
+    first = asked("mkdir d; echo 1 > d/x; echo 2 > y; ln y z")
+    await backend.run(first)
+    await backend.run(
+        first.model_copy(update={"program": "rm -r d; echo file > d; rm y; mkdir y; echo in > y/in"})
+    )
+    last = await backend.run(first.model_copy(update={"program": "cat d y/in z; ls"}))
+    assert last.stdout.split() == ["file", "in", "2", "d", "y", "z"]
+
+
+async def test_a_later_call_is_not_poisoned_by_an_earlier_one(backend: Sandbox) -> None:
+    plant = """
+for name in json os sitecustomize usercustomize; do echo "print('POISON')" > $name.py; done
+mkdir -p __pycache__ .local/lib/python3.11/site-packages bin
+for rc in .bashrc .profile .bash_profile .bash_login .pythonrc .env; do echo 'echo POISON' > $rc; cp $rc ~/$rc; done
+for tool in ls cat python3 bash sh; do printf '#!/bin/sh\\necho POISON\\n' > $tool; chmod +x $tool; cp $tool bin; done
+echo POISON > /tmp/left; echo POISON > /dev/shm/left; (sleep 100; echo POISON > late) &
+"""
+    first = asked(plant)
+    await backend.run(first)
+    for language, program in (
+        ("python", "import json, os, sys; print(json.__file__, os.__file__)"),
+        ("bash", "ls /tmp /dev/shm; python3 --version; bash -lc true"),
+        ("sh", "ls ~; cat /tmp/left; sh -c true"),
+    ):
+        later = await backend.run(asked(program, language=language, run=first.run))
+        assert "POISON" not in later.stdout + later.stderr
+        assert "/workspace" not in later.stdout
+
+
+async def test_files_are_placed_and_collected(backend: Sandbox) -> None:
+    result = await backend.run(
+        asked("tr a-z A-Z < dir/in > out", files={"dir/in": "text\n"}, collect=("out", "missing"))
+    )
+    assert result.model_dump()["files"] == {
+        "out": {"ok": True, "b64": "VEVYVAo="},
+        "missing": {"error": "no such file"},
+    }
+
+
+async def test_a_planted_link_does_not_redirect_a_placed_file(backend: Sandbox, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("untouched")
+    first = asked(f"ln -s {target} in; ln -s {tmp_path} d")
+    await backend.run(first)
+    placed = await backend.run(asked("cat in", run=first.run, files={"in": "mine"}))
+    assert placed.stdout == "mine"
+    refused = await backend.run(asked("true", run=first.run, files={"d/target": "mine"}))
+    assert refused.status is SandboxStatus.REFUSED
+    assert target.read_text() == "untouched"
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../x", "", ".", "a//b", "nul\x00"])
+async def test_a_name_outside_the_workspace_is_refused(backend: Sandbox, name: str) -> None:
+    assert (await backend.run(asked("true", files={name: "x"}))).status is SandboxStatus.REFUSED
+
+
+async def test_the_wall_limit_ends_everything_in_time(backend: Sandbox) -> None:
+    began = time.monotonic()
+    request = asked(
+        "trap '' TERM; setsid sleep 100 & sleep 100 & while :; do sleep 1; done", limits=Limits(wall_s=0.3)
+    )
+    result = await backend.run(request)
+    assert result.status is SandboxStatus.TIMEOUT
+    assert (
+        time.monotonic() - began < 0.3 + 0.5 + 0.3
+    )  # half a second is the promise, the rest is a noisy machine
+    assert not alive(request.run or "")
+
+
+async def test_output_before_a_timeout_is_kept(backend: Sandbox) -> None:
+    result = await backend.run(
+        asked("print('begun')\nwhile True: pass", language="python", limits=Limits(wall_s=0.3))
+    )
+    assert (result.status, result.stdout) == (SandboxStatus.TIMEOUT, "begun\n")
+
+
+async def test_cancelling_a_call_kills_it(backend: Sandbox) -> None:
+    request = asked("setsid sleep 100 & sleep 100")
+    task = asyncio.ensure_future(backend.run(request))
+    deadline = time.monotonic() + 10
+    while len(alive(request.run or "")) < 4 and not task.done() and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    while alive(request.run or "") and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
+    assert not alive(request.run or "")
+
+
+async def test_many_calls_run_at_once(backend: Sandbox) -> None:
+    began = time.monotonic()
+    results = await asyncio.gather(*(backend.run(asked(f"sleep 0.5; echo {n}")) for n in range(12)))
+    assert [result.stdout for result in results] == [f"{n}\n" for n in range(12)]
+    assert time.monotonic() - began < 5
+
+
+async def test_calls_of_one_run_at_once_keep_each_others_files(backend: Sandbox) -> None:
+    run = uuid.uuid4().hex
+    await asyncio.gather(*(backend.run(asked(f"echo {n} > f{n}; sleep 0.1", run=run)) for n in range(6)))
+    assert (await backend.run(asked("cat f*", run=run))).stdout.split() == [str(n) for n in range(6)]
+
+
+async def test_a_request_above_the_ceiling_is_refused(backend: Sandbox) -> None:
+    result = await backend.run(asked("true", limits=Limits(pids=Ceiling().pids + 1)))
+    assert result.status is SandboxStatus.REFUSED
+    assert "ceiling" in (result.error or "")
+
+
+async def test_a_result_says_how_it_was_held(backend: Sandbox) -> None:
+    isolation = (await backend.run(asked("true"))).isolation
+    assert {"seccomp", "no_capabilities", "network"} <= set(isolation.layers)
+
+
+async def test_honest_programs_work(backend: Sandbox) -> None:
+    program = """
+import json, multiprocessing, os, socket, sqlite3, subprocess, tempfile, threading
+def square(x): return x * x
+with multiprocessing.Pool(2) as pool: print(pool.map(square, [1, 2, 3]))
+server = socket.create_server(('127.0.0.1', 0)); socket.create_connection(server.getsockname())
+sqlite3.connect('db').execute('create table t (x)')
+print(subprocess.run(['git', 'init', '-q', 'repo']).returncode if os.path.exists('/usr/bin/git') else 0)
+with tempfile.NamedTemporaryFile() as file: file.write(b'x')
+t = threading.Thread(target=print, args=('thread',)); t.start(); t.join()
+print(json.dumps({'é': '✓'}, ensure_ascii=False))
+print(subprocess.run('for i in 1 2 3; do echo $i; done | sort -r | head -1', shell=True, capture_output=True, text=True).stdout)
+"""
+    result = await backend.run(asked(program, language="python"))
+    assert result.status is SandboxStatus.OK, result.stderr
+    assert result.stdout == '[1, 4, 9]\n0\nthread\n{"é": "✓"}\n3\n\n'
+
+
+async def test_the_self_test_finds_every_layer(backend: Sandbox) -> None:
+    health = await backend.self_test()
+    assert health.healthy, [check for check in health.checks if not check.ok]

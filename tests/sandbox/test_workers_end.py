@@ -1,0 +1,141 @@
+"""When the worker goes, its tools go; when it stays, nothing piles up."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
+from schemas.sandbox import Limits, SandboxRequest, SandboxStatus
+
+_PROJECT = Path(__file__).parents[2]
+
+
+def _running(marker: str) -> list[str]:
+    return subprocess.run(
+        ["pgrep", "-fx", marker], capture_output=True, text=True, check=False
+    ).stdout.split()
+
+
+def _wait_for(marker: str, count: int, seconds: float) -> float:
+    began = time.monotonic()
+    while len(_running(marker)) != count and time.monotonic() - began < seconds:
+        time.sleep(0.01)
+    assert len(_running(marker)) == count
+    return time.monotonic() - began
+
+
+def test_nothing_is_alive_a_second_after_the_worker_is_killed(tmp_path: Path) -> None:
+    marker = f"sleep 300.{os.getpid()}"
+    program = f"trap '' TERM; setsid {marker} & ({marker} &) ; {marker}"
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "holdfast.cli.sandbox", "exec", "--store", str(tmp_path / "store")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        cwd=_PROJECT,
+    )
+    assert worker.stdin
+    with worker.stdin as stdin:
+        stdin.write(json.dumps({"run": "r", "program": program}).encode())
+    _wait_for(marker, 3, 15)
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    assert _wait_for(marker, 0, 5) < 1.0
+
+
+async def test_an_interrupted_call_leaves_the_workspace_as_it_was(tmp_path: Path) -> None:
+    sandbox = BubblewrapSandbox(store=tmp_path / "store")
+    run = uuid.uuid4().hex
+    await sandbox.run(SandboxRequest(run=run, program="echo before > f"))
+    marker = f"sleep 301.{os.getpid()}"
+    call = asyncio.ensure_future(sandbox.run(SandboxRequest(run=run, program=f"echo after > f; {marker}")))
+    while not _running(marker):
+        await asyncio.sleep(0.01)
+    assert sandbox._client
+    os.kill(sandbox._client._process.pid, signal.SIGKILL)
+    assert (await call).status is SandboxStatus.SANDBOX_ERROR
+    _wait_for(marker, 0, 5)
+    again = await sandbox.run(SandboxRequest(run=run, program="cat f"))
+    assert again.stdout == "before\n"
+    await sandbox.close()
+
+
+async def test_no_descriptor_process_group_or_mount_is_left(tmp_path: Path, *, full: bool) -> None:
+    sandbox = BubblewrapSandbox(store=tmp_path / "store")
+    await sandbox.run(SandboxRequest(program="true"))
+    before = _holdings()
+    for _ in range(40 if full else 1):
+        results = await asyncio.gather(*(sandbox.run(_varied(n)) for n in range(50)))
+        assert SandboxStatus.SANDBOX_ERROR not in {result.status for result in results}
+    deadline = time.monotonic() + 10
+    while _holdings() != before and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    assert _holdings() == before
+    assert list((tmp_path / "store").iterdir()) == []
+    await sandbox.close()
+
+
+def _varied(number: int) -> SandboxRequest:
+    programs = ("true", "exit 3", "setsid sleep 60 & echo x", "head -c 300000 /dev/zero", "sleep 60")
+    return SandboxRequest(program=programs[number % 5], limits=Limits(wall_s=0.2 if number % 5 == 4 else 20))
+
+
+def _holdings() -> tuple[int, int, int, int]:
+    """Our descriptors, processes below us, control groups of ours, mounts."""
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    below = subprocess.run(["pgrep", "-g", "0", "-c"], capture_output=True, text=True, check=False).stdout
+    groups = sum(1 for _ in Path("/sys/fs/cgroup").glob("**/holdfast/call-*"))
+    mounts = len(Path("/proc/self/mounts").read_text().splitlines())
+    return descriptors, int(below or 0), groups, mounts
+
+
+async def test_a_flood_does_not_reach_the_workers_memory(tmp_path: Path) -> None:
+    sandbox = BubblewrapSandbox(store=tmp_path / "store")
+    await sandbox.run(SandboxRequest(program="true"))
+    before = _resident()
+    result = await sandbox.run(
+        SandboxRequest(program="head -c 268435456 /dev/zero", limits=Limits(output_kb=4096, wall_s=60))
+    )
+    assert result.usage.stdout_bytes == 268435456
+    assert (
+        _resident() - before < 64 * 1024
+    )  # the result itself is some megabytes, several times while it is built
+    await sandbox.close()
+
+
+def _resident() -> int:
+    line = next(
+        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS:")
+    )
+    return int(line.split()[1])
+
+
+def test_a_machine_without_user_namespaces_is_told_the_remedy(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_NAMESPACES, str(tmp_path / "store")],
+        input=b'{"program": "true"}',
+        capture_output=True,
+        cwd=_PROJECT,
+        check=False,
+        timeout=60,
+    )
+    result = json.loads(done.stdout)
+    assert result["status"] == "refused", result
+    assert "user namespaces" in result["error"] or "unshare" in result["error"]
+    assert "remedy" in result["error"]
+
+
+_WITHOUT_NAMESPACES = """
+import sys
+from holdfast.adapters.bubblewrap import client
+client._ENTRY = client._ENTRY.replace("import main; main()", "import main; from holdfast.adapters.bubblewrap import kernel; "
+  "kernel.unshare = lambda flags: (_ for _ in ()).throw(OSError(28, 'unshare: No space left on device')); main()")
+from holdfast.cli.sandbox import sandbox
+sys.argv = ["sandbox", "exec", "--store", sys.argv[1]]
+sandbox()
+"""
