@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -43,11 +45,18 @@ def up(*, detach: bool) -> None:
 def down() -> None:
     """Stop the stack that runs on this data folder, and wait until all of it has ended."""
     settings = load()
+    if stop_stack(settings):
+        click.echo("Stopped. The data stays in " + str(settings.data_dir))
+    else:
+        click.echo("Nothing is running.")
+
+
+def stop_stack(settings: Settings) -> bool:
+    """Returns when all of it has ended; False where nothing ran."""
     lock = FolderLock(settings.data_dir)
     holder = lock.holder()
     if holder is None or not lock.is_held():
-        click.echo("Nothing is running.")
-        return
+        return False
     os.kill(holder, signal.SIGTERM)
     deadline = time.monotonic() + settings.workers.drain_s + settings.api.drain_s + 60
     while lock.is_held():
@@ -56,7 +65,21 @@ def down() -> None:
                 f"Process {holder} does not stop.", remedy=f"End it and its children: kill -9 {holder}"
             )
         time.sleep(0.05)
-    click.echo("Stopped. The data stays in " + str(settings.data_dir))
+    return True
+
+
+@contextmanager
+def running_stack(settings: Settings) -> Iterator[tuple[StackState, bool]]:
+    """The stack on this data folder, and whether it was started here; one that was is stopped at the end."""
+    state = read_state(settings.data_dir)
+    if state is not None and state.ready:
+        yield state, False
+        return
+    _refuse_prod(settings)
+    try:
+        yield _start_detached(settings), True
+    finally:
+        stop_stack(settings)
 
 
 @click.command()
