@@ -8,7 +8,12 @@ def default_decision(facts: Facts) -> Decision:
     """Understood, read-only, untainted → allow. Irreversible or evasive → deny. Everything else asks."""
     if _is_hopeless(facts):
         return Decision.DENY
-    if facts.safety == "read_only" and not facts.unknowns and not facts.sensitive_paths and not facts.privileged:
+    if (
+        facts.safety == "read_only"
+        and not facts.unknowns
+        and not facts.sensitive_paths
+        and not facts.privileged
+    ):
         return Decision.ALLOW
     return Decision.REQUIRE_APPROVAL
 

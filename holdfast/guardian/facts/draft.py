@@ -118,6 +118,8 @@ class Draft:
 
 
 def _cut(text: str) -> str:
+    """Short, and storable: neither lone surrogates nor NUL survive JSON and Postgres."""
+    text = text[: _TEXT_LIMIT + 1].replace("\0", "\ufffd").encode(errors="replace").decode()
     return text if len(text) <= _TEXT_LIMIT else text[: _TEXT_LIMIT - 1] + "…"
 
 

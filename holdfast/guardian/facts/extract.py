@@ -24,7 +24,7 @@ def extract_facts(action: ActionView) -> Facts:
     draft = Draft(action.kind, command_knowledge(), action.workspace)
     draft.tainted = tuple(sorted(action.tainted))
     _READERS[action.kind](action, draft)
-    if draft.tainted and (action.kind == "none" and not action.declared_read_only or _changes(draft)):
+    if draft.tainted and ((action.kind == "none" and not action.declared_read_only) or _changes(draft)):
         draft.unknown(f"untrusted text chooses {', '.join(draft.tainted)}")
     return draft.freeze()
 

@@ -9,9 +9,20 @@ Place = Literal["loopback", "metadata", "private", "internal", "public"]
 
 _URL = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _NUMBER = re.compile(r"(0x[0-9a-f]+|0[0-7]*|[1-9]\d*)\Z", re.IGNORECASE)
-_METADATA = frozenset({"169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254", "168.63.129.16"})
+_METADATA = frozenset(
+    {"169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254", "168.63.129.16"}
+)
 _METADATA_NAMES = frozenset({"metadata.google.internal", "metadata", "metadata.goog", "instance-data"})
-_INTERNAL_SUFFIXES = (".svc", ".cluster.local", ".internal", ".local", ".localdomain", ".lan", ".intra", ".corp")
+_INTERNAL_SUFFIXES = (
+    ".svc",
+    ".cluster.local",
+    ".internal",
+    ".local",
+    ".localdomain",
+    ".lan",
+    ".intra",
+    ".corp",
+)
 
 
 def host_of(text: str) -> str:
@@ -29,7 +40,7 @@ def normal_host(host: str) -> str:
     """Lower case, no trailing dot; every spelling of an IPv4 address (decimal, hex, octal, short) as dotted quad."""
     host = host.strip("[]").rstrip(".").lower()
     parts = host.split(".")
-    if 1 <= len(parts) <= 4 and all(_NUMBER.match(part) for part in parts):
+    if len(host) < 64 and 1 <= len(parts) <= 4 and all(_NUMBER.match(part) for part in parts):
         return _dotted_quad(parts) or host
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

@@ -9,7 +9,9 @@ from holdfast.guardian.words import Certainty, Word
 
 _GLOB = re.compile(r"[*?\[]")
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
-HARMLESS_TARGETS = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/fd/1", "/dev/fd/2"})
+HARMLESS_TARGETS = frozenset(
+    {"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/fd/1", "/dev/fd/2"}
+)
 
 
 def normal_path(path: str) -> str:
@@ -75,4 +77,8 @@ def _glob_reaches(text: str, paths: SensitivePaths, *, reads_content: bool) -> b
     if wide and not reads_content:
         return False
     pattern = text.removeprefix("~")
-    return any(fnmatch.fnmatchcase(name, pattern) for name in paths.canonical if name.count("/") == pattern.count("/"))
+    return any(
+        fnmatch.fnmatchcase(name, pattern)
+        for name in paths.canonical
+        if name.count("/") == pattern.count("/")
+    )

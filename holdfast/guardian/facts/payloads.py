@@ -13,7 +13,20 @@ from schemas.facts import Effect
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token"})
 _READ_OPERATIONS = frozenset({"read", "list", "stat", "search", "exists", "glob"})
-_PROTECTED = ("/etc", "/boot", "/usr", "/bin", "/sbin", "/lib", "/lib64", "/proc", "/sys", "/dev", "/root", "/var/lib")
+_PROTECTED = (
+    "/etc",
+    "/boot",
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/root",
+    "/var/lib",
+)
 _TEXT_LIMIT = 20_000
 
 
@@ -46,7 +59,12 @@ def _note_address(url: str, draft: Draft) -> None:
         draft.unknown("http: the address does not parse")
         return
     draft.note("hosts", host)
-    if parts.scheme.lower() not in {"http", "https"} or not host or "\\" in url or any(ord(c) < 33 for c in url.strip()):
+    if (
+        parts.scheme.lower() not in {"http", "https"}
+        or not host
+        or "\\" in url
+        or any(ord(c) < 33 for c in url.strip())
+    ):
         draft.unknown("http: the address is not understood")
     if parts.username is not None or parts.password is not None:
         draft.effect({Effect.SECRET}, "http: credentials in the address")
@@ -111,5 +129,3 @@ def _strings(value: Any) -> list[str]:
         elif isinstance(item, list):
             queue.extend(item)
     return found
-
-

@@ -1,5 +1,7 @@
 """Turns one entry of the data files into a `Tool`. The format is described in docs/guardian-facts.md."""
 
+# ruff: noqa: SIM905 - word lists read better as text
+
 import fnmatch
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +15,7 @@ _EFFECTS = frozenset(effect.value for effect in Effect)
 _OTHER_KEYS = frozenset(
     "is ok only mode value values equals sql single max match else args sub bare deep special inherit".split()
 )
-_VERSION = frozenset({"-V", "-v", "--version", "-version", "-h", "version", "-h"})
+_VERSION = frozenset({"-V", "-v", "--version", "-version", "-h", "version"})
 _MILD = frozenset({Effect.READ, Effect.WRITE, Effect.CONFIG})
 """For a tool that does worse than this, `-V` beside other words may mean something else, such as "verbose"."""
 _NO_PARENT = Tool(name="")
@@ -47,7 +49,9 @@ def _compile_own(name: str, entry: Mapping[str, Any], parent: Tool) -> Tool:
         flags=flags,
         modes=modes - alone,
         alone=alone,
-        value=(parent.value - (frozenset(flags) - frozenset(parent.flags))) | frozenset(_words(entry.get("value"))) | frozenset(_words(entry.get("sql"))),
+        value=(parent.value - (frozenset(flags) - frozenset(parent.flags)))
+        | frozenset(_words(entry.get("value")))
+        | frozenset(_words(entry.get("sql"))),
         values={**parent.values, **_allowed_values(entry.get("values"))},
         sql=frozenset(_words(entry.get("sql"))),
         equals=_effects(name, entry.get("equals")) or NOTHING,
@@ -56,7 +60,9 @@ def _compile_own(name: str, entry: Mapping[str, Any], parent: Tool) -> Tool:
         most=most,
         match=re.compile(match) if match else None,
         otherwise=_effects(name, entry.get("else")) or NOTHING,
-        args=tuple((re.compile(rx), _effects(name, what) or NOTHING) for rx, what in entry.get("args", {}).items()),
+        args=tuple(
+            (re.compile(rx), _effects(name, what) or NOTHING) for rx, what in entry.get("args", {}).items()
+        ),
         bare=_effects(name, entry.get("bare")),
         deep=bool(entry.get("deep")),
         special=str(entry.get("special", "")),

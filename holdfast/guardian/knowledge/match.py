@@ -41,6 +41,12 @@ def match_command(tool: Tool, words: Sequence[Word]) -> Match:
     return match
 
 
+def match_option(tool: Tool, words: Sequence[Word]) -> tuple[Match, int]:
+    """Reads only the option at the start of `words`; answers also how many words it took."""
+    match = Match(tool)
+    return match, _Reader(match, list(words)).read_option()
+
+
 def _asks_for_help(tool: Tool, words: Sequence[Word]) -> bool:
     if not words or words[-1].text not in _HELP or tool.special in {"shell", "wrapper"}:
         return False
@@ -49,7 +55,9 @@ def _asks_for_help(tool: Tool, words: Sequence[Word]) -> bool:
 
 
 def _is_topic(word: Word) -> bool:
-    return word.certainty is Certainty.LITERAL and word.text.replace("-", "").isalnum() and word.text[0] != "-"
+    return (
+        word.certainty is Certainty.LITERAL and word.text.replace("-", "").isalnum() and word.text[0] != "-"
+    )
 
 
 class _Reader:
@@ -71,6 +79,11 @@ class _Reader:
                 self._option(word)
             else:
                 self._positional(word)
+
+    def read_option(self) -> int:
+        self._at = 1
+        self._option(self._words[0])
+        return self._at
 
     def _is_option(self, word: Word) -> bool:
         text = word.text
@@ -199,4 +212,8 @@ def _judge_arguments(match: Match) -> None:
 
 
 def _title(match: Match) -> str:
-    return " ".join([match.tool.name, *match.subcommand[-1:]]) if not match.subcommand else " ".join(match.subcommand)
+    return (
+        " ".join([match.tool.name, *match.subcommand[-1:]])
+        if not match.subcommand
+        else " ".join(match.subcommand)
+    )

@@ -1,5 +1,7 @@
 """Python code through `ast`: imports and calls that are known to only look; everything else is not understood."""
 
+# ruff: noqa: SIM905 - word lists read better as text
+
 import ast
 import warnings
 from collections.abc import Callable
@@ -47,7 +49,9 @@ _WRITES = frozenset(
     setxattr removexattr""".split()
 )
 _KILLS = frozenset("kill killpg abort reboot setuid setgid seteuid setsid chroot".split())
-_NETWORK = frozenset("socket urllib http requests httpx aiohttp ftplib smtplib telnetlib paramiko ssl xmlrpc poplib".split())
+_NETWORK = frozenset(
+    "socket urllib http requests httpx aiohttp ftplib smtplib telnetlib paramiko ssl xmlrpc poplib".split()
+)
 
 
 def read_python(code: str, draft: Draft, shell: Callable[[str], None]) -> None:
@@ -94,7 +98,9 @@ class _Code:
     def _imports(self, node: ast.AST) -> None:
         if isinstance(node, ast.Import):
             for name in node.names:
-                self._aliases[name.asname or name.name.partition(".")[0]] = name.name if name.asname else name.name.partition(".")[0]
+                self._aliases[name.asname or name.name.partition(".")[0]] = (
+                    name.name if name.asname else name.name.partition(".")[0]
+                )
                 self._module(name.name)
         elif isinstance(node, ast.ImportFrom):
             self._module(node.module or "")
@@ -123,7 +129,9 @@ class _Code:
             self._draft.unknown(f"python: {node.id} is dynamic")
         elif isinstance(node, ast.Call):
             self._call(node)
-        elif isinstance(node, ast.Delete | ast.AsyncFunctionDef | ast.Await) and not isinstance(node, ast.Delete):
+        elif isinstance(node, ast.Delete | ast.AsyncFunctionDef | ast.Await) and not isinstance(
+            node, ast.Delete
+        ):
             self._draft.unknown("python: asynchronous code")
         elif getattr(node, "decorator_list", None):
             self._draft.unknown("python: decorators call")
@@ -149,7 +157,7 @@ class _Code:
         method = name.rpartition(".")[2]
         if any(name.startswith(runner) or name == runner.rstrip(".") for runner in _RUNNERS):
             self._runs(node, name)
-        elif method in _DELETES and name not in {"list.remove"}:
+        elif method in _DELETES:
             self._draft.effect({Effect.DELETE}, f"python {name}")
         elif method in _KILLS:
             self._draft.effect({Effect.KILL}, f"python {name}")
@@ -162,9 +170,9 @@ class _Code:
 
     def _is_text_method(self, node: ast.Call, method: str) -> bool:
         """`text.replace(a, b)` and `thing.copy()` are no file operations; `path.replace(target)` is."""
-        return (method == "replace" and len(node.args) >= 2 and not self._resolve(node.func).startswith("os.")) or (
-            method == "copy" and not node.args
-        )
+        return (
+            method == "replace" and len(node.args) >= 2 and not self._resolve(node.func).startswith("os.")
+        ) or (method == "copy" and not node.args)
 
     def _known(self, node: ast.Call, name: str, method: str) -> None:
         root, _, rest = name.partition(".")

@@ -7,8 +7,8 @@ _LABEL = frozenset("btT:")
 _SIZE_LIMIT = 10_000
 
 
-class _Confused(Exception):  # noqa: N818 - control flow inside this file only
-    pass
+class _Confused(Exception):
+    """The script has left the part of the language this reader knows."""
 
 
 def read_sed(program: str) -> list[str]:
@@ -38,7 +38,7 @@ class _Sed:
             return
         if char == "#":
             self._line()
-        elif char == "/" or char == "\\":
+        elif char in {"/", "\\"}:
             self._until("/" if char == "/" else self._next())
             self._skip("IM")
         elif char in "sy":
@@ -70,13 +70,9 @@ class _Sed:
                 raise _Confused
 
     def _until(self, delimiter: str) -> None:
-        in_class = False
-        while True:
-            char = self._next()
+        while (char := self._next()) != delimiter:
             if char == "\\":
                 self._next()
-            elif char == delimiter and not in_class:
-                return
 
     def _appended(self) -> None:
         """The text of a, i, c runs to the end of the line; a backslash continues it."""

@@ -1,5 +1,7 @@
 """SQL text: which statements only read, and which functions make a SELECT do more than that."""
 
+# ruff: noqa: SIM905 - word lists read better as text
+
 import re
 from collections.abc import Iterator
 
@@ -13,7 +15,9 @@ _NOISE = re.compile(
 )
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 _READERS = frozenset("select show describe desc explain with values table pragma help use".split())
-_CONFIG = frozenset("set reset begin start commit rollback savepoint end lock unlock analyze vacuum reindex".split())
+_CONFIG = frozenset(
+    "set reset begin start commit rollback savepoint end lock unlock analyze vacuum reindex".split()
+)
 _WRITERS = frozenset(
     "insert update replace merge upsert create alter rename comment copy load import refresh call do exec execute "
     "prepare deallocate notify listen optimize repair cluster checkpoint handler into outfile dumpfile".split()
@@ -30,8 +34,13 @@ _ACTING = re.compile(
     re.IGNORECASE,
 )
 _META = re.compile(r"\\(d\w*[+S]*|l\+?|conninfo|z|sf|sv|timing|x|pset|encoding|q|\?|h)(\s+[\w.*\"-]*)*\s*$")
-_DOT = re.compile(r"\.(tables|schema|databases|indexes|indices|dbinfo|fullschema|show|mode|headers?|help|stats|width)\b[^|]*$")
-_SECRET_TABLES = re.compile(r"\b(pg_shadow|pg_authid|pg_user_mapping\w*|mysql\.user|authentication_string|rolpassword)\b", re.IGNORECASE)
+_DOT = re.compile(
+    r"\.(tables|schema|databases|indexes|indices|dbinfo|fullschema|show|mode|headers?|help|stats|width)\b[^|]*$"
+)
+_SECRET_TABLES = re.compile(
+    r"\b(pg_shadow|pg_authid|pg_user_mapping\w*|mysql\.user|authentication_string|rolpassword)\b",
+    re.IGNORECASE,
+)
 
 
 def read_sql(text: str, draft: Draft) -> list[str]:
@@ -72,7 +81,12 @@ def _read_statement(statement: str, draft: Draft) -> list[str]:
     first = words[0] if words else ""
     if first in _READERS:
         return _read_query(first, words, statement, draft)
-    for known, effect in ((_DELETERS, Effect.DELETE), (_WRITERS, Effect.WRITE), (_POWERS, Effect.PRIVILEGE), (_CONFIG, Effect.CONFIG)):
+    for known, effect in (
+        (_DELETERS, Effect.DELETE),
+        (_WRITERS, Effect.WRITE),
+        (_POWERS, Effect.PRIVILEGE),
+        (_CONFIG, Effect.CONFIG),
+    ):
         if first in known:
             draft.effect({effect}, f"sql {first}")
             return []
@@ -89,4 +103,8 @@ def _read_query(first: str, words: list[str], statement: str, draft: Draft) -> l
         draft.effect({Effect.WRITE}, f"sql {first} … {min(acting)}")
     if _ACTING.search(statement):
         return ["a function in the statement does more than read"]
-    return ["locks rows"] if re.search(r"\bfor\s+(no\s+key\s+)?(update|share)\b", statement, re.IGNORECASE) else []
+    return (
+        ["locks rows"]
+        if re.search(r"\bfor\s+(no\s+key\s+)?(update|share)\b", statement, re.IGNORECASE)
+        else []
+    )

@@ -1,5 +1,7 @@
 """Judges one simple command: finds its entry in the knowledge base, follows wrappers, records what it would do."""
 
+# ruff: noqa: SIM905 - word lists read better as text
+
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -54,7 +56,9 @@ class Invoker:
         self._wrapped = 0
         self._read_script = read_script
 
-    def invoke(self, words: Sequence[Word], *, fed: bool = False, tail: bool = False, marker: str = "") -> None:
+    def invoke(
+        self, words: Sequence[Word], *, fed: bool = False, tail: bool = False, marker: str = ""
+    ) -> None:
         self._wrapped += 1
         if self._wrapped > WRAPPER_LIMIT:
             self.unknown("commands are wrapped too deeply")

@@ -7,7 +7,18 @@ SIZE_LIMIT = 20_000
 NODE_LIMIT = 4_000
 DEPTH_LIMIT = 80
 # The grammar explores alternatives at these marks: its cost grows with the square of their number.
-_COSTLY = {"|": 250, "<<": 50, "=(": 100, "${": 500, "((": 200, "[[": 300, "`": 200, "$(": 500, "{": 1000, "(": 1000}
+_COSTLY = {
+    "|": 250,
+    "<<": 50,
+    "=(": 100,
+    "${": 500,
+    "((": 200,
+    "[[": 300,
+    "`": 200,
+    "$(": 500,
+    "{": 1000,
+    "(": 1000,
+}
 _LANGUAGE = Language(tree_sitter_bash.language())
 
 
@@ -17,7 +28,7 @@ def parse_shell(text: str) -> Node | str:
         return f"the script is longer than {SIZE_LIMIT} characters"
     if any(text.count(mark) > limit for mark, limit in _COSTLY.items()):
         return "the script repeats costly syntax"
-    if "\0" in text or not text.isprintable() and _has_control_characters(text):
+    if "\0" in text or (not text.isprintable() and _has_control_characters(text)):
         return "the script contains control characters"
     if "\\`" in text:
         return "nested backticks hide a command"
@@ -34,4 +45,4 @@ def parse_shell(text: str) -> Node | str:
 
 
 def _has_control_characters(text: str) -> bool:
-    return any(ord(char) < 32 and char not in "\n\t" or ord(char) == 127 for char in text)
+    return any((ord(char) < 32 and char not in "\n\t") or ord(char) == 127 for char in text)

@@ -10,7 +10,9 @@ from tree_sitter import Node
 
 from holdfast.guardian.words import Certainty, Word
 
-_ASSIGNERS = frozenset({b"read", b"mapfile", b"readarray", b"getopts", b"printf", b"eval", b"source", b".", b"let"})
+_ASSIGNERS = frozenset(
+    {b"read", b"mapfile", b"readarray", b"getopts", b"printf", b"eval", b"source", b".", b"let"}
+)
 _NODE_LIMIT = 5_000
 
 
@@ -73,7 +75,8 @@ class Scope:
 
 
 def _descendants(root: Node) -> list[Node]:
-    found, queue = [], [root]
+    found: list[Node] = []
+    queue = [root]
     while queue and len(found) < _NODE_LIMIT:
         node = queue.pop()
         found.append(node)

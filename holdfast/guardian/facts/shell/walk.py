@@ -1,6 +1,6 @@
 """Walks a syntax tree and hands every simple command, with its resolved words, to the judge of invocations."""
 
-from collections.abc import Iterator
+# ruff: noqa: SIM905, SLF001 - word lists read better as text; the table below dispatches to this file's own class
 
 from tree_sitter import Node
 
@@ -17,7 +17,7 @@ NESTING_LIMIT = 4
 _STRUCTURE = frozenset(
     """program list subshell compound_statement if_statement elif_clause else_clause while_statement do_group
     case_item negated_command binary_expression unary_expression parenthesized_expression ternary_expression
-    postfix_expression variable_assignments heredoc_body test_command array c_style_for_statement""".split()
+    postfix_expression variable_assignments heredoc_body array c_style_for_statement""".split()
 )
 _IGNORED = frozenset(
     "comment heredoc_start heredoc_end heredoc_content file_descriptor test_operator regex string_content".split()
@@ -119,6 +119,18 @@ class _Walker:
         if not exported:
             self._scope.assign(name, value)
 
+    def _test(self, node: Node) -> None:
+        """`-v` and the arithmetic operators evaluate subscripts inside their operands, even quoted ones."""
+        text = node.text or b""
+        if (
+            b"[" in text[2:]
+            and (b"-v" in text or b"-R" in text or b"'" in text)
+            and (b"$(" in text or b"`" in text)
+        ):
+            self._draft.unknown("a test that may evaluate its operand")
+        self._draft.effect({Effect.READ}, "test")
+        self._children(node)
+
     def _subscript(self, node: Node) -> None:
         for child in node.named_children:
             if child.type != "variable_name":
@@ -178,7 +190,10 @@ class _Walker:
     def _redirected(self, node: Node) -> None:
         body = node.child_by_field_name("body")
         redirects = [child for child in node.named_children if child != body]
-        if any(child.type in {"heredoc_redirect", "herestring_redirect"} or _reads_file(child) for child in redirects):
+        if any(
+            child.type in {"heredoc_redirect", "herestring_redirect"} or _reads_file(child)
+            for child in redirects
+        ):
             self._invoker.piped = True
         if body is not None:
             self.visit(body)
@@ -224,9 +239,6 @@ class _Walker:
         self._children(node)
         self._invoker.piped = False
 
-    def _test_expansion(self, node: Node) -> None:
-        self._words.word(node)
-
     def _substitute(self, node: Node) -> Word:
         folded = self._folded(node)
         before = self._invoker.reads
@@ -239,7 +251,9 @@ class _Walker:
             return Word(folded)
         reads_file = any(child.type == "file_redirect" for child in node.named_children)
         crafted = reads_file or not inner.binaries or inner.binaries & _CRAFTERS or inner.unknown
-        return Word((node.text or b"").decode(errors="replace"), Certainty.CRAFTED if crafted else Certainty.OUTPUT)
+        return Word(
+            (node.text or b"").decode(errors="replace"), Certainty.CRAFTED if crafted else Certainty.OUTPUT
+        )
 
     def _folded(self, node: Node) -> str | None:
         """The output of `echo literal` or `printf '%s' literal`, which is how commands hide their names."""
@@ -261,10 +275,6 @@ def _reads_file(node: Node) -> bool:
     return node.type == "file_redirect" and any(child.type in {"<", "<&"} for child in node.children)
 
 
-def _named(node: Node) -> Iterator[Node]:
-    yield from node.named_children
-
-
 _REDIRECTS = frozenset({"file_redirect", "herestring_redirect", "heredoc_redirect"})
 _WORD_KINDS = frozenset(
     """word number string raw_string ansi_c_string translated_string concatenation simple_expansion expansion
@@ -276,6 +286,7 @@ _VISITORS = {
     "command": _Walker._command,
     "variable_assignment": _Walker._assignment,
     "subscript": _Walker._subscript,
+    "test_command": _Walker._test,
     "declaration_command": _Walker._declaration,
     "unset_command": _Walker._unset,
     "function_definition": _Walker._function,

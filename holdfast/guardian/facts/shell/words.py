@@ -1,5 +1,7 @@
 """Syntax nodes to words: quoting, escapes, constant variables, constant substitutions."""
 
+# ruff: noqa: SLF001 - the table below dispatches to this file's own class
+
 import re
 from collections.abc import Callable
 
@@ -12,8 +14,20 @@ _ESCAPE = re.compile(r"\\(\n|.)", re.DOTALL)
 _QUOTED_ESCAPE = re.compile(r"\\([\\\"$`]|\n)")
 _GLOB = re.compile(r"(?<!\\)[*?\[]")
 _ANSI = re.compile(r"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|c.|.)", re.DOTALL)
-_ANSI_NAMES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v"}
-_PLAIN = frozenset({"word", "number", "variable_name", "file_descriptor", "test_operator", "special_variable_name"})
+_ANSI_NAMES = {
+    "n": "\n",
+    "t": "\t",
+    "r": "\r",
+    "a": "\a",
+    "b": "\b",
+    "e": "\x1b",
+    "E": "\x1b",
+    "f": "\f",
+    "v": "\v",
+}
+_PLAIN = frozenset(
+    {"word", "number", "variable_name", "file_descriptor", "test_operator", "special_variable_name"}
+)
 _EXPANSIONS = frozenset({"simple_expansion", "expansion", "command_substitution"})
 _PROMPT = re.compile(r"@[A-Za-z]\}\Z")
 _BRACE = re.compile(r"(?<!\\)\{[^{}]*(,|\.\.)[^{}]*\}")
@@ -38,10 +52,11 @@ class WordReader:
     def words(self, node: Node) -> list[Word]:
         """The words one argument node becomes: usually one, more when braces or a constant variable split."""
         word = self.word(node)
-        if word.certainty is Certainty.LITERAL and not word.quoted and node.type in {"concatenation", "word"}:
-            if _BRACE.search(_text(node)):
-                return self._brace_words(node, word)
-        if word.certainty is Certainty.LITERAL and node.type in _EXPANSIONS and not word.quoted:
+        if word.certainty is not Certainty.LITERAL or word.quoted:
+            return [word]
+        if node.type in {"concatenation", "word"} and _BRACE.search(_text(node)):
+            return self._brace_words(node, word)
+        if node.type in _EXPANSIONS:
             return [Word(part) for part in word.text.split()]
         return [word]
 
@@ -62,7 +77,9 @@ class WordReader:
     def _plain(self, node: Node) -> Word:
         raw = _text(node)
         certainty = Certainty.GLOB if _GLOB.search(raw) else Certainty.LITERAL
-        return Word(_ESCAPE.sub(lambda m: "" if m[1] == "\n" else m[1], raw) if "\\" in raw else raw, certainty)
+        return Word(
+            _ESCAPE.sub(lambda m: "" if m[1] == "\n" else m[1], raw) if "\\" in raw else raw, certainty
+        )
 
     def _raw(self, node: Node) -> Word:
         return Word(_text(node)[1:-1], quoted=True)
@@ -85,7 +102,9 @@ class WordReader:
                 worst = Certainty.CRAFTED  # a constant that splits in the middle of a word
             all_quoted &= part.quoted or part.constant
         plain = not quoted and any(child.type in _PLAIN for child in node.children)
-        return Word("".join(text), worst, quoted=quoted or (all_quoted and not plain) or (all_quoted and worst > 1))
+        return Word(
+            "".join(text), worst, quoted=quoted or (all_quoted and not plain) or (all_quoted and worst > 1)
+        )
 
     def _parts(self, node: Node, *, quoted: bool) -> list[Word]:
         source, start = node.text or b"", node.start_byte
@@ -109,7 +128,9 @@ class WordReader:
             return self._value(inner, node)
         if _PROMPT.search(_text(node)):
             self._refuse("an expansion that evaluates its value")
-        worst = Certainty.CRAFTED if inner.startswith("!") and inner[1:].isidentifier() else Certainty.VARIABLE
+        worst = (
+            Certainty.CRAFTED if inner.startswith("!") and inner[1:].isidentifier() else Certainty.VARIABLE
+        )
         for child in node.named_children:
             worst = max(worst, self.word(child).certainty)
         known = self._variable(re.match(r"[!#]?(\w*)", inner)[1])  # type: ignore[index] # always matches

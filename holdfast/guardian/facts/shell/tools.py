@@ -1,0 +1,73 @@
+"""Commands that need more than options to be understood: searches for secrets, downloads, old spellings."""
+
+import re
+from dataclasses import replace
+
+from holdfast.guardian.facts.hosts import host_of, normal_host, place_of
+from holdfast.guardian.facts.shell.invoke import Call, Invoker, special
+from schemas.facts import Effect
+
+_HUNT = re.compile(
+    r"passw|passphrase|secret|credential|api.?key|access.?key|private.?key|aws_|token", re.IGNORECASE
+)
+
+
+@special("grep")
+def _grep(invoker: Invoker, call: Call) -> None:
+    """Searching a tree for words like `password` is looking for secrets, wherever they lie."""
+    match = invoker.judge(call)
+    recursive = bool({"-r", "-R", "--recursive", "--dereference-recursive"} & set(match.flags))
+    recursive = (
+        recursive
+        or call.name in {"rg", "ag", "ack"}
+        or any(word.text.endswith("/*") for word in match.args[1:])
+    )
+    patterns = [value for name, value in match.options if name in {"-e", "--regexp"}]
+    patterns += [word.text for word in match.args[:1]]
+    if recursive and not call.fed and any(_HUNT.search(pattern) for pattern in patterns):
+        invoker.draft.effect({Effect.SECRET}, f"{call.name} searches for credentials")
+
+
+@special("http")
+def _http(invoker: Invoker, call: Call) -> None:
+    """A download to standard output reads; where it reads from decides the rest."""
+    match = invoker.judge(call)
+    if match.look:
+        return
+    if not match.args:
+        invoker.unknown(f"{call.name}: no address")
+    for word in match.args:
+        if not word.constant:
+            invoker.unknown(f"{call.name}: the address is computed")
+            continue
+        text = word.text if "://" in word.text else f"http://{word.text}"
+        host = host_of(text)
+        invoker.draft.note("hosts", host)
+        if not text.lower().startswith(("http://", "https://")):
+            invoker.unknown(f"{call.name}: {text.partition(':')[0]} addresses are not understood")
+        _note_place(invoker, host)
+
+
+def _note_place(invoker: Invoker, host: str) -> None:
+    place = place_of(normal_host(host))
+    if place == "metadata":
+        invoker.draft.effect({Effect.SECRET}, f"{host} hands out credentials")
+    elif place == "public":
+        invoker.unknown(f"{host} is outside")
+
+
+@special("tar")
+def _tar(invoker: Invoker, call: Call) -> None:
+    """`tar tvf x` is the old spelling of `tar -tvf x`."""
+    words = list(call.words)
+    if words and words[0].text[:1] not in {"-", ""}:
+        words[0] = replace(words[0], text=f"-{words[0].text}")
+    invoker.judge(replace(call, words=words))
+
+
+@special("to_stdout")
+def _to_stdout(invoker: Invoker, call: Call) -> None:
+    """A converter that writes a file unless its last argument is `-`."""
+    if call.words and call.words[-1].text == "-":
+        call = replace(call, tool=replace(call.tool, effects=frozenset({Effect.READ})))
+    invoker.judge(call)

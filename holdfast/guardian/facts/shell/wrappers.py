@@ -1,0 +1,118 @@
+"""Commands that run another command: env, timeout, sudo, xargs, find -exec. What they wrap is judged in its place."""
+
+import re
+from collections.abc import Sequence
+
+from holdfast.guardian.facts.shell.invoke import Call, Invoker, special
+from holdfast.guardian.knowledge import match_option
+from holdfast.guardian.words import Word
+from schemas.facts import Effect
+
+_XARGS_ATTACHED = re.compile(r"-[ile](?!$).+|--max-lines=\d+")
+_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
+_FIND_RUNNERS = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
+_FIND_WRITERS = frozenset({"-fprint", "-fprint0", "-fprintf", "-fls"})
+
+
+@special("wrapper")
+def _wrapper(invoker: Invoker, call: Call) -> None:
+    """`timeout 5 cmd`, `nice cmd`, `sudo cmd`, `env A=b cmd`: own options, own arguments, then a command."""
+    rest = own_part(invoker, call, skip=call.tool.most or 0)
+    invoker.draft.effect(call.tool.effects or (), call.name)
+    if Effect.PRIVILEGE in (call.tool.effects or ()):
+        invoker.draft.privileged = True
+    _continue(invoker, call, rest)
+
+
+def _continue(invoker: Invoker, call: Call, rest: Sequence[Word]) -> None:
+    if rest:
+        invoker.invoke(rest, fed=call.fed, tail=call.tail, marker=call.marker)
+    elif call.tool.bare is not None:
+        invoker.draft.effect(call.tool.bare, call.name)
+    else:
+        invoker.unknown(f"{call.name}: nothing to run")
+
+
+def own_part(invoker: Invoker, call: Call, *, skip: int) -> Sequence[Word]:
+    """Consumes the wrapper's own options and `skip` arguments; answers the wrapped command."""
+    words, at, own, options = list(call.words), 0, [], True
+    while at < len(words):
+        word = words[at]
+        if options and word.text == "--":
+            options = False
+        elif options and call.tool.special == "xargs" and _XARGS_ATTACHED.fullmatch(word.text):
+            own.append(word.text)
+        elif options and len(word.text) > 1 and word.text[0] == "-":
+            at += _own_option(invoker, call, words[at : at + 2], own)
+        elif _ASSIGNMENT.match(word.text) and call.name in {"env", "sudo", "doas"}:
+            name, _, value = word.text.partition("=")
+            invoker.assign(name, Word(value, word.certainty), exported=True)
+        elif skip:
+            skip -= 1
+        else:
+            break
+        at += 1
+    invoker.draft.command(call.name, "", own, [])
+    return words[at:]
+
+
+def _own_option(invoker: Invoker, call: Call, words: Sequence[Word], own: list[str]) -> int:
+    match, taken = match_option(call.tool, words)
+    own.extend(match.flags)
+    for reason in match.unknowns:
+        invoker.unknown(reason)
+    invoker.draft.effect(match.effects, f"{call.name} {words[0].text}")
+    return taken - 1
+
+
+@special("xargs")
+def _xargs(invoker: Invoker, call: Call) -> None:
+    """Unknown words are appended to the command, or put where the marker stands."""
+    rest = own_part(invoker, call, skip=0)
+    own = call.words[: len(call.words) - len(rest)]
+    marker = _xargs_marker([word.text for word in own])
+    invoker.draft.effect({Effect.READ}, "xargs")
+    if rest:
+        invoker.invoke(rest, fed=False, tail=not marker, marker=marker)
+
+
+def _xargs_marker(own: list[str]) -> str:
+    for index, text in enumerate(own):
+        if text in {"-I", "-J"}:
+            return own[index + 1] if index + 1 < len(own) else "{}"
+        if text in {"-i", "--replace"}:
+            return "{}"
+        if text.startswith(("-I", "-J", "-i", "--replace=")):
+            return text.removeprefix("--replace=") if text.startswith("--") else text[2:]
+    return ""
+
+
+@special("find")
+def _find(invoker: Invoker, call: Call) -> None:
+    """The expression is a program: -exec runs, -delete deletes, -fprint writes."""
+    words, at = list(call.words), 0
+    plain: list[Word] = []
+    while at < len(words):
+        text = words[at].text
+        if text in _FIND_RUNNERS:
+            at = _find_runner(invoker, words, at + 1)
+            continue
+        if text in _FIND_WRITERS:
+            invoker.draft.effect({Effect.WRITE}, f"find {text}")
+        elif text == "-delete":
+            invoker.draft.effect({Effect.DELETE}, "find -delete")
+        plain.append(words[at])
+        at += 1
+    invoker.judge(Call(call.name, call.tool, plain, call.fed, call.tail, call.marker))
+
+
+def _find_runner(invoker: Invoker, words: list[Word], at: int) -> int:
+    end = at
+    while end < len(words) and words[end].text not in {";", "+", "+;"}:
+        end += 1
+    inner = words[at:end]
+    if inner:
+        invoker.invoke(inner, marker="{}")
+    else:
+        invoker.unknown("find -exec: nothing to run")
+    return end + 1
