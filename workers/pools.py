@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Interceptor, Worker
 
 from activities.act import ActActivities
 from activities.ask import AskActivities
@@ -27,11 +27,19 @@ class Pool:
     activities: Sequence[Callable[..., Any]]
     workflows: Sequence[type] = field(default_factory=tuple)
 
-    def worker(self, client: Client, *, workers: WorkerSettings, temporal: TemporalSettings) -> Worker:
+    def worker(
+        self,
+        client: Client,
+        *,
+        workers: WorkerSettings,
+        temporal: TemporalSettings,
+        interceptors: Sequence[Interceptor] = (),
+    ) -> Worker:
         return Worker(
             client,
             activities=self.activities,
             workflows=self.workflows,
+            interceptors=interceptors,
             **worker_options(self.queue, workers=workers, temporal=temporal),
         )
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from psycopg.types.json import Jsonb
 from pydantic import Field
 from temporalio.client import Client, WorkflowHandle
 
@@ -28,80 +27,13 @@ from schemas.agents import AgentSpec
 from schemas.base import Request
 from schemas.effects import Effect
 from schemas.events import RunEvent
-from schemas.facts import Facts
 from schemas.plans import Plan, Step
 from schemas.runs import Run, RunInput, RunOutput, RunState
-from schemas.stages import (
-    Answer,
-    AnswerRequest,
-    JudgeRequest,
-    Learned,
-    LearnRequest,
-    NextMove,
-    NextRequest,
-    PlanProposal,
-    PlanRequest,
-    RecallRequest,
-    Recollection,
-)
 from schemas.tools import EffectClass, ToolResult
-from schemas.verdicts import ApprovalTerms, Decision, Reason, Verdict, VerdictRecord
+from tests.runs.acting import ByName, Forgetful, Script
+from tests.runs.deciding import decide
 from workers import pools
 from workflows.agent_run import AgentRun
-
-BUNDLE = "sha256:" + "0" * 64
-
-
-class ByName:
-    """A guardian for tests: the word in the action's arguments says what the verdict is."""
-
-    async def judge(self, request: JudgeRequest) -> VerdictRecord:
-        text = str(request.action.arguments)
-        decision = Decision.ALLOW
-        if "forbidden" in text:
-            decision = Decision.DENY
-        elif "delicate" in text:
-            decision = Decision.REQUIRE_APPROVAL
-        reason = Reason(policy="test", effect=decision, message=f"it says {text}"[:80])
-        verdict = Verdict(
-            action_digest=request.action.digest,
-            decision=decision,
-            reasons=(reason,),
-            bundle=BUNDLE,
-            terms=ApprovalTerms() if decision is Decision.REQUIRE_APPROVAL else None,
-        )
-        return VerdictRecord(verdict=verdict, facts=Facts(kind="none", safety="unknown"))
-
-
-@dataclass
-class Script:
-    """A planner for tests: plans and moves in the order they were laid down."""
-
-    plans: list[PlanProposal] = field(default_factory=list)
-    moves: list[NextMove] = field(default_factory=list)
-    requests: list[PlanRequest | NextRequest] = field(default_factory=list)
-
-    async def plan(self, request: PlanRequest) -> PlanProposal:
-        self.requests.append(request)
-        return self.plans.pop(0)
-
-    async def next(self, request: NextRequest) -> NextMove:
-        self.requests.append(request)
-        return self.moves.pop(0)
-
-    async def answer(self, request: AnswerRequest) -> Answer:
-        done = ", ".join(
-            sorted(name for name, outcome in request.outcomes.items() if outcome.state == "succeeded")
-        )
-        return Answer(text=f"done: {done}")
-
-
-class Forgetful:
-    async def recall(self, request: RecallRequest) -> Recollection:
-        return Recollection()
-
-    async def learn(self, request: LearnRequest) -> Learned:
-        return Learned()
 
 
 class Say(Request):
@@ -192,24 +124,17 @@ class Stage:
                     return found[times - 1]
                 await asyncio.sleep(0.02)
 
-    async def decide(self, run_id: str, decision: str, **fields: Any) -> str:
-        """As the API does it: store first, nudge after."""
+    async def decide(self, run_id: str, *, approve: bool = True, **fields: Any) -> None:
         asked = await self.until(run_id, "approval.requested")
-        approval = asked.data["approval_id"]
-        digest = fields.pop("approved_digest", asked.data["digest"])
-        status = "rejected" if decision == "reject" else "approved"
-        async with self.database.tenant("default") as connection:
-            await connection.execute(
-                """insert into approval_decisions (approval_id, approver, tenant, decision, digest, comment, arguments)
-                   values (%s, 'somebody', 'default', %s, %s, %s, %s)""",
-                (approval, decision, digest, fields.get("comment", ""), Jsonb(fields.get("arguments"))),
-            )
-            await connection.execute(
-                "update approvals set status = %s, approved_digest = %s, decided_at = now() where id = %s",
-                (status, digest if status == "approved" else None, approval),
-            )
-        await self.client.get_workflow_handle(run_id).signal("approval_decided", approval)
-        return str(approval)
+        await decide(
+            self.database,
+            self.client,
+            run_id,
+            asked.data["approval_id"],
+            asked.data["digest"],
+            approve=approve,
+            **fields,
+        )
 
 
 StageMaker = Callable[..., Awaitable[Stage]]

@@ -130,7 +130,7 @@ async def test_a_denied_action_is_never_done(stage: Stage) -> None:
 
 async def test_an_approved_action_is_done_once(stage: Stage) -> None:
     handle = await stage.start(say("ask", "delicate"))
-    await stage.decide(handle.id, "approve")
+    await stage.decide(handle.id)
     assert (await handle.result()).status is RunStatus.SUCCEEDED
     assert stage.world.said == ["delicate"]
     assert "run.status" in await stage.types(handle.id)
@@ -138,7 +138,7 @@ async def test_an_approved_action_is_done_once(stage: Stage) -> None:
 
 async def test_a_rejected_action_is_not_done(stage: Stage) -> None:
     handle = await stage.start(say("ask", "delicate"))
-    await stage.decide(handle.id, "reject", comment="not today")
+    await stage.decide(handle.id, approve=False, comment="not today")
     output = await handle.result()
     assert output.status is RunStatus.FAILED
     assert "not today" in output.reason
@@ -156,7 +156,7 @@ async def test_what_a_human_rewrote_is_what_runs(stage: Stage) -> None:
         row = await cursor.fetchone()
     assert row
     edited = Action.model_validate(row["action"]).edited(arguments)
-    await stage.decide(handle.id, "edit", arguments=arguments, approved_digest=edited.digest)
+    await stage.decide(handle.id, arguments=arguments, effective=edited.digest)
     assert (await handle.result()).status is RunStatus.SUCCEEDED
     assert stage.world.said == ["delicate but mended"]
 
@@ -241,7 +241,7 @@ async def test_a_step_waits_for_an_event_from_outside(stage: Stage) -> None:
 
 async def test_an_approval_step_opens_the_way(stage: Stage) -> None:
     handle = await stage.start(ApprovalStep(id="gate", message="Go on?"), say("go", depends_on=("gate",)))
-    await stage.decide(handle.id, "approve", comment="fine")
+    await stage.decide(handle.id, comment="fine")
     assert (await handle.result()).status is RunStatus.SUCCEEDED
     assert stage.world.said == ["go"]
 

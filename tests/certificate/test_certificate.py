@@ -1,0 +1,159 @@
+"""The crash certificate: a reference run is killed at every history event and at every boundary of the ledger, and the
+outside world is asked what happened. `make certify` tries every point; `make test` a few of each kind.
+"""
+
+import asyncio
+import multiprocessing
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+
+import pytest
+from temporalio.client import Client
+
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.payloads import PostgresPayloads
+from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.ids import new_id
+from holdfast.runtime.temporal import HoldfastPlugin, connect
+from holdfast.tools.builtin.calculator import calc
+from schemas.agents import AgentSpec
+from schemas.approvals import ApprovalSubject
+from schemas.events import EventType, RunEvent
+from schemas.plans import Plan, StepRetry, ToolStep
+from schemas.runs import RunInput, RunState, RunStatus
+from schemas.tools import Catalogue
+from tests.certificate.victim import Errand, main, tools_for
+from tests.certificate.world import World
+from tests.runs.deciding import decide
+
+ACTING = ("read_only", "idempotent", "probed", "irreversible")
+BOUNDARIES = ("before_dispatch", "after_dispatch", "after_call", "after_observe")
+LEDGER_POINTS = [f"{boundary}:{step}" for step in (*ACTING, "approved") for boundary in BOUNDARIES]
+HISTORY_POINTS = [f"history:{length}" for length in range(3, 62)]
+SHORT = ["after_call:irreversible", "after_call:idempotent", "history:20"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kill_at" in metafunc.fixturenames:
+        full = metafunc.config.getoption("full")
+        metafunc.parametrize("kill_at", [*LEDGER_POINTS, *HISTORY_POINTS] if full else SHORT)
+
+
+@dataclass
+class Scene:
+    client: Client
+    database: Database
+    database_url: str
+    temporal_address: str
+    world: World
+
+    def worker(self, kill_at: str = "") -> BaseProcess:
+        errand = Errand(self.database_url, self.temporal_address, self.world.url, kill_at)
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["tests.certificate.victim"])
+        process = context.Process(target=main, args=(errand,), daemon=True)
+        process.start()
+        return process
+
+
+@pytest.fixture
+async def scene(database: Database, database_url: str, temporal_address: str) -> AsyncIterator[Scene]:
+    client = await connect(HoldfastPlugin(payloads=PostgresPayloads(database)), address=temporal_address)
+    world = World()
+    yield Scene(client, database, database_url, temporal_address, world)
+    world.close()
+
+
+def reference_run(world: World) -> RunInput:
+    """One step of every class of tool, a fast one, and one that needs an approval, one after another."""
+    again = StepRetry(attempts=2, wait_s=0.05)
+    steps = [
+        ToolStep(id=name, tool=name, arguments={"name": name}, retry=again, depends_on=before)
+        for name, before in zip(ACTING, ((), *((name,) for name in ACTING)), strict=False)
+    ]
+    fast = ToolStep(id="fast", tool="calc", arguments={"expression": "2 + 3"}, depends_on=("irreversible",))
+    approved = ToolStep(
+        id="approved",
+        tool="irreversible",
+        arguments={"name": "approved", "text": "delicate"},
+        retry=again,
+        depends_on=("fast",),
+    )
+    tools = tuple(tool.spec for tool in (*tools_for(world.url), calc))
+    return RunInput(
+        run_id=new_id("run"),
+        tenant="default",
+        goal="certify",
+        agent=AgentSpec(name="operator"),
+        catalogue=Catalogue(tools=tools),
+        state=RunState(plan=Plan(steps=(*steps, fast, approved))),
+    )
+
+
+@pytest.mark.timeout(150)
+async def test_a_killed_worker_loses_and_repeats_nothing(scene: Scene, kill_at: str) -> None:
+    run = reference_run(scene.world)
+    runs = PostgresRuns(database=scene.database)
+    await runs.create(run)
+    victim = scene.worker(kill_at)
+    handle = await scene.client.start_workflow("AgentRun", run, id=run.run_id, task_queue="orchestration")
+    result = asyncio.ensure_future(handle.result())
+    try:
+        async with asyncio.timeout(120):
+            while not result.done():
+                if not victim.is_alive():
+                    assert victim.exitcode == -9
+                    victim = scene.worker()
+                await answer_truthfully(scene, run.run_id)
+                await asyncio.wait({result}, timeout=0.1)
+    finally:
+        victim.kill()
+        victim.join()
+        result.cancel()
+    await everything_happened_once(scene, run.run_id, kill_at)
+
+
+async def answer_truthfully(scene: Scene, run_id: str) -> None:
+    """The human of this run: approves what is asked, and says of a doubtful effect what the world says."""
+    for event in await open_questions(scene, run_id):
+        subject, step = event.data["subject"], event.step_id or ""
+        happened = bool(scene.world.effects[step]) if subject == ApprovalSubject.EFFECT_UNKNOWN else True
+        await decide(
+            scene.database,
+            scene.client,
+            run_id,
+            event.data["approval_id"],
+            event.data["digest"],
+            approve=happened,
+        )
+
+
+async def open_questions(scene: Scene, run_id: str) -> list[RunEvent]:
+    async with scene.database.tenant("default") as connection:
+        cursor = await connection.execute(
+            "select id from approvals where run_id = %s and status = 'pending'", (run_id,)
+        )
+        pending = {row["id"] for row in await cursor.fetchall()}
+    story = await PostgresRuns(database=scene.database).events("default", run_id)
+    return [
+        event
+        for event in story
+        if event.type is EventType.APPROVAL_REQUESTED and event.data["approval_id"] in pending
+    ]
+
+
+async def everything_happened_once(scene: Scene, run_id: str, kill_at: str) -> None:
+    run = await PostgresRuns(database=scene.database).read("default", run_id)
+    story = await PostgresRuns(database=scene.database).events("default", run_id, limit=10_000)
+    effects = await PostgresLedger(database=scene.database).effects("default", run_id)
+    counts = {name: scene.world.effects[name] for name in (*ACTING, "approved")}
+    print(f"{kill_at:32} {run.status:10} {len(story):3} events  {counts}")  # noqa: T201 - the table of `make certify`
+    assert run.status is RunStatus.SUCCEEDED, run.reason
+    assert [event.seq for event in story] == list(range(1, len(story) + 1))
+    assert {name: count for name, count in counts.items() if name != "read_only"} == dict.fromkeys(
+        ("idempotent", "probed", "irreversible", "approved"), 1
+    )
+    assert {effect.status.value for effect in effects} <= {"succeeded", "failed"}
+    assert not await open_questions(scene, run_id)

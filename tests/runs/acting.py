@@ -1,0 +1,73 @@
+"""Who thinks in these tests: a guardian that goes by words, a planner with a script, a memory without memory."""
+
+from dataclasses import dataclass, field
+
+from schemas.facts import Facts
+from schemas.stages import (
+    Answer,
+    AnswerRequest,
+    JudgeRequest,
+    Learned,
+    LearnRequest,
+    NextMove,
+    NextRequest,
+    PlanProposal,
+    PlanRequest,
+    RecallRequest,
+    Recollection,
+)
+from schemas.verdicts import ApprovalTerms, Decision, Reason, Verdict, VerdictRecord
+
+BUNDLE = "sha256:" + "0" * 64
+
+
+class ByName:
+    """A guardian for tests: the word in the action's arguments says what the verdict is."""
+
+    async def judge(self, request: JudgeRequest) -> VerdictRecord:
+        text = str(request.action.arguments)
+        decision = Decision.ALLOW
+        if "forbidden" in text:
+            decision = Decision.DENY
+        elif "delicate" in text:
+            decision = Decision.REQUIRE_APPROVAL
+        reason = Reason(policy="test", effect=decision, message=f"it says {text}"[:80])
+        verdict = Verdict(
+            action_digest=request.action.digest,
+            decision=decision,
+            reasons=(reason,),
+            bundle=BUNDLE,
+            terms=ApprovalTerms() if decision is Decision.REQUIRE_APPROVAL else None,
+        )
+        return VerdictRecord(verdict=verdict, facts=Facts(kind="none", safety="unknown"))
+
+
+@dataclass
+class Script:
+    """A planner for tests: plans and moves in the order they were laid down."""
+
+    plans: list[PlanProposal] = field(default_factory=list)
+    moves: list[NextMove] = field(default_factory=list)
+    requests: list[PlanRequest | NextRequest] = field(default_factory=list)
+
+    async def plan(self, request: PlanRequest) -> PlanProposal:
+        self.requests.append(request)
+        return self.plans.pop(0)
+
+    async def next(self, request: NextRequest) -> NextMove:
+        self.requests.append(request)
+        return self.moves.pop(0)
+
+    async def answer(self, request: AnswerRequest) -> Answer:
+        done = ", ".join(
+            sorted(name for name, outcome in request.outcomes.items() if outcome.state == "succeeded")
+        )
+        return Answer(text=f"done: {done}")
+
+
+class Forgetful:
+    async def recall(self, request: RecallRequest) -> Recollection:
+        return Recollection()
+
+    async def learn(self, request: LearnRequest) -> Learned:
+        return Learned()
