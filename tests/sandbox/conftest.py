@@ -1,12 +1,14 @@
 """A world around the sandbox: a secret that must not leak, a server that counts, a host file, an abstract socket."""
 
+import asyncio
 import contextlib
 import http.server
 import os
 import socket
 import threading
+import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,6 +116,14 @@ async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bub
     backend = BubblewrapSandbox(store=tmp_path_factory.mktemp("store"))
     yield backend
     await backend.close()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    """Wait for what nobody announces: the kernel's table of processes."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    return condition()
 
 
 def alive(run: str) -> list[int]:

@@ -1,6 +1,5 @@
 """Hostile programs against the sandbox, each judged from outside. Short form: one backend, in this process."""
 
-import asyncio
 import json
 import os
 import subprocess
@@ -15,7 +14,7 @@ import pytest
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
 from schemas.sandbox import SandboxResult
 from tests.sandbox.cases import ESCAPED, Case
-from tests.sandbox.conftest import World, alive
+from tests.sandbox.conftest import World, alive, until
 from tests.sandbox.hostile_escapes import ESCAPES
 from tests.sandbox.hostile_exhaustion import EXHAUSTION
 from tests.sandbox.hostile_network import NETWORK
@@ -37,15 +36,6 @@ def _judge(case: Case, world: World, result: SandboxResult, took: float) -> None
     assert not world.knocked()
 
 
-async def _gone(run: str) -> bool:
-    """The keeper itself may need a moment after its report."""
-    for _ in range(100):
-        if not alive(run):
-            return True
-        await asyncio.sleep(0.01)
-    return False
-
-
 def test_the_battery_is_large_enough() -> None:
     assert len(CASES) >= 60
     assert len({case.name for case in CASES}) == len(CASES)
@@ -63,7 +53,7 @@ async def test_hostile_program_harms_nothing_but_itself(
     _judge(case, world, result, took)
     if case.hits is not None:
         assert len(world.server.seen) - before == case.hits
-    assert await _gone(run)
+    assert await until(lambda: not alive(run))  # the keeper itself may need a moment after its report
     await sandbox.forget(run)
 
 

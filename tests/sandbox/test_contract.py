@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from holdfast.adapters.bubblewrap.identity import identity_for
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
 from holdfast.sandbox.limits import Ceiling
 from holdfast.sandbox.port import Sandbox
 from schemas.sandbox import Limits, SandboxRequest, SandboxStatus
-from tests.sandbox.conftest import alive
+from tests.sandbox.conftest import alive, until
 
 
 def _backend(name: str, store: Path) -> Sandbox:
@@ -160,17 +161,14 @@ async def test_output_before_a_timeout_is_kept(backend: Sandbox) -> None:
 
 
 async def test_cancelling_a_call_kills_it(backend: Sandbox) -> None:
+    own_uids = identity_for("").own
     request = asked("setsid sleep 100 & sleep 100")
     task = asyncio.ensure_future(backend.run(request))
-    deadline = time.monotonic() + 10
-    while len(alive(request.run or "")) < 4 and not task.done() and time.monotonic() < deadline:
-        await asyncio.sleep(0.01)
+    assert await until(lambda: len(alive(request.run or "")) >= 4 or not own_uids)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    while alive(request.run or "") and time.monotonic() < deadline:
-        await asyncio.sleep(0.01)
-    assert not alive(request.run or "")
+    assert await until(lambda: not alive(request.run or ""))
 
 
 async def test_many_calls_run_at_once(backend: Sandbox) -> None:

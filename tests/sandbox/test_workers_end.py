@@ -12,6 +12,7 @@ from pathlib import Path
 
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
 from schemas.sandbox import Limits, SandboxRequest, SandboxStatus
+from tests.sandbox.conftest import until
 
 _PROJECT = Path(__file__).parents[2]
 
@@ -54,8 +55,7 @@ async def test_an_interrupted_call_leaves_the_workspace_as_it_was(tmp_path: Path
     await sandbox.run(SandboxRequest(run=run, program="echo before > f"))
     marker = f"sleep 301.{os.getpid()}"
     call = asyncio.ensure_future(sandbox.run(SandboxRequest(run=run, program=f"echo after > f; {marker}")))
-    while not _running(marker):
-        await asyncio.sleep(0.01)
+    assert await until(lambda: bool(_running(marker)))
     assert sandbox._client
     os.kill(sandbox._client._process.pid, signal.SIGKILL)
     assert (await call).status is SandboxStatus.SANDBOX_ERROR
@@ -72,10 +72,7 @@ async def test_no_descriptor_process_group_or_mount_is_left(tmp_path: Path, *, f
     for _ in range(40 if full else 1):
         results = await asyncio.gather(*(sandbox.run(_varied(n)) for n in range(50)))
         assert SandboxStatus.SANDBOX_ERROR not in {result.status for result in results}
-    deadline = time.monotonic() + 10
-    while _holdings() != before and time.monotonic() < deadline:
-        await asyncio.sleep(0.05)
-    assert _holdings() == before
+    assert await until(lambda: _holdings() == before), (before, _holdings())
     assert list((tmp_path / "store").iterdir()) == []
     await sandbox.close()
 

@@ -110,6 +110,7 @@ class TreeMeter:
         self._cpu = 0.0
         self._pids_peak = 0
         self._kills = 0
+        self._slack = float(self._memory)
 
     def watch(self, first: int) -> None:
         self._first = first
@@ -125,13 +126,14 @@ class TreeMeter:
         if used > self._memory:  # pages shared after a fork were counted once per process: look closer
             used = self._private.used() + sum(_proportional(pid) for pid in tree)
         self._peak = max(self._peak, used)
+        self._slack = max(0, self._memory - used)
         if used > self._memory:
             self._kills = 1
             return "memory"
         return "cpu" if self._cpu > self._cpu_s else ""
 
     def pause(self) -> float:
-        return 0.01
+        return min(0.01, max(0.002, self._slack / _FASTEST_WRITER))
 
     def oom_kills(self) -> int:
         return self._kills

@@ -165,6 +165,7 @@ def _limit(limits: dict[str, Any], *, grouped: bool) -> None:
         resource.RLIMIT_SIGPENDING: 1024,
     }
     if not grouped:
+        os.nice(10)  # the watchdog must come first where it alone holds the memory
         # A little above the limit, so that the watchdog, which can tell why, is the first to bite.
         values[resource.RLIMIT_DATA] = limits["memory_mb"] * _MIB * 5 // 4
     for kind, value in values.items():
