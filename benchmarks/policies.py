@@ -20,7 +20,7 @@ from typing import Any
 from holdfast.guardian.bundles import RuleBook
 from holdfast.guardian.guardian import PolicyGuardian
 from holdfast.guardian.shipped import shipped_bundle
-from holdfast.guardian.sources import InForce, ShippedPolicies
+from holdfast.guardian.sources import FixedPolicies
 from schemas.actions import Action
 from schemas.policies import Bundle, PolicyDocument, PolicyVersion
 from schemas.stages import JudgeRequest, RunScope
@@ -40,14 +40,6 @@ COMMANDS = (
     "systemctl restart nginx && journalctl -u nginx -n 50",
 )
 SHELL = ToolSpec(name="shell", description="Runs a command.", payload="shell")
-
-
-class OneBook(ShippedPolicies):
-    def __init__(self, book: RuleBook) -> None:
-        self._book = book
-
-    async def in_force(self, tenant: str) -> InForce:  # noqa: ARG002
-        return InForce(self._book)
 
 
 def bundle_of(count: int, *, guarded: bool) -> Bundle:
@@ -110,7 +102,7 @@ def requests() -> Iterator[JudgeRequest]:
 
 async def measure(count: int, verdicts: int, *, guarded: bool) -> dict[str, Any]:
     started = time.thread_time_ns()
-    guardian = PolicyGuardian(policies=OneBook(RuleBook(bundle_of(count, guarded=guarded))))
+    guardian = PolicyGuardian(policies=FixedPolicies(RuleBook(bundle_of(count, guarded=guarded))))
     compiled_ms = (time.thread_time_ns() - started) / 1e6
     asked = list(itertools.islice(requests(), verdicts + 50))
     for request in asked[:50]:

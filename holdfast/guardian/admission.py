@@ -1,6 +1,6 @@
 """The gate every policy passes before it can ever be asked: resolved, compiled, bounded, and true to its examples."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from holdfast.errors import Unprocessable
 from holdfast.guardian.bundles import compiled
@@ -13,7 +13,7 @@ from holdfast.guardian.trials import view_of
 from holdfast.guardian.vocabulary import View
 from schemas.canonical import canonical_json
 from schemas.facts import CommandFact, Effect, Facts
-from schemas.policies import Example, PolicyDocument, PolicyTemplate, PolicyVersion
+from schemas.policies import Example, PolicyDocument, PolicyVersion
 
 RESERVED = "holdfast."
 """Names that begin so belong to the shipped bundle. A tenant loosens its defaults by rules of its own."""
@@ -26,31 +26,27 @@ def admit(
     *,
     version: int,
     parent: PolicyVersion | None = None,
-    templates: Mapping[str, PolicyTemplate] | None = None,
     author: str = "",
     change_note: str = "",
 ) -> PolicyVersion:
     """The version this document becomes. Raises Unprocessable with everything its author needs to mend it."""
-    try:
-        _refuse_oversized(document)
-        resolved = resolve(
-            document, templates=shipped_templates() if templates is None else templates, parent=parent
-        )
-        admitted = PolicyVersion(
-            name=document.name,
-            version=version,
-            document=document,
-            resolved=resolved,
-            author=author,
-            change_note=change_note,
-        )
-        rule = compiled(admitted)
-    except (ConditionProblem, RecursionError) as problem:
-        raise _refused(document, str(problem)) from problem
+    rule = drafted(document, version=version, parent=parent)
     problems = list(_problems(rule))
     if problems:
         raise _refused(document, "; ".join(problems[:5]))
-    return admitted
+    return rule.version.model_copy(update={"author": author, "change_note": change_note})
+
+
+def drafted(document: PolicyDocument, *, version: int, parent: PolicyVersion | None = None) -> Rule:
+    """The rule a document makes, its examples not yet run: what a trial needs. Raises Unprocessable."""
+    try:
+        _refuse_oversized(document)
+        resolved = resolve(document, templates=shipped_templates(), parent=parent)
+        return compiled(
+            PolicyVersion(name=document.name, version=version, document=document, resolved=resolved)
+        )
+    except (ConditionProblem, RecursionError) as problem:
+        raise _refused(document, str(problem)) from problem
 
 
 def _refused(document: PolicyDocument, why: str) -> Unprocessable:
@@ -62,9 +58,12 @@ def _refused(document: PolicyDocument, why: str) -> Unprocessable:
 
 
 def _refuse_oversized(document: PolicyDocument) -> None:
-    size = len(canonical_json(document.written()))
+    text = canonical_json(document.written()).decode("utf-8", errors="replace")
+    size = len(text)
+    if "\\u0000" in text or "\ufffd" in text:
+        raise ConditionProblem("it holds characters that no text has")
     if size > _LARGEST:
-        raise ConditionProblem(f"it has {size} bytes; {_LARGEST} are allowed")
+        raise ConditionProblem(f"it has {size} characters; {_LARGEST} are allowed")
     if document.name.startswith(RESERVED):
         raise ConditionProblem(f"names that begin with {RESERVED} belong to the shipped policies")
 

@@ -17,7 +17,7 @@ from holdfast.guardian.envelopes import envelopable, permits
 from holdfast.guardian.freezes import held_by
 from holdfast.guardian.judge import CautiousJudge
 from holdfast.guardian.reading import read_action
-from holdfast.guardian.sources import InForce, PolicySource, ShippedPolicies
+from holdfast.guardian.sources import FixedPolicies, InForce, PolicySource
 from holdfast.guardian.vocabulary import View
 from schemas.base import Digest
 from schemas.policies import Freeze
@@ -51,7 +51,7 @@ class PolicyGuardian:
     @classmethod
     def shipped(cls) -> "PolicyGuardian":
         """With the shipped bundle alone; needs no database."""
-        return cls(policies=ShippedPolicies())
+        return cls(policies=FixedPolicies())
 
     async def judge(self, request: JudgeRequest) -> VerdictRecord:
         started = time.perf_counter_ns()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from holdfast.errors import NotFound
 from holdfast.guardian.bundles import RuleBook
 from holdfast.guardian.shipped import shipped_book
 from schemas.base import Digest
@@ -32,14 +33,20 @@ class PolicySource(Protocol):
         ...
 
 
-class ShippedPolicies:
-    """The shipped bundle, in memory, for every tenant."""
+class FixedPolicies:
+    """One book, in memory, for every tenant; the shipped one unless another is given."""
+
+    def __init__(self, book: RuleBook | None = None) -> None:
+        self._book = book
 
     async def in_force(self, tenant: str) -> InForce:  # noqa: ARG002 -- every tenant has the same
-        return InForce(shipped_book())
+        return InForce(self._book or shipped_book())
 
-    async def book(self, tenant: str, digest: Digest) -> RuleBook:  # noqa: ARG002
-        return shipped_book()
+    async def book(self, tenant: str, digest: Digest) -> RuleBook:
+        book = (await self.in_force(tenant)).book
+        if book.digest != digest:
+            raise NotFound(f"There is no policy bundle {digest}.", bundle=digest)
+        return book
 
     async def envelopes(self, tenant: str, run_id: str) -> Sequence[Envelope]:  # noqa: ARG002
         return ()

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from holdfast.guardian.backtesting import Recorded
+from holdfast.guardian.experiments import RunTally
 from schemas.base import Digest
 from schemas.policies import (
     Activation,
-    Arm,
     Bundle,
     Envelope,
     Freeze,
@@ -61,4 +61,6 @@ class RecordStore(Protocol):
         """Newest first; None for a record that cannot be read any more."""
         ...
 
-    async def arms(self, tenant: str, policy: str, *, days: float) -> Sequence[Arm]: ...
+    async def tallies(self, tenant: str, policy: str, *, days: float) -> Sequence[RunTally]:
+        """The runs in which the policy matched something, whether it counted or only watched."""
+        ...

@@ -36,28 +36,6 @@ class Clock:
         return self.now
 
 
-@pytest.fixture
-def store(module_database: Database) -> PostgresPolicies:
-    return PostgresPolicies(database=module_database)
-
-
-@pytest.fixture
-def brakes(module_database: Database) -> PostgresBrakes:
-    return PostgresBrakes(database=module_database)
-
-
-@pytest.fixture
-async def tenant(module_database_url: str, request: pytest.FixtureRequest) -> str:
-    """A tenant of its own for each test, so that they can share a database."""
-    import psycopg  # noqa: PLC0415
-
-    name = f"t{abs(hash(request.node.name)) % 10**9}"
-    async with await psycopg.AsyncConnection.connect(module_database_url, autocommit=True) as connection:
-        await connection.execute("select set_config('holdfast.tenant', %s, false)", (name,))
-        await connection.execute("insert into holdfast.tenants (tenant) values (%s)", (name,))
-    return name
-
-
 def policy(version: int = 1, *, name: str = "no-listing", effect: str = "deny") -> PolicyVersion:
     document = PolicyDocument.model_validate(
         {

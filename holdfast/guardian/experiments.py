@@ -1,0 +1,43 @@
+"""Experiments: the runs a rule in rollout `ab` decided, beside those in which it only watched."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from holdfast.guardian.rules import arm
+from schemas.policies import Arm, ExperimentReport, PolicyVersion
+
+
+@dataclass(frozen=True)
+class RunTally:
+    """What became of the actions of one run in which the rule matched something."""
+
+    run_id: str
+    actions: int
+    allowed: int
+    denied: int
+    asked: int
+    matched: int
+    answered: int
+    approved: int
+    retried_after_denial: int
+
+
+def report(policy: PolicyVersion, tallies: Iterable[RunTally]) -> ExperimentReport:
+    rollout = policy.resolved.rollout
+    runs = list(tallies)
+    enforced = {
+        tally.run_id for tally in runs if arm(rollout.salt or policy.name, tally.run_id) < rollout.percent
+    }
+    return ExperimentReport(
+        policy=policy.name,
+        version=policy.version,
+        percent=rollout.percent,
+        enforced=_arm([tally for tally in runs if tally.run_id in enforced], enforced=True),
+        watched=_arm([tally for tally in runs if tally.run_id not in enforced], enforced=False),
+    )
+
+
+def _arm(tallies: list[RunTally], *, enforced: bool) -> Arm:
+    rows = [asdict(tally) for tally in tallies]
+    names = [name for name in Arm.model_fields if name not in ("enforced", "runs")]
+    return Arm(enforced=enforced, runs=len(rows), **{name: sum(row[name] for row in rows) for name in names})
