@@ -25,7 +25,9 @@ class StepRetry(Payload):
 
     attempts: int = Field(default=1, ge=1, le=10, description="Calls in all, the first included.")
     wait_s: float = Field(default=1.0, ge=0, le=3600, description="Wait before the second call.")
-    backoff: float = Field(default=2.0, ge=1, le=10, description="Each further wait is this many times longer.")
+    backoff: float = Field(
+        default=2.0, ge=1, le=10, description="Each further wait is this many times longer."
+    )
 
 
 class Citation(Payload):
@@ -53,7 +55,9 @@ class StepBase(Payload):
     when: str | None = Field(
         default=None, max_length=2000, description="The step is skipped where this condition is false."
     )
-    for_each: str | None = Field(default=None, max_length=500, description="A reference to a list: one call per item.")
+    for_each: str | None = Field(
+        default=None, max_length=500, description="A reference to a list: one call per item."
+    )
     concurrency: int = Field(default=4, ge=1, le=64, description="Calls of a `for_each` under way at once.")
     timeout_s: float | None = Field(default=None, gt=0, le=86_400 * 30)
     retry: StepRetry = StepRetry()
@@ -98,8 +102,12 @@ class WaitStep(StepBase):
 
     kind: Literal["wait"] = "wait"
     seconds: float | None = Field(default=None, ge=0, le=86_400 * 365)
-    until: str | None = Field(default=None, description="An ISO 8601 time with an offset, or a reference to one.")
-    event: str | None = Field(default=None, max_length=200, description="The name of an event posted to the run.")
+    until: str | None = Field(
+        default=None, description="An ISO 8601 time with an offset, or a reference to one."
+    )
+    event: str | None = Field(
+        default=None, max_length=200, description="The name of an event posted to the run."
+    )
 
 
 Step = Annotated[ToolStep | AgentStep | ApprovalStep | WaitStep, Field(discriminator="kind")]
@@ -120,10 +128,19 @@ class Plan(Payload):
     source: PlanSource = PlanSource.GIVEN
     rationale: str = Field(default="", max_length=8000)
     answer: str | None = Field(
-        default=None, max_length=8000, description="A template for the final answer; references are filled in."
+        default=None,
+        max_length=8000,
+        description="A template for the final answer; references are filled in.",
     )
     cites: tuple[Citation, ...] = ()
     labels: Labels = {}
+
+    def compact(self) -> JsonObject:
+        """The plan as JSON without what goes without saying; it reads back as the same plan."""
+        steps = [
+            {"kind": step.kind, **step.model_dump(mode="json", exclude_defaults=True)} for step in self.steps
+        ]
+        return {**self.model_dump(mode="json", exclude_defaults=True, exclude={"steps"}), "steps": steps}
 
 
 class StepState(StrEnum):

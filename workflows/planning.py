@@ -214,11 +214,7 @@ class Planning:
     async def _accept(self, plan: Plan) -> None:
         self._progress.plan = plan
         self._progress.accepted = True
-        await self._teller.tell(
-            self._teller.event(
-                EventType.PLAN_ACCEPTED, {"plan": plan.model_dump(mode="json", exclude_defaults=True)}
-            )
-        )
+        await self._teller.tell(self._teller.event(EventType.PLAN_ACCEPTED, {"plan": plan.compact()}))
         self._teller.show()
 
     async def _rewrite(self, name: str, arguments: dict[str, object]) -> None:

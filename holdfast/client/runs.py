@@ -25,7 +25,7 @@ class RunsClient:
 
     async def start(self, request: RunRequest, *, wait: float = 0, key: str | None = None) -> Run:
         """Start a run. It carries a key, so an answer that was lost on the way starts nothing twice."""
-        body = request.model_dump(mode="json", exclude_unset=True)
+        body = request.model_dump(mode="json", exclude_none=True)
         response = await self._wire.post(
             "/v1/runs", body, query={"wait": wait or None}, key=key, patience_s=wait
         )
