@@ -24,10 +24,9 @@ from api.door import Door
 from api.engine import Engine
 from api.idempotency import Idempotency
 from api.openapi import describe
-from api.routes import commands, health, runs
+from api.routes import agents, approvals, audit, commands, docs, health, keys, runs, stories, tenants
 from api.services import Services
-from api.snapshots import NoBundles
-from api.start import start_forgotten
+from api.start import make_good
 from api.streams import Streams
 from holdfast.adapters.postgres.access import PostgresKeys, PostgresRoles, PostgresTenants
 from holdfast.adapters.postgres.agents import PostgresAgents
@@ -35,6 +34,7 @@ from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.audit import PostgresAudit
 from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.decisions import PostgresDecisions
 from holdfast.adapters.postgres.feed import EventFeed
 from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.ledger import PostgresLedger
@@ -45,7 +45,17 @@ from holdfast.errors import Misconfigured
 from holdfast.runs import Acceptance
 from holdfast.runtime.settings import Settings
 
-ROUTERS = (health.router, runs.router, commands.router)
+ROUTERS = (
+    health.router,
+    runs.router,
+    commands.router,
+    stories.router,
+    approvals.router,
+    agents.router,
+    keys.router,
+    tenants.router,
+    audit.router,
+)
 
 
 Connect = Callable[[Database], Awaitable[Client]]
@@ -61,11 +71,12 @@ def create_app(settings: Settings, *, connect: Connect) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
-        async with opened(settings, connect) as services, _background(start_forgotten(services)):
+        async with opened(settings, connect) as services, _background(make_good(services)):
             app.state.services = services
             yield {"services": services}
 
     app = FastAPI(
+        openapi_url="/openapi.json" if settings.api.docs else None,
         title="Holdfast",
         lifespan=lifespan,
         docs_url=None,
@@ -74,7 +85,7 @@ def create_app(settings: Settings, *, connect: Connect) -> FastAPI:
         middleware=layers(settings, Table()),
     )
     problems.install(app)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *((docs.router,) if settings.api.docs else ())):
         app.include_router(router)
     describe(app)
     return app
@@ -132,8 +143,9 @@ async def opened(settings: Settings, connect: Connect) -> AsyncIterator[Services
 def _services(
     settings: Settings, database: Database, feed: EventFeed, engine: Engine, http: httpx.AsyncClient
 ) -> Services:
-    keys, agents = PostgresKeys(database=database), PostgresAgents(database=database)
-    stored_runs = PostgresRuns(database=database)
+    api_keys, specs = PostgresKeys(database=database), PostgresAgents(database=database)
+    stored_runs, readings = PostgresRuns(database=database), PostgresReadings(database=database)
+    tools = PostgresTools(database=database)
     auth, api = settings.auth, settings.api
     return Services(
         settings=settings,
@@ -141,19 +153,19 @@ def _services(
         feed=feed,
         engine=engine,
         credentials=Credentials(
-            settings=auth, keys=keys, tokens=TokenReader(auth, http=http) if auth.oidc_issuer else None
+            settings=auth, keys=api_keys, tokens=TokenReader(auth, http=http) if auth.oidc_issuer else None
         ),
-        acceptance=Acceptance(
-            agents=agents, catalogues=PostgresTools(database=database), bundles=NoBundles()
-        ),
+        acceptance=Acceptance(agents=specs, catalogues=tools, bundles=readings),
         streams=Streams(story=stored_runs, feed=feed, most=api.streams, heartbeat_s=api.heartbeat_s),
         runs=stored_runs,
-        readings=PostgresReadings(database=database),
+        readings=readings,
         ledger=PostgresLedger(database=database),
         approvals=PostgresApprovals(database=database),
+        decisions=PostgresDecisions(database=database),
+        tools=tools,
         artifacts=PostgresArtifacts(database=database),
-        agents=agents,
-        keys=keys,
+        agents=specs,
+        keys=api_keys,
         roles=PostgresRoles(database=database),
         tenants=PostgresTenants(database=database),
         audit=PostgresAudit(database=database),

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.routing import Route
 
 from api.access.permissions import Table
 from schemas.problems import Problem
@@ -24,6 +25,15 @@ def describe(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign] # FastAPI's own way to extend it
+
+
+def documented_routes(app: FastAPI) -> set[tuple[str, str]]:
+    """Every method and path that the app answers."""
+    told = {
+        (method.upper(), path) for path, operations in app.openapi()["paths"].items() for method in operations
+    }
+    hidden = {("GET", route.path) for route in app.routes if isinstance(route, Route)}
+    return told | hidden
 
 
 def _document(app: FastAPI, table: Table) -> dict[str, Any]:

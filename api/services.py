@@ -15,11 +15,13 @@ from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.audit import PostgresAudit
 from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.decisions import PostgresDecisions
 from holdfast.adapters.postgres.feed import EventFeed
 from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.readings import PostgresReadings
 from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.adapters.postgres.tools import PostgresTools
 from holdfast.runs import Acceptance
 from holdfast.runtime.settings import Settings
 from schemas.access import Principal
@@ -40,6 +42,8 @@ class Services:
     readings: PostgresReadings
     ledger: PostgresLedger
     approvals: PostgresApprovals
+    decisions: PostgresDecisions
+    tools: PostgresTools
     artifacts: PostgresArtifacts
     agents: PostgresAgents
     keys: PostgresKeys

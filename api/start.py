@@ -1,10 +1,11 @@
 """Accepted means durable: the row and its first event, then the workflow, then the answer. What falls in between is
-found and started by `start_forgotten`."""
+found and started by `make_good`."""
 
 import asyncio
 
 import structlog
 
+from api.deciding import pass_on_unheard
 from api.services import Services
 from holdfast.errors import HoldfastError, Unavailable
 from schemas.access import Principal
@@ -41,13 +42,15 @@ async def wait_for_end(held: Services, run: Run, *, seconds: float) -> Run:
     return await held.runs.read(run.tenant, run.id)
 
 
-async def start_forgotten(held: Services) -> None:
-    """Now and then, start what a dying process accepted and did not start. Starting twice starts once."""
+async def make_good(held: Services) -> None:
+    """Now and then, do what a dying process left undone: start what it accepted, tell what it was told. Doing it twice
+    does it once."""
     while True:
         try:
+            await pass_on_unheard(held)
             for tenant, run_id in await held.runs.unstarted(older_than_s=_FORGOTTEN_S):
                 if await held.engine.start(await held.runs.start_input(tenant, run_id)):
                     log.warning("forgotten_run_started", run_id=run_id, tenant=tenant)
         except HoldfastError as error:
-            log.warning("forgotten_runs_wait", why=error.code)
+            log.warning("making_good_waits", why=error.code)
         await asyncio.sleep(_FORGOTTEN_S)

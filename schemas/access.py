@@ -16,7 +16,6 @@ class Permission(StrEnum):
     RUNS_WRITE = "runs:write"
     RUNS_DELETE = "runs:delete"
     EVENTS_READ = "events:read"
-    EFFECTS_RESOLVE = "effects:resolve"
     APPROVALS_READ = "approvals:read"
     APPROVALS_DECIDE = "approvals:decide"
     AGENTS_READ = "agents:read"
@@ -66,7 +65,6 @@ _GUARDED_READS = {
 _VIEWER = frozenset(p for p in Permission if p.endswith(":read")) - _GUARDED_READS
 _OPERATOR = _VIEWER | {
     Permission.RUNS_WRITE,
-    Permission.EFFECTS_RESOLVE,
     Permission.TOOLS_CALL,
     Permission.RUNBOOKS_WRITE,
     Permission.MEMORY_WRITE,
@@ -168,11 +166,18 @@ class Tenant(Payload):
     created_at: datetime
 
 
-class TenantDraft(Request):
-    tenant: Name
+class TenantLimits(Request):
+    """What may be changed of a tenant."""
+
     title: Annotated[str, StringConstraints(max_length=200)] = ""
     active_runs: int | None = Field(default=None, ge=0, le=1_000_000)
     spend_usd_a_day: float | None = Field(default=None, ge=0, le=1e9)
+
+
+class TenantDraft(TenantLimits):
+    """What is sent to make one."""
+
+    tenant: Name
 
 
 class NewTenant(Tenant):

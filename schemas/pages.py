@@ -15,3 +15,11 @@ class Page(BaseModel, Generic[Item]):
 
     items: Sequence[Item]
     next: str | None = None
+
+
+class Items(BaseModel, Generic[Item]):
+    """All of a list that is short by nature."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: Sequence[Item]

@@ -36,15 +36,45 @@ RULES: tuple[Rule, ...] = (
     _read("/livez", None),
     _read("/readyz", None),
     _read("/openapi.json", None),
+    _read("/docs", None),
     _read("/v1/whoami", Permission.RUNS_READ),
     _write("POST", "/v1/runs", Permission.RUNS_WRITE),
     _read("/v1/runs", Permission.RUNS_READ),
     _read("/v1/runs/{run_id}", Permission.RUNS_READ),
     _stream("/v1/runs/{run_id}/events", Permission.RUNS_READ),
+    _write("DELETE", "/v1/runs/{run_id}", Permission.RUNS_DELETE),
+    *(
+        _read(f"/v1/runs/{{run_id}}/{part}", Permission.RUNS_READ)
+        for part in ("plan", "steps", "effects", "verdicts", "cost", "artifacts/{digest}")
+    ),
     *(
         _write("POST", f"/v1/runs/{{run_id}}/{verb}", Permission.RUNS_WRITE)
         for verb in ("pause", "resume", "cancel", "fork", "events", "instructions")
     ),
+    _read("/v1/approvals", Permission.APPROVALS_READ),
+    _read("/v1/approvals/{approval_id}", Permission.APPROVALS_READ),
+    _write("POST", "/v1/approvals/{approval_id}/decision", Permission.APPROVALS_DECIDE),
+    _read("/v1/agents", Permission.AGENTS_READ),
+    _write("POST", "/v1/agents", Permission.AGENTS_WRITE),
+    _read("/v1/agents/{name}", Permission.AGENTS_READ),
+    _write("PUT", "/v1/agents/{name}", Permission.AGENTS_WRITE),
+    _read("/v1/agents/{name}/versions", Permission.AGENTS_READ),
+    _read("/v1/agents/{name}/versions/{version}", Permission.AGENTS_READ),
+    _read("/v1/keys", Permission.KEYS_READ),
+    _write("POST", "/v1/keys", Permission.KEYS_WRITE),
+    _read("/v1/keys/{key_id}", Permission.KEYS_READ),
+    _write("DELETE", "/v1/keys/{key_id}", Permission.KEYS_WRITE),
+    _write("POST", "/v1/keys/{key_id}/rotate", Permission.KEYS_WRITE),
+    _read("/v1/roles", Permission.KEYS_READ),
+    _write("PUT", "/v1/roles/{name}", Permission.ROLES_WRITE),
+    _write("DELETE", "/v1/roles/{name}", Permission.ROLES_WRITE),
+    _read("/v1/tenants", Permission.TENANTS_READ),
+    _write("POST", "/v1/tenants", Permission.TENANTS_WRITE),
+    _read("/v1/tenants/{tenant}", Permission.TENANTS_READ),
+    _write("PUT", "/v1/tenants/{tenant}", Permission.TENANTS_WRITE),
+    _read("/v1/audit", Permission.AUDIT_READ),
+    _read("/v1/audit/verify", Permission.AUDIT_READ),
+    _read("/v1/audit/export", Permission.AUDIT_READ),
 )
 
 

@@ -137,3 +137,9 @@ async def tell(
 
 async def end_run(api: RunningApi, run_id: str, status: RunStatus = RunStatus.SUCCEEDED) -> None:
     await tell(api, run_id, "run.ended", status=status)
+
+
+async def until(happened: Callable[[], Awaitable[bool]], *, patience_s: float = 10) -> None:
+    async with asyncio.timeout(patience_s):
+        while not await happened():
+            await asyncio.sleep(0.01)

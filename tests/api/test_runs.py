@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from temporalio.service import RPCError
 
-from api.start import start_forgotten
+from api.start import make_good
 from holdfast.errors import Conflict, NotFound, Unavailable
 from schemas.access import Principal
 from schemas.runs import RunRequest, RunStatus
@@ -126,7 +126,7 @@ async def test_what_a_dying_process_accepted_is_started_by_the_next(
         await held.runs.create(run_input)
         async with held.database.tenant("default") as connection:
             await connection.execute("update runs set created_at = now() - interval '1 hour'")
-        task = asyncio.create_task(start_forgotten(held))
+        task = asyncio.create_task(make_good(held))
         client = await held.engine.client()
         while True:
             try:

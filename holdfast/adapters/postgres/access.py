@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from psycopg.types.json import Jsonb
 
-from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.errors import Conflict, NotFound
 from schemas.access import (
     ApiKey,
@@ -233,6 +233,7 @@ class PostgresTenants:
                 "insert into tenants (tenant, title, settings) values (%s, %s, %s)",
                 (draft.tenant, draft.title, Jsonb(_settings(draft).model_dump(mode="json"))),
             )
+            await _limit_spend(connection, draft)
         return await self.read(draft.tenant)
 
     async def change(self, draft: TenantDraft) -> Tenant:
@@ -241,7 +242,21 @@ class PostgresTenants:
                 "update tenants set title = %s, settings = settings || %s where tenant = %s",
                 (draft.title, Jsonb(_settings(draft).model_dump(mode="json")), draft.tenant),
             )
+            await _limit_spend(connection, draft)
         return await self.read(draft.tenant)
+
+
+async def _limit_spend(connection: Connection, draft: TenantDraft) -> None:
+    """The day's budget stands with the other budgets, which model calls are held against."""
+    await connection.execute(
+        "delete from spend_limits where scope = 'tenant' and subject = %s and period = 'day'", (draft.tenant,)
+    )
+    if draft.spend_usd_a_day is not None:
+        await connection.execute(
+            """insert into spend_limits (tenant, scope, subject, period, limit_usd)
+               values (%s, 'tenant', %s, 'day', %s)""",
+            (draft.tenant, draft.tenant, draft.spend_usd_a_day),
+        )
 
 
 def _settings(draft: TenantDraft) -> TenantSettings:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Database
-from holdfast.errors import NotFound
+from holdfast.errors import NotFound, PreconditionFailed
 from schemas.agents import AgentDraft, AgentSpec
 
 
@@ -30,8 +30,11 @@ class PostgresAgents:
             )
         return AgentSpec.model_validate(row["spec"])
 
-    async def write(self, tenant: str, draft: AgentDraft, *, author: str) -> AgentSpec:
-        """The next version of this agent; writing what stands already changes nothing."""
+    async def write(
+        self, tenant: str, draft: AgentDraft, *, author: str, after: int | None = None
+    ) -> AgentSpec:
+        """The next version of this agent; writing what stands already changes nothing. With `after`, only if that is
+        the newest version still."""
         async with self._database.tenant(tenant) as connection:
             await connection.execute(
                 "select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"agent {tenant} {draft.name}",)
@@ -42,6 +45,8 @@ class PostgresAgents:
             row = await cursor.fetchone()
             newest = AgentSpec.model_validate(row["spec"]) if row else None
             version = newest.version if newest else 0
+            if after is not None and version != after:
+                raise PreconditionFailed(f"Agent {draft.name} is at version {version} by now.")
             spec = AgentSpec.model_validate({**draft.model_dump(), "version": max(version, 1)})
             if newest == spec:
                 return newest

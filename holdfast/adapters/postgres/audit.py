@@ -28,10 +28,13 @@ class PostgresAudit:
             )
             return [AuditLine.model_validate(row) for row in await cursor.fetchall()]
 
-    async def all_lines(self, tenant: str) -> AsyncIterator[AuditLine]:
+    async def all_lines(self, tenant: str, *, until: int | None = None) -> AsyncIterator[AuditLine]:
+        """The chain from its beginning; `until` leaves out what is written while it is read."""
         after = 0
         while page := await self.lines(tenant, after=after):
             for line in page:
+                if until is not None and line.seq > until:
+                    return
                 yield line
             after = page[-1].seq
 

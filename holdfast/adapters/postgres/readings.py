@@ -8,6 +8,9 @@ from typing import Any, Literal, LiteralString
 from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Database
+from holdfast.errors import NotFound
+from schemas.base import Digest
+from schemas.reports import ModelCost, RunCost, VerdictView
 from schemas.runs import Run
 
 _RUN_COLUMNS: LiteralString = """r.tenant, r.id, r.goal, r.agent, r.agent_version, r.environment, r.mode, r.status,
@@ -36,6 +39,12 @@ class Position:
 
     created_at: datetime
     id: str
+
+
+@dataclass(frozen=True)
+class StoredArtifact:
+    content_type: str
+    data: bytes
 
 
 class PostgresReadings:
@@ -70,6 +79,56 @@ class PostgresReadings:
                 {**_parameters(wanted), **_place(after), "limit": limit},
             )
             return [Run.model_validate(row) for row in await cursor.fetchall()]
+
+    async def verdicts(self, tenant: str, run_id: str) -> Sequence[VerdictView]:
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select step_id, action, verdict, created_at from verdicts where run_id = %s
+                   order by created_at, action_digest limit 10000""",
+                (run_id,),
+            )
+            return [VerdictView.model_validate(row) for row in await cursor.fetchall()]
+
+    async def cost(self, tenant: str, run_id: str) -> RunCost:
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select model, count(*) as calls, sum(input_tokens) as tokens_in, sum(output_tokens) as tokens_out,
+                          coalesce(sum(coalesce(cost_usd, reserved_usd)), 0)::float8 as cost_usd
+                   from model_calls where run_id = %s group by model order by cost_usd desc""",
+                (run_id,),
+            )
+            models = [ModelCost.model_validate(row) for row in await cursor.fetchall()]
+            cursor = await connection.execute(
+                """select count(*) as tool_calls,
+                          coalesce(sum((result->>'duration_ms')::float8), 0) / 1000 as tool_s
+                   from effects where run_id = %s""",
+                (run_id,),
+            )
+            calls = await cursor.fetchone() or {}
+        spend = sum(model.cost_usd for model in models)
+        return RunCost.model_validate({"run_id": run_id, "models": models, "spend_usd": spend, **calls})
+
+    async def artifact(self, tenant: str, run_id: str, digest: str) -> StoredArtifact:
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                "select content_type, data from artifacts where run_id = %s and digest = %s", (run_id, digest)
+            )
+            row = await cursor.fetchone()
+        if row is None:
+            raise NotFound(f"Run {run_id} has no artifact {digest}.", run_id=run_id)
+        return StoredArtifact(content_type=row["content_type"], data=bytes(row["data"]))
+
+    async def forget_run(self, tenant: str, run_id: str) -> None:
+        """Delete a run and all that belongs to it."""
+        async with self._database.tenant(tenant) as connection:
+            await connection.execute("delete from runs where id = %s", (run_id,))
+
+    async def active(self, tenant: str) -> Digest | None:
+        """The policy bundle in force."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute("select digest from policy_heads")
+            row = await cursor.fetchone()
+        return row["digest"] if row else None
 
     async def schema_version(self) -> str:
         """The newest migration that ran here."""

@@ -114,12 +114,12 @@ begin
   return head.seq + 1;
 end $$;
 
--- Quotas: checked where the row is written, so that no way of starting a run goes around them. -------------------------
+-- Runs at once: checked where the row is written, so that no way of starting a run goes around it. -------------------------
 
 create function check_run_quota() returns trigger language plpgsql as $$
 declare
   settings jsonb;
-  used numeric;
+  used int;
 begin
   select t.settings into settings from tenants t where t.tenant = new.tenant;
   if settings->>'active_runs' is not null then
@@ -131,22 +131,35 @@ begin
         using errcode = 'HF429';
     end if;
   end if;
-  if settings->>'spend_usd_a_day' is not null then
-    select coalesce(sum(r.spend_usd), 0) into used from runs r
-    where r.tenant = new.tenant and r.created_at > clock_timestamp() - interval '1 day';
-    if used >= (settings->>'spend_usd_a_day')::numeric then
-      raise exception 'the tenant has spent % USD within a day, and its quota is %', used, settings->>'spend_usd_a_day'
-        using errcode = 'HF429';
-    end if;
-  end if;
   return new;
 end $$;
 create trigger run_quota before insert on runs for each row execute function check_run_quota();
 
 -- Approvals: a person's word, stored with its event in one transaction. ------------------------------------------------
 
+-- A key and the one it was rotated into are one voice.
+create function same_person(p_one text, p_other text) returns boolean language sql stable as $$
+  select p_one = p_other or exists (
+    select from api_keys k
+    where ('key:' || k.id = p_one and 'key:' || k.rotated_from = p_other)
+       or ('key:' || k.id = p_other and 'key:' || k.rotated_from = p_one))
+$$;
+
+-- A decision that the run has not been told of: the process that took it died, or Temporal was away.
+alter table approvals add column nudged_at timestamptz;
+create index approvals_unheard on approvals (decided_at) where decided_at is not null and nudged_at is null;
+
+create function unheard_approvals() returns table (tenant text, run_id text, approval_id text)
+language sql security definer set search_path = holdfast as $$
+  select a.tenant, a.run_id, a.id from approvals a
+  where a.decided_at is not null and a.nudged_at is null and a.status in ('approved', 'rejected')
+  order by a.decided_at limit 200
+$$;
+revoke all on function unheard_approvals() from public;
+grant execute on function unheard_approvals() to holdfast_app;
+
 -- The first valid decision of each person counts; `quorum` of them approve; one rejection rejects. An edit names the
--- digest of the edited action. `outcome`: approved, rejected, pending (more voices needed), or why it was refused.
+-- digest of the edited action. `outcome` is the status afterwards; `refused` says why a decision does not count.
 create function decide_approval(
   p_tenant text, p_id text, p_approver text, p_decision text, p_digest text, p_effective text, p_comment text,
   p_arguments jsonb, out outcome text, out refused text
@@ -162,8 +175,9 @@ begin
   elsif a.status <> 'pending' then refused := 'decided';
   elsif a.expires_at <= clock_timestamp() then refused := 'expired';
   elsif a.digest <> p_digest then refused := 'other_digest';
-  elsif coalesce((a.terms->>'four_eyes')::boolean, false) and a.requested_by = p_approver then refused := 'four_eyes';
-  elsif exists (select from approval_decisions d where d.approval_id = p_id and d.approver = p_approver) then
+  elsif coalesce((a.terms->>'four_eyes')::boolean, false) and same_person(a.requested_by, p_approver) then refused := 'four_eyes';
+  elsif exists (
+      select from approval_decisions d where d.approval_id = p_id and same_person(d.approver, p_approver)) then
     refused := 'voted';
   elsif p_decision <> 'reject' and exists (
       select from approval_decisions d where d.approval_id = p_id and d.digest <> p_effective) then
@@ -182,8 +196,8 @@ begin
     where x.id = p_id;
   end if;
   perform tell(a.run_id, jsonb_build_array(jsonb_build_object(
-    'key', 'approval:' || p_id || ':by:' || p_approver, 'type', 'approval.decided', 'step_id', a.step_id,
-    'data', jsonb_build_object('approval_id', p_id, 'approver', p_approver, 'decision', p_decision,
+    'key', p_id || ':decided:' || p_approver, 'type', 'approval.decided', 'step_id', a.step_id,
+    'data', jsonb_build_object('approval_id', p_id, 'subject', a.subject, 'approver', p_approver, 'decision', p_decision,
       'status', outcome, 'comment', p_comment, 'digest', p_effective))));
 end $$;
 
@@ -207,7 +221,7 @@ do $$
 declare
   tbl text;
 begin
-  foreach tbl in array array['tenants', 'api_keys', 'roles', 'audit_log', 'audit_heads', 'idempotency_keys'] loop
+  foreach tbl in array array['tenants', 'api_keys', 'roles', 'audit_log', 'audit_heads', 'idempotency_keys', 'approvals', 'runs'] loop
     execute format('create policy owner_rows on %I to %I using (true) with check (true)', tbl, current_user);
   end loop;
 end $$;

@@ -1,0 +1,74 @@
+"""Approvals: what waits for a person, and what the person says. A decision is stored before the run hears of it."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query
+from pydantic import Field
+
+from api.cursors import Cursor, Limit, page_by_time, position
+from api.deciding import decide, readable
+from api.problems import documented
+from api.services import Caller, Held
+from schemas.approvals import Approval, ApprovalStatus
+from schemas.base import Digest, JsonObject, Request
+from schemas.pages import Page
+
+router = APIRouter(prefix="/v1/approvals", tags=["approvals"], responses=documented(404))
+
+ApprovalIdPath = Annotated[str, Path(pattern=r"^apr_[0-9a-z]{20,40}$", description="The id of the approval.")]
+
+
+class DecisionRequest(Request):
+    decision: Literal["approve", "edit", "reject"]
+    digest: Digest = Field(
+        description="The digest that was read: what is decided is exactly that, and nothing since."
+    )
+    comment: str = Field(default="", max_length=4000)
+    arguments: JsonObject | None = Field(
+        default=None, description="With `edit`: the arguments to use instead."
+    )
+
+
+@router.get("")
+async def list_approvals(
+    held: Held,
+    caller: Caller,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    status: Annotated[list[ApprovalStatus] | None, Query(description="Any of these.")] = None,
+    run_id: Annotated[str | None, Query(max_length=50)] = None,
+) -> Page[Approval]:
+    """What was asked, newest first."""
+    ids = await held.decisions.page(
+        caller.tenant,
+        statuses=status or (),
+        run_id=run_id,
+        environments=caller.environments,
+        after=position(cursor),
+        limit=limit + 1,
+    )
+    found = [await held.approvals.read(caller.tenant, approval_id) for approval_id in ids]
+    items, following = page_by_time(found, limit)
+    return Page(items=items, next=following)
+
+
+@router.get("/{approval_id}")
+async def read_approval(approval_id: ApprovalIdPath, held: Held, caller: Caller) -> Approval:
+    """One question, with what was said to it."""
+    return await readable(held, caller, approval_id)
+
+
+@router.post("/{approval_id}/decision", responses=documented(409, 413, 415))
+async def decide_approval(
+    approval_id: ApprovalIdPath, request: DecisionRequest, held: Held, caller: Caller
+) -> Approval:
+    """Say yes, yes with other arguments, or no. The first valid decision of a person counts; a later one is refused."""
+    return await decide(
+        held,
+        caller,
+        approval_id,
+        decision=request.decision,
+        digest=request.digest,
+        comment=request.comment,
+        arguments=request.arguments,
+    )

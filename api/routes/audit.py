@@ -1,0 +1,50 @@
+"""The audit log: read, exported, and checked."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+
+from api.cursors import Limit
+from api.problems import documented
+from api.services import Caller, Held
+from holdfast.audit import check_chain
+from schemas.access import AuditCheck, AuditLine
+from schemas.pages import Page
+
+router = APIRouter(prefix="/v1/audit", tags=["access"], responses=documented())
+
+
+@router.get("")
+async def list_lines(
+    held: Held,
+    caller: Caller,
+    limit: Limit = 50,
+    cursor: Annotated[int, Query(ge=0, le=2**53, description="`next` of the page before.")] = 0,
+) -> Page[AuditLine]:
+    """Lines in the order of the chain."""
+    lines = await held.audit.lines(caller.tenant, after=cursor, limit=limit + 1)
+    return Page(items=lines[:limit], next=str(lines[limit - 1].seq) if len(lines) > limit else None)
+
+
+@router.get("/verify")
+async def verify(held: Held, caller: Caller) -> AuditCheck:
+    """Whether any line was changed, removed, moved or cut off."""
+    head = await held.audit.head(caller.tenant)
+    return await check_chain(held.audit.all_lines(caller.tenant, until=head[0]), head=head)
+
+
+@router.get(
+    "/export",
+    response_class=StreamingResponse,
+    responses={200: {"description": "One line of JSON for each.", "content": {"application/x-ndjson": {}}}},
+)
+async def export(held: Held, caller: Caller) -> StreamingResponse:
+    """The whole chain as JSON lines, which `holdfast audit verify --file` checks anywhere."""
+
+    async def lines() -> AsyncIterator[str]:
+        async for line in held.audit.all_lines(caller.tenant):
+            yield line.model_dump_json() + "\n"
+
+    return StreamingResponse(lines(), media_type="application/x-ndjson")

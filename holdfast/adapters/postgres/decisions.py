@@ -1,0 +1,101 @@
+"""Approvals as people meet them: listed, decided, and passed on to the run that waits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from psycopg.types.json import Jsonb
+
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.readings import Position
+from schemas.actions import Action
+from schemas.base import Digest, JsonObject
+
+Refused = Literal["decided", "expired", "other_digest", "four_eyes", "voted", "other_edit"]
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What one person says to one question. `effective` is the digest of what would happen: the action's, or of the
+    action with their arguments."""
+
+    approver: str
+    decision: Literal["approve", "edit", "reject"]
+    digest: Digest
+    effective: Digest
+    comment: str = ""
+    arguments: JsonObject | None = None
+
+
+class PostgresDecisions:
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    async def decide(self, tenant: str, approval_id: str, vote: Vote) -> Refused | None:
+        """Store the vote with its event, in one transaction; why it does not count comes back, if it does not."""
+        async with self._database.statement() as connection:
+            cursor = await connection.execute(
+                "select refused from decide_approval(%s, %s, %s, %s, %s, %s, %s, %s)",
+                (
+                    tenant,
+                    approval_id,
+                    vote.approver,
+                    vote.decision,
+                    vote.digest,
+                    vote.effective,
+                    vote.comment,
+                    None if vote.arguments is None else Jsonb(vote.arguments),
+                ),
+            )
+            row = await cursor.fetchone()
+        return row["refused"] if row else None
+
+    async def action(self, tenant: str, approval_id: str) -> Action | None:
+        """The action in question, where the question is about one."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute("select action from approvals where id = %s", (approval_id,))
+            row = await cursor.fetchone()
+        return Action.model_validate(row["action"]) if row and row["action"] else None
+
+    async def page(
+        self,
+        tenant: str,
+        *,
+        statuses: Sequence[str],
+        run_id: str | None,
+        environments: Sequence[str] | None,
+        after: Position | None,
+        limit: int,
+    ) -> Sequence[str]:
+        """Ids, newest first."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select a.id from approvals a join runs r on r.id = a.run_id
+                   where (%(statuses)s::text[] is null or a.status = any (%(statuses)s))
+                     and (%(run)s::text is null or a.run_id = %(run)s)
+                     and (%(environments)s::text[] is null or r.environment = any (%(environments)s))
+                     and (%(at)s::timestamptz is null or (a.created_at, a.id) < (%(at)s, %(id)s))
+                   order by a.created_at desc, a.id desc limit %(limit)s""",
+                {
+                    "statuses": list(statuses) or None,
+                    "run": run_id,
+                    "environments": None if environments is None else list(environments),
+                    "at": after.created_at if after else None,
+                    "id": after.id if after else None,
+                    "limit": limit,
+                },
+            )
+            return [row["id"] for row in await cursor.fetchall()]
+
+    async def heard(self, tenant: str, approval_id: str) -> None:
+        """The run has been told."""
+        async with self._database.tenant(tenant) as connection:
+            await connection.execute(
+                "update approvals set nudged_at = clock_timestamp() where id = %s", (approval_id,)
+            )
+
+    async def unheard(self) -> Sequence[tuple[str, str, str]]:
+        """Tenant, run and approval of each decision that its run was not told of."""
+        async with self._database.statement() as connection:
+            cursor = await connection.execute("select tenant, run_id, approval_id from unheard_approvals()")
+            return [(row["tenant"], row["run_id"], row["approval_id"]) for row in await cursor.fetchall()]

@@ -1,0 +1,34 @@
+"""What the API tells of a run beside its row: verdicts as they stand, and what was spent."""
+
+from datetime import datetime
+
+from schemas.actions import Action
+from schemas.base import Payload, RunId
+from schemas.verdicts import Verdict
+
+
+class VerdictView(Payload):
+    """A verdict with the action it is on."""
+
+    step_id: str
+    action: Action
+    verdict: Verdict
+    created_at: datetime
+
+
+class ModelCost(Payload):
+    """What one model was used for."""
+
+    model: str
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_usd: float = 0
+
+
+class RunCost(Payload):
+    run_id: RunId
+    spend_usd: float = 0
+    tool_calls: int = 0
+    tool_s: float = 0
+    models: tuple[ModelCost, ...] = ()
