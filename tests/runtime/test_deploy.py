@@ -111,6 +111,52 @@ def test_the_history_shards_are_many() -> None:
     assert int(SERVICES["temporal"]["environment"]["NUM_HISTORY_SHARDS"]) == 512
 
 
+MANIFESTS: list[dict[str, Any]] = [
+    document
+    for file in sorted((DEPLOY / "kubernetes").rglob("*.yaml"))
+    for document in yaml.safe_load_all(file.read_text())
+]
+PODS = {
+    manifest["metadata"]["name"]: manifest["spec"]["template"]["spec"]
+    for manifest in MANIFESTS
+    if manifest["kind"] in ("Deployment", "Job")
+}
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_pod_runs_as_nobody_with_nothing(name: str) -> None:
+    pod, container = PODS[name], PODS[name]["containers"][0]
+    assert (pod["securityContext"]["runAsNonRoot"], pod["serviceAccountName"]) == (True, "holdfast")
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert "memory" in container["resources"]["limits"]
+
+
+def test_every_queue_has_its_pods_and_follows_its_backlog() -> None:
+    served = {pod["containers"][0]["args"][-1] for name, pod in PODS.items() if name.startswith("worker-")}
+    followed = {
+        manifest["spec"]["triggers"][0]["metadata"]["taskQueue"]: manifest["spec"]["scaleTargetRef"]["name"]
+        for manifest in MANIFESTS
+        if manifest["kind"] == "ScaledObject"
+    }
+    assert served == {queue.value for queue in Queue}
+    assert followed == {queue.value: f"worker-{queue.value}" for queue in Queue}
+
+
+def test_every_setting_in_the_manifests_exists_and_only_tools_pods_have_the_lesser_login() -> None:
+    known = {setting.variable for setting in all_settings(Settings)}
+    shared = next(manifest["data"] for manifest in MANIFESTS if manifest["kind"] == "ConfigMap")
+    urls = {}
+    for name, pod in PODS.items():
+        given = {
+            entry["name"]: entry["valueFrom"]["secretKeyRef"]["key"] for entry in pod["containers"][0]["env"]
+        }
+        urls[name] = given["DATABASE_URL"]
+        assert {key for key in {*given, *shared} if key.startswith("HOLDFAST_")} <= known
+    assert {name for name, key in urls.items() if key == "TOOLBOX_DATABASE_URL"} == {"worker-tools"}
+
+
 @pytest.fixture(scope="module")
 async def deployed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[int]:
     """The port of a Postgres with the roles of a deployment, migrated by the owner, as the compose file does."""
