@@ -1,0 +1,296 @@
+"""Recall before a run, learning after it, feedback on it. Fulfils `holdfast.ports.Memory`."""
+
+# ruff: noqa: S608 -- only our own constants are written into SQL text
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from holdfast.adapters.postgres.database import Connection, Database
+from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder, to_text
+from holdfast.adapters.postgres.memory_evidence import evidence_of
+from holdfast.adapters.postgres.memory_rows import COLUMNS, item_of
+from holdfast.adapters.postgres.memory_store import MemoryStore
+from holdfast.knowledge.bm25 import rarity
+from holdfast.knowledge.ports import Embedder, Library
+from holdfast.knowledge.terms import terms_of
+from holdfast.memory.contexts import hit_as_recalled, runbook_as_recalled, thread_as_recalled, within
+from holdfast.memory.lessons import episode_of, lessons_of
+from holdfast.memory.scoring import Scored, chosen, match_of, relevance, score, told
+from holdfast.memory.signatures import goal_kind
+from schemas.knowledge import SearchRequest, SearchResult
+from schemas.memory import (
+    Cues,
+    Feedback,
+    FeedbackReport,
+    MemoryContent,
+    MemoryHit,
+    MemoryItem,
+    MemoryKind,
+    MemoryScope,
+    MemoryStatus,
+    Provenance,
+    RecallSettings,
+    Signature,
+    Trust,
+)
+from schemas.runs import RunStatus
+from schemas.stages import Learned, LearnRequest, Recalled, RecallRequest, Recollection
+
+LEARNER = "holdfast"
+_CANDIDATES = 60
+
+_CANDIDATES_SQL = f"""
+with active as materialized (
+  select {COLUMNS}, i.terms, i.goal_kind, i.runbook, i.tool, i.alert,
+         -(v.embedding <#> %(vector)s::vector) as cosine
+  from memory_items i left join memory_vectors v on v.item = i.id and v.model = %(model)s
+  where i.tenant = %(tenant)s and i.status = 'active'
+    and i.agent in ('', %(agent)s) and i.environment in ('', %(environment)s) and i.thread in ('', %(thread)s)
+    and coalesce((i.content->>'valid_from')::timestamptz, '-infinity') <= clock_timestamp()
+    and coalesce((i.content->>'valid_to')::timestamptz, 'infinity') > clock_timestamp()
+    and coalesce((i.content->>'expires_at')::timestamptz, 'infinity') > clock_timestamp()
+)
+(select * from active where (goal_kind = %(kind)s and goal_kind <> '') or (alert = %(alert)s and alert <> '')
+   or runbook = any(%(runbooks)s) or tool = any(%(tools)s)
+ order by confirmed_at desc limit {_CANDIDATES})
+union
+(select * from active where cosine is not null order by cosine desc limit {_CANDIDATES})
+union
+(select * from active where terms && %(terms)s::text[] and cosine is null limit {4 * _CANDIDATES})
+"""
+
+
+class PostgresMemory(MemoryStore):
+    """Without an embedder it recalls by signature and words. Without a library it knows no runbooks."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        embedder: Embedder | None = None,
+        library: Library | None = None,
+        settings: RecallSettings | None = None,
+        new_lessons: MemoryStatus = MemoryStatus.PROPOSED,
+    ) -> None:
+        cached = CachedEmbedder(database=database, embedder=embedder) if embedder else None
+        super().__init__(database=database, embedder=cached)
+        self._library = library
+        self._settings = settings or RecallSettings()
+        self._new_lessons = new_lessons
+
+    async def recall(self, request: RecallRequest) -> Recollection:
+        """What the run should know before it plans, best first, within its token budget. What was given is noted."""
+        scope = request.scope
+        found = await self._runbooks(scope.tenant, request)
+        cues = Cues(
+            text=request.goal,
+            runbooks=_sure_runbooks(request, found),
+            agent=scope.agent,
+            environment=scope.environment,
+            thread=request.thread or "",
+        )
+        hits = await self.search(scope.tenant, cues)
+        thread = await self._thread(scope.tenant, request) if request.thread else []
+        told_items: list[Recalled] = [hit_as_recalled(hit) for hit in hits]
+        books = [runbook_as_recalled(hit) for hit in (found.hits[:3] if found and found.answered else ())]
+        kept = within(request.token_budget, [*told_items, *thread, *books])
+        await self.note_use(scope.tenant, scope.run_id, [hit for hit in hits if _given(hit, kept)])
+        return Recollection(items=tuple(kept), note=found.note if found else "")
+
+    async def search(self, tenant: str, cues: Cues) -> Sequence[MemoryHit]:
+        """The items worth knowing, each with the parts of its score and why."""
+        vector = await self._embedder.embed_query(cues.text) if self._embedder else None
+        kind = goal_kind(cues.text)
+        async with self._database.tenant(tenant) as connection:
+            rarities = await _rarities(connection, cues.text)
+            cursor = await connection.execute(
+                _CANDIDATES_SQL,
+                {
+                    "tenant": tenant,
+                    "vector": None if vector is None else to_text(vector),
+                    "model": self._embedder.model if self._embedder else "",
+                    "agent": cues.agent,
+                    "environment": cues.environment,
+                    "thread": cues.thread,
+                    "kind": kind,
+                    "alert": cues.alert,
+                    "runbooks": list(cues.runbooks),
+                    "tools": list(cues.tools),
+                    "terms": list(rarities),
+                },
+            )
+            rows = await cursor.fetchall()
+        scored = [self._scored(row, cues, kind, rarities) for row in rows]
+        return [
+            MemoryHit(
+                item=each.item, score=each.score, match=each.match, parts=dict(each.parts), why=told(each)
+            )
+            for each in chosen(scored, self._settings)
+        ]
+
+    def _scored(self, row: dict[str, Any], cues: Cues, kind: str, rarities: Mapping[str, float]) -> Scored:
+        item = item_of(row)
+        total = sum(rarities.values())
+        shared = sum(rarities.get(term, 0.0) for term in row["terms"]) / total if total else 0.0
+        return score(
+            item,
+            match=match_of(item, cues, kind),
+            relevant=relevance(row["cosine"], shared),
+            now=datetime.now(UTC),
+            settings=self._settings,
+        )
+
+    async def note_use(self, tenant: str, run_id: str, hits: Sequence[MemoryHit]) -> None:
+        """Write down what a run was given; once, however often it is told."""
+        async with self._database.tenant(tenant) as connection:
+            for hit in sorted(hits, key=lambda each: each.item.id):
+                await connection.execute(
+                    """with noted as (
+                         insert into memory_uses (tenant, run_id, item, version, score) values (%s, %s, %s, %s, %s)
+                         on conflict do nothing returning item)
+                       update memory_items set used = used + 1, last_used_at = clock_timestamp()
+                       where id in (select item from noted)""",
+                    (tenant, run_id, hit.item.id, hit.item.version, hit.score),
+                )
+
+    async def learn(self, request: LearnRequest) -> Learned:
+        """An episode, the lessons its evidence carries, and what its recalled items were worth."""
+        scope = request.scope
+        runbook = (
+            next((cite.id for cite in request.plan.cites if cite.source == "runbook"), "")
+            if request.plan
+            else ""
+        )
+        async with self._database.tenant(scope.tenant) as connection:
+            cursor = await connection.execute(
+                "select id from memory_items where run_id = %s order by id", (scope.run_id,)
+            )
+            known = [row["id"] for row in await cursor.fetchall()]
+            evidence = await evidence_of(connection, request)
+        if known:
+            return Learned(items=tuple(known))
+        where = Provenance(author=LEARNER, run_id=scope.run_id)
+        contents = [
+            *lessons_of(request, evidence, runbook=runbook, status=self._new_lessons),
+            episode_of(request, evidence, runbook=runbook),
+        ]
+        items = [await self.put(scope.tenant, content, _of_step(where, content)) for content in contents]
+        await self._credit(scope.tenant, scope.run_id, helped=_outcome(request))
+        return Learned(items=tuple(item.id for item in items))
+
+    async def feedback(self, tenant: str, feedback: Feedback, *, author: str) -> FeedbackReport:
+        """Thumbs credit what the run was given; a lesson that hurt more than it helped is retired; a correction is learned."""
+        credited: list[str] = []
+        if feedback.verdict is not None:
+            credited = await self._credit(
+                tenant, feedback.run_id, helped=feedback.verdict == "up", only=feedback.item
+            )
+        retired = await self._retire_harmful(tenant, credited, author) if feedback.verdict == "down" else []
+        learned = await self._correction(tenant, feedback, author) if feedback.correction else None
+        return FeedbackReport(
+            credited=tuple(credited), retired=tuple(retired), learned=learned.id if learned else None
+        )
+
+    async def _correction(self, tenant: str, feedback: Feedback, author: str) -> MemoryItem:
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute("select goal from runs where id = %s", (feedback.run_id,))
+            row = await cursor.fetchone()
+            goal = row["goal"] if row else ""
+        meant = await self.read(tenant, feedback.item) if feedback.item else None
+        about = meant.content.signature if meant else Signature(goal_kind=goal_kind(goal))
+        content = MemoryContent(
+            kind=MemoryKind.LESSON,
+            status=MemoryStatus.ACTIVE,
+            text=feedback.correction,
+            data={
+                "goal": (meant.content.data.get("goal") if meant else None) or goal,
+                "corrected_by": author,
+            },
+            signature=about,
+            scope=meant.content.scope if meant else MemoryScope(),
+            trust=Trust.HUMAN,
+            confidence=0.95,
+            importance=0.8,
+        )
+        where = Provenance(author=author, run_id=feedback.run_id)
+        return await self.put(tenant, content, where, replaces=meant.id if meant else None)
+
+    async def _retire_harmful(self, tenant: str, ids: Sequence[str], author: str) -> list[str]:
+        retired = []
+        for item_id in ids:
+            item = await self.read(tenant, item_id)
+            if item.content.kind is MemoryKind.LESSON and item.hurt > item.helped and not item.content.pinned:
+                await self.reject(tenant, item_id, author=author, reason="hurt more often than it helped")
+                retired.append(item_id)
+        return retired
+
+    async def _credit(
+        self, tenant: str, run_id: str, *, helped: bool | None, only: str | None = None
+    ) -> list[str]:
+        """Count an outcome for what the run was given; a second word on the same run replaces the first."""
+        if helped is None:
+            return []
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """with now as (select %(outcome)s::text as outcome), before as (
+                     select u.item, u.outcome from memory_uses u
+                     where u.run_id = %(run)s and (%(only)s::text is null or u.item = %(only)s) for update
+                   ), noted as (
+                     update memory_uses u set outcome = now.outcome from before b, now
+                     where u.run_id = %(run)s and u.item = b.item returning u.item, b.outcome as was, now.outcome as new)
+                   update memory_items i set
+                     helped = helped + (n.new = 'helped')::int - (n.was is not distinct from 'helped')::int,
+                     hurt = hurt + (n.new = 'hurt')::int - (n.was is not distinct from 'hurt')::int
+                   from noted n where i.id = n.item returning i.id""",
+                {"run": run_id, "only": only, "outcome": "helped" if helped else "hurt"},
+            )
+            return sorted(row["id"] for row in await cursor.fetchall())
+
+    async def _runbooks(self, tenant: str, request: RecallRequest) -> SearchResult | None:
+        if self._library is None:
+            return None
+        return await self._library.search(tenant, SearchRequest(query=request.goal[:4000], limit=5))
+
+    async def _thread(self, tenant: str, request: RecallRequest) -> list[Recalled]:
+        """The earlier runs of the conversation, newest first, the older ones shorter."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select id, goal, status, answer from runs where thread = %s and id <> %s
+                   order by created_at desc limit 12""",
+                (request.thread, request.scope.run_id),
+            )
+            return [thread_as_recalled(row, at) for at, row in enumerate(await cursor.fetchall())]
+
+
+def _sure_runbooks(request: RecallRequest, found: SearchResult | None) -> tuple[str, ...]:
+    """Runbooks that name what this goal is about: the one asked for, or the best of a sure search."""
+    if request.runbook:
+        return (request.runbook,)
+    return (found.hits[0].document.id,) if found and found.answered and found.hits else ()
+
+
+def _given(hit: MemoryHit, kept: Sequence[Recalled]) -> bool:
+    return any(each.cite.source == "memory" and each.cite.id == hit.item.id for each in kept)
+
+
+def _of_step(where: Provenance, content: MemoryContent) -> Provenance:
+    step = content.data.get("step")
+    return where.model_copy(update={"step_id": step}) if isinstance(step, str) else where
+
+
+def _outcome(request: LearnRequest) -> bool | None:
+    """A run that succeeded speaks for what it was given; one that failed speaks against; others say nothing."""
+    if request.status is RunStatus.SUCCEEDED:
+        return True
+    return False if request.status is RunStatus.FAILED else None
+
+
+async def _rarities(connection: Connection, text: str) -> dict[str, float]:
+    cursor = await connection.execute(
+        """select q.term, (select count(*) from memory_items where status = 'active') as items,
+                  (select count(*) from memory_items i where i.status = 'active' and i.terms @> array[q.term]) as containing
+           from unnest(%s::text[]) q (term)""",
+        (sorted(set(terms_of(text)))[:64],),
+    )
+    return {row["term"]: rarity(row["items"], row["containing"]) for row in await cursor.fetchall()}

@@ -1,0 +1,119 @@
+"""Rows of memory as models, and the one statement that writes an item with its version."""
+
+# ruff: noqa: S608 -- only our own constants are written into SQL text
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from holdfast.adapters.postgres.database import Connection
+from holdfast.adapters.postgres.knowledge_vectors import to_text
+from holdfast.errors import NotFound
+from holdfast.knowledge.ports import Vectors
+from holdfast.knowledge.terms import terms_of
+from holdfast.memory.contradiction import identity
+from schemas.memory import MemoryContent, MemoryItem, MemoryStatus, Provenance
+
+COLUMNS = """i.id, i.version, i.digest, i.content, i.provenance, i.used, i.helped, i.hurt, i.created_at,
+  i.changed_at, i.confirmed_at, i.last_used_at"""
+
+_WRITE = """
+with item as (
+  insert into memory_items as i (tenant, id, version, digest, status, kind, content, provenance, terms, goal_kind,
+                                 runbook, alert, tool, error, agent, environment, thread, run_id)
+  values (%(tenant)s, %(id)s, 1, %(digest)s, %(status)s, %(kind)s, %(content)s, %(provenance)s, %(terms)s,
+          %(goal_kind)s, %(runbook)s, %(alert)s, %(tool)s, %(error)s, %(agent)s, %(environment)s, %(thread)s,
+          %(run_id)s)
+  on conflict (id) do update set
+    version = i.version + 1, digest = excluded.digest, status = excluded.status, kind = excluded.kind,
+    content = excluded.content, terms = excluded.terms, goal_kind = excluded.goal_kind, runbook = excluded.runbook,
+    alert = excluded.alert, tool = excluded.tool, error = excluded.error, agent = excluded.agent,
+    environment = excluded.environment, thread = excluded.thread, changed_at = clock_timestamp(),
+    confirmed_at = case when %(confirms)s then clock_timestamp() else i.confirmed_at end
+  returning i.*
+), version as (
+  insert into memory_versions (tenant, item, version, content, author, reason)
+  select tenant, id, version, content, %(author)s, %(reason)s from item
+)
+select id, version, digest, content, provenance, used, helped, hurt, created_at, changed_at, confirmed_at,
+       last_used_at from item
+"""
+
+
+async def write_item(
+    connection: Connection,
+    tenant: str,
+    item_id: str,
+    content: MemoryContent,
+    provenance: Provenance,
+    *,
+    author: str,
+    reason: str,
+    confirms: bool = False,
+) -> MemoryItem:
+    """The item as it shall stand, and a version that says so."""
+    about, scope = content.signature, content.scope
+    values: dict[str, Any] = {
+        "tenant": tenant,
+        "id": item_id,
+        "digest": identity(content),
+        "status": content.status,
+        "kind": content.kind,
+        "content": Jsonb(content.model_dump(mode="json")),
+        "provenance": Jsonb(provenance.model_dump(mode="json")),
+        "terms": sorted(set(terms_of(situation(content)))),
+        "run_id": provenance.run_id,
+        **about.model_dump(),
+        **scope.model_dump(exclude={"labels"}),
+        "author": author,
+        "reason": reason,
+        "confirms": confirms,
+    }
+    cursor = await connection.execute(_WRITE, values)
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotFound(f"There is no memory {item_id}.", id=item_id)
+    return item_of(row)
+
+
+async def put_vector(connection: Connection, tenant: str, item_id: str, model: str, vector: Vectors) -> None:
+    await connection.execute(
+        """insert into memory_vectors (tenant, item, model, embedding) values (%s, %s, %s, %s::vector)
+           on conflict (item, model) do update set embedding = excluded.embedding""",
+        (tenant, item_id, model, to_text(vector)),
+    )
+
+
+def situation(content: MemoryContent) -> str:
+    """The text an item is found by: for what a run taught, the goal it was taught by comes first."""
+    goal = content.data.get("goal")
+    return f"{goal}\n{content.text}" if isinstance(goal, str) else content.text
+
+
+def item_of(row: dict[str, Any]) -> MemoryItem:
+    return MemoryItem.model_validate(row)
+
+
+async def standing(connection: Connection, content: MemoryContent) -> Sequence[MemoryItem]:
+    """The items that a new one might repeat or contradict."""
+    cursor = await connection.execute(
+        f"""select {COLUMNS} from memory_items i
+            where i.kind = %s and i.status in ('active', 'proposed', 'quarantined')
+              and (i.digest = %s or (i.goal_kind, i.tool, i.error) = (%s, %s, %s) and i.kind = 'lesson'
+                   or i.kind = 'fact' and i.content->'data'->>'subject' = %s)
+            order by i.created_at for update""",
+        (
+            content.kind,
+            identity(content),
+            content.signature.goal_kind,
+            content.signature.tool,
+            content.signature.error,
+            content.data.get("subject"),
+        ),
+    )
+    return [item_of(row) for row in await cursor.fetchall()]
+
+
+def with_status(content: MemoryContent, status: MemoryStatus, **more: Any) -> MemoryContent:
+    return content.model_copy(update={"status": status, **more})

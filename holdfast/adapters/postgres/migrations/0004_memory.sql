@@ -1,0 +1,84 @@
+-- What runs taught. The item is what stands now; its versions are only ever added, and every change is one.
+
+create table memory_items (
+  tenant        text not null references tenants,
+  id            text primary key,
+  version       int not null,
+  digest        text not null,
+  status        text not null,
+  kind          text not null,
+  content       jsonb not null,
+  provenance    jsonb not null default '{}',
+  terms         text[] not null default '{}',
+  goal_kind     text not null default '',
+  runbook       text not null default '',
+  alert         text not null default '',
+  tool          text not null default '',
+  error         text not null default '',
+  agent         text not null default '',
+  environment   text not null default '',
+  thread        text not null default '',
+  run_id        text,
+  used          int not null default 0,
+  helped        int not null default 0,
+  hurt          int not null default 0,
+  created_at    timestamptz not null default clock_timestamp(),
+  changed_at    timestamptz not null default clock_timestamp(),
+  confirmed_at  timestamptz not null default clock_timestamp(),
+  last_used_at  timestamptz
+) with (fillfactor = 80);
+create index memory_items_active on memory_items (tenant, kind) where status = 'active';
+create index memory_items_by_goal on memory_items (tenant, goal_kind) where status = 'active' and goal_kind <> '';
+create index memory_items_by_tool on memory_items (tenant, tool) where status = 'active' and tool <> '';
+create index memory_items_by_runbook on memory_items (tenant, runbook) where status = 'active' and runbook <> '';
+create index memory_items_by_run on memory_items (run_id) where run_id is not null;
+create index memory_items_by_term on memory_items using gin (terms) where status = 'active';
+create unique index memory_items_once on memory_items (tenant, digest)
+  where status not in ('superseded', 'retired', 'forgotten');
+
+create table memory_versions (
+  tenant      text not null,
+  item        text not null references memory_items on delete cascade,
+  version     int not null,
+  content     jsonb not null,
+  author      text not null,
+  reason      text not null default '',
+  created_at  timestamptz not null default clock_timestamp(),
+  primary key (item, version)
+);
+create index memory_versions_by_time on memory_versions (tenant, created_at);
+
+create table memory_vectors (
+  tenant     text not null,
+  item       text not null references memory_items on delete cascade,
+  model      text not null,
+  embedding  vector not null,
+  primary key (item, model)
+);
+
+-- What a run was given. It makes learning measurable, and one poisoned run traceable.
+create table memory_uses (
+  tenant   text not null,
+  run_id   text not null,
+  item     text not null references memory_items on delete cascade,
+  version  int not null,
+  score    real not null,
+  outcome  text,
+  at       timestamptz not null default clock_timestamp(),
+  primary key (run_id, item)
+);
+create index memory_uses_by_item on memory_uses (item);
+
+create table memory_snapshots (
+  tenant  text not null references tenants,
+  name    text not null,
+  note    text not null default '',
+  at      timestamptz not null default clock_timestamp(),
+  primary key (tenant, name)
+);
+
+call keep_tenants_apart('memory_items');
+call keep_tenants_apart('memory_versions');
+call keep_tenants_apart('memory_vectors');
+call keep_tenants_apart('memory_uses');
+call keep_tenants_apart('memory_snapshots');

@@ -1,0 +1,67 @@
+"""What is recalled, as text for a planner, within a budget of tokens. Text from outside is marked, never instruction."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from schemas.knowledge import SearchHit
+from schemas.memory import MemoryHit, Trust
+from schemas.plans import Citation
+from schemas.stages import Recalled
+
+_CHARS_A_TOKEN = 3.6
+_RECENT, _OLDER = 1200, 160
+_ONE = 2400
+
+
+def tokens_in(text: str) -> int:
+    """About how many tokens a text has; no tokenizer is asked, so it counts on the safe side."""
+    return int(len(text) / _CHARS_A_TOKEN) + 1
+
+
+def within(budget: int, items: Iterable[Recalled]) -> list[Recalled]:
+    """The items in order, as many as fit; one that does not fit is left out, and a smaller one may follow."""
+    kept = []
+    for item in items:
+        cost = tokens_in(item.text) + 20
+        if cost <= budget:
+            budget -= cost
+            kept.append(item)
+    return kept
+
+
+def hit_as_recalled(hit: MemoryHit) -> Recalled:
+    content = hit.item.content
+    return Recalled(
+        cite=Citation(
+            source="memory",
+            id=hit.item.id,
+            version=hit.item.version,
+            title=content.kind.value,
+            section=content.signature.tool,
+        ),
+        text=content.text[:_ONE],
+        score=hit.score,
+        why=hit.why,
+        untrusted=content.tainted or content.trust is Trust.EXTERNAL,
+    )
+
+
+def runbook_as_recalled(hit: SearchHit) -> Recalled:
+    """A passage of a runbook, to be cited by document, version and section."""
+    document = hit.document
+    return Recalled(
+        cite=Citation(
+            id=document.id, version=document.version, title=document.title, section=" > ".join(hit.section)
+        ),
+        text=f"{document.title}\n{hit.snippet}"[:_ONE],
+        score=hit.score,
+        why=hit.why,
+    )
+
+
+def thread_as_recalled(row: dict[str, Any], age: int) -> Recalled:
+    """An earlier run of the same conversation: the last two in full, older ones in a line."""
+    room = _RECENT if age < 2 else _OLDER
+    text = f"Earlier in this conversation: {row['goal'][:room]} — {row['status']}. {row['answer'][:room]}"
+    cite = Citation(source="memory", id=row["id"], title="earlier run")
+    return Recalled(cite=cite, text=text, why="the same thread", untrusted=True)
