@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import openai
+import openai.resources.chat  # it would otherwise load itself in the middle of the first call, for a second
+import openai.resources.embeddings
 
 from holdfast.adapters.llm.faults import FROM_THE_LINE, tell
 from holdfast.adapters.llm.keys import KeyRing

@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from holdfast.adapters.llm.keys import KeyRing
@@ -29,6 +29,11 @@ class Providers:
     async def embed(self, deployment: Deployment, texts: Sequence[str], *, timeout_s: float) -> EmbedReply:
         provider = await self._provider(deployment)
         return await provider.embed(deployment, texts, timeout_s=timeout_s)
+
+    async def load(self, deployments: Iterable[Deployment]) -> None:
+        """Import now what these need, so that the first call does not pay for it."""
+        for via in {deployment.via for deployment in deployments}:
+            await (self._litellm.load() if via == "litellm" else self._plain())
 
     async def close(self) -> None:
         if self._openai:
