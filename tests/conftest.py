@@ -117,7 +117,7 @@ async def module_database(module_database_url: str) -> AsyncIterator["Database"]
 
 async def _copy(url: str) -> AsyncIterator[str]:
     name = f"test_{next(_numbers)}"
-    copy = sql.SQL("create database {} template {} strategy file_copy")
+    copy = sql.SQL("create database {} template {}")
     await _administer(url, copy.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
     yield with_database(url, name)
     await _administer(url, sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
