@@ -8,11 +8,14 @@ from types import MappingProxyType
 
 import structlog
 
+from holdfast.adapters.guardian import StoredPolicies
 from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
-from holdfast.adapters.postgres.database import Role
+from holdfast.adapters.postgres.brakes import PostgresBrakes
+from holdfast.adapters.postgres.database import Database, Role
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
 from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.policies import PostgresPolicies
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.adapters.postgres.tools import PostgresTools
 from holdfast.guardian.guardian import PolicyGuardian
@@ -72,10 +75,16 @@ async def _orchestration(held: Parts) -> pools.Pool:
         story=runs,
         runs=runs,
         artifacts=PostgresArtifacts(database=database),
-        guardian=PolicyGuardian.shipped(),
+        guardian=PolicyGuardian(policies=stored_policies(database)),
         ledger=PostgresLedger(database=database),
         approvals=PostgresApprovals(database=database),
         fast_tools=RegistryToolHost(Registry(fast_tools())),
+    )
+
+
+def stored_policies(database: Database) -> StoredPolicies:
+    return StoredPolicies(
+        policies=PostgresPolicies(database=database), brakes=PostgresBrakes(database=database)
     )
 
 

@@ -131,6 +131,7 @@ class Steps:
             tool=tool,
             step_title=step.title,
             step_why=step.why,
+            bundle=self._start.bundle,
             opens=not item,
             closes=item is None,
             final=final,

@@ -63,4 +63,6 @@ def _undoing(step: ToolStep, progress: Progress, start: RunInput, teller: Teller
         runbook=start.runbook,
         labels=start.labels,
     )
-    return JudgeRequest(scope=teller.scope, action=action, tool=tool, step_title=f"undo {step.id}")
+    return JudgeRequest(
+        scope=teller.scope, action=action, tool=tool, step_title=f"undo {step.id}", bundle=start.bundle
+    )
