@@ -39,9 +39,10 @@ class LiveTable:
         self._live = live
 
     def tell(self, part: str, what: str) -> None:
-        self._live.console.print(
-            f"{datetime.now().astimezone():%H:%M:%S} [bold]{part}[/]: {what}", highlight=False
-        )
+        from rich.markup import escape  # noqa: PLC0415 -- for terminals only
+
+        now = datetime.now().astimezone()
+        self._live.console.print(f"{now:%H:%M:%S} [bold]{part}[/]: {escape(what)}", highlight=False)
 
     def show(self, state: StackState) -> None:
         self._live.update(table_of(state), refresh=True)
@@ -59,14 +60,15 @@ def open_view() -> Iterator[StackView]:
 
 
 def table_of(state: StackState) -> "Table":
-    from rich.table import Table  # noqa: PLC0415 -- for terminals only
+    from rich.markup import escape  # noqa: PLC0415 -- for terminals only
+    from rich.table import Table  # noqa: PLC0415
 
     table = Table(
         "part", "state", "process", "restarts", "where", box=None, pad_edge=False, header_style="dim"
     )
     for part in state.parts:
         colour = _COLOURS.get(part.status, "yellow")
-        where = part.note or part.address
+        where = escape(part.note or part.address)
         table.add_row(
             part.name, f"[{colour}]{part.status}[/]", str(part.pid or ""), str(part.restarts or ""), where
         )
