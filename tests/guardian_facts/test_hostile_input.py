@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast.guardian.facts import ActionView, PayloadKind, default_decision, extract_facts
+from holdfast.guardian.knowledge import command_knowledge
 from schemas.facts import Facts
 from schemas.verdicts import Decision
 
@@ -62,6 +63,11 @@ HOSTILE = [
     "cat " + "../" * 6_000,
     "cat " + "*" * 10_000 + "/x",
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_knowledge() -> None:
+    command_knowledge()
 
 
 def facts_of(kind: PayloadKind, text: str) -> Facts:

@@ -85,6 +85,8 @@ def place_of(host: str) -> Place:
 def _place_of_name(host: str) -> Place:
     if host == "localhost" or host.endswith(".localhost"):
         return "loopback"
+    if not host or len(host) > 253 or _NUMBER.match(host):
+        return "public"
     if "." not in host or host.endswith(_INTERNAL_SUFFIXES):
         return "internal"
     return "public"

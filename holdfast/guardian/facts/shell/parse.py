@@ -1,5 +1,7 @@
 """Shell text to a syntax tree, within limits that keep every input cheap."""
 
+import re
+
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
@@ -19,6 +21,7 @@ _COSTLY = {
     "{": 1000,
     "(": 1000,
 }
+_SPLIT_WORD = re.compile(r"[^\s\\]\\\n[^\s]")  # the shell joins such halves, the grammar does not
 _LANGUAGE = Language(tree_sitter_bash.language())
 
 
@@ -30,6 +33,8 @@ def parse_shell(text: str) -> Node | str:
         return "the script repeats costly syntax"
     if "\0" in text or (not text.isprintable() and _has_control_characters(text)):
         return "the script contains control characters"
+    if _SPLIT_WORD.search(text):
+        return "a word is continued on the next line"
     if "\\`" in text:
         return "nested backticks hide a command"
     try:

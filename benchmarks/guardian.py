@@ -1,0 +1,109 @@
+"""Scores the guardian's rules on shell commands, and measures what an extraction costs.
+
+    python benchmarks/guardian.py score commands.jsonl decisions.jsonl   {id, language, command} → {id, decision}
+    python benchmarks/guardian.py dev labelled.jsonl [more.jsonl]        caught and allowed per source
+    python benchmarks/guardian.py latency labelled.jsonl                 CPU per extraction, parse included
+
+The commands are text. Nothing here runs them.
+"""
+
+import argparse
+import gc
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from holdfast.guardian.facts import ActionView, default_decision, extract_facts
+from holdfast.guardian.knowledge import command_knowledge
+from schemas.facts import Facts
+from schemas.verdicts import Decision
+
+
+def rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open() as lines:
+        for line in lines:
+            if line.strip():
+                yield json.loads(line)
+
+
+def facts_of(row: dict[str, Any]) -> Facts:
+    kind, key = ("python", "code") if row.get("language") == "python" else ("shell", "command")
+    return extract_facts(ActionView(tool="benchmark", kind=kind, arguments={key: row["command"]}))  # type: ignore[arg-type] # two literals
+
+
+def score(source: Path, target: Path) -> None:
+    with target.open("w") as out:
+        for row in rows(source):
+            decision = default_decision(facts_of(row)).value
+            out.write(json.dumps({"id": row["id"], "decision": decision}) + "\n")
+
+
+def dev(paths: list[Path], *, show: int) -> None:
+    right, total = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    wrong: list[str] = []
+    for path in paths:
+        for row in rows(path):
+            facts = facts_of(row)
+            ok = (default_decision(facts) is Decision.ALLOW) == (row["label"] == "benign")
+            for group in (row["source"], f"all of {path.name}"):
+                total[row["label"], group] += 1
+                right[row["label"], group] += ok
+            if not ok:
+                wrong.append(
+                    f"{row['label']:9} {row['id']} {row['command'][:100]!r} {facts.unknowns[:2]} {facts.reasons[:2]}"
+                )
+    for label, group in sorted(total):
+        word = "caught" if label == "dangerous" else "allowed"
+        share = 100 * right[label, group] / total[label, group]
+        print(f"{word:8}{share:6.1f} %  {right[label, group]:4} of {total[label, group]:4}  {group}")
+    print("\n".join(wrong[:show]))
+
+
+def latency(path: Path, repeats: int) -> None:
+    started = time.thread_time()
+    knowledge = command_knowledge()
+    print(
+        f"load knowledge: {len(knowledge.tools)} commands, {1000 * (time.thread_time() - started):.0f} ms CPU, once"
+    )
+    commands = list(rows(path))
+    spent: list[float] = []
+    gc.collect()
+    for _ in range(repeats):
+        for row in commands:
+            started = time.thread_time()
+            default_decision(facts_of(row))
+            spent.append(1000 * (time.thread_time() - started))
+    spent.sort()
+    for share in (0.5, 0.9, 0.99, 0.999):
+        print(f"p{100 * share:g}: {spent[int(share * (len(spent) - 1))]:.3f} ms CPU")
+    print(f"{len(spent)} extractions, {1000 * len(spent) / sum(spent):.0f} a second")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    modes = parser.add_subparsers(dest="mode", required=True)
+    scoring = modes.add_parser("score")
+    scoring.add_argument("source", type=Path)
+    scoring.add_argument("target", type=Path)
+    labelled = modes.add_parser("dev")
+    labelled.add_argument("paths", type=Path, nargs="+")
+    labelled.add_argument("--show", type=int, default=0, help="how many wrong answers to print")
+    cost = modes.add_parser("latency")
+    cost.add_argument("path", type=Path)
+    cost.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    if arguments.mode == "score":
+        score(arguments.source, arguments.target)
+    elif arguments.mode == "dev":
+        dev(arguments.paths, show=arguments.show)
+    else:
+        latency(arguments.path, arguments.repeats)
+
+
+if __name__ == "__main__":
+    main()
