@@ -85,3 +85,32 @@ async def test_one_bad_document_does_not_keep_the_others_out(library: PostgresLi
     assert report.added == 1
     assert [failure.id for failure in report.failures] == ["empty", "binary", "yaml", "good"]
     assert report.failures[3].code == "duplicate_id"
+
+
+async def test_a_sync_adds_changes_moves_and_removes(library: PostgresLibrary) -> None:
+    first = [
+        DocumentDraft(id="disk", text=DISK),
+        DocumentDraft(id="node", text=NODE),
+        DocumentDraft(id="old", text="# Old\n\nx"),
+    ]
+    await library.sync(TENANT, "git", first, author="ann")
+    await library.ingest(
+        TENANT, [DocumentDraft(id="mine", text="# Mine\n\nelsewhere", source="hand")], author="ann"
+    )
+    second = [DocumentDraft(id="host/disk", text=DISK), DocumentDraft(id="node", text=NODE + "\nNew.\n")]
+    report = await library.sync(TENANT, "git", second, author="ann")
+    assert (report.moved, report.changed, report.unchanged, report.removed, report.added) == (1, 1, 1, 1, 0)
+    assert [each.id for each in await library.documents(TENANT)] == ["host/disk", "mine", "node"]
+    again = await library.sync(TENANT, "git", second, author="ann")
+    assert (again.unchanged, again.changed + again.added + again.moved + again.removed) == (2, 0)
+
+
+async def test_a_removed_document_is_not_found_and_can_come_back(library: PostgresLibrary) -> None:
+    await library.ingest(TENANT, [DocumentDraft(id="disk", text=DISK)], author="ann")
+    assert await library.remove(TENANT, ["disk"]) == 1
+    assert (await library.search(TENANT, SearchRequest(query="disk"))).hits == ()
+    with pytest.raises(NotFound):
+        await library.read(TENANT, "disk")
+    await library.restore(TENANT, "disk", 1, author="bo")
+    assert (await library.read(TENANT, "disk")).version == 2
+    assert (await library.search(TENANT, SearchRequest(query="disk"))).hits[0].document.id == "disk"

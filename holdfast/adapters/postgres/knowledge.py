@@ -10,6 +10,7 @@ from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge_ingest import LibraryWriter
 from holdfast.adapters.postgres.knowledge_rows import COLUMNS, document_of, where_json
 from holdfast.adapters.postgres.knowledge_search import LibraryReader
+from holdfast.adapters.postgres.knowledge_upkeep import LibraryKeeper
 from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder
 from holdfast.errors import NotFound
 from holdfast.knowledge.ports import Embedder
@@ -24,9 +25,21 @@ class PostgresLibrary:
         self._database = database
         self._writer = LibraryWriter(database=database, embedder=cached)
         self._reader = LibraryReader(database=database, embedder=cached)
+        self._keeper = LibraryKeeper(database=database, writer=self._writer)
 
     async def ingest(self, tenant: str, drafts: Sequence[DocumentDraft], *, author: str) -> IngestReport:
         return await self._writer.ingest(tenant, drafts, author=author)
+
+    async def sync(
+        self, tenant: str, source: str, drafts: Sequence[DocumentDraft], *, author: str
+    ) -> IngestReport:
+        return await self._keeper.sync(tenant, source, drafts, author=author)
+
+    async def remove(self, tenant: str, ids: Sequence[str]) -> int:
+        return await self._keeper.remove(tenant, ids)
+
+    async def restore(self, tenant: str, document_id: str, version: int, *, author: str) -> IngestReport:
+        return await self._keeper.restore(tenant, document_id, version, author=author)
 
     async def search(self, tenant: str, request: SearchRequest) -> SearchResult:
         return await self._reader.search(tenant, request)

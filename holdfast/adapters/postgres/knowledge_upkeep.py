@@ -1,0 +1,108 @@
+"""What is done to documents that stand: sync with their source, move, remove, restore, lend an alert's words."""
+
+# ruff: noqa: S608 -- only our own constants are written into SQL text
+
+from collections.abc import Sequence
+
+from holdfast.adapters.postgres.database import Connection, Database
+from holdfast.adapters.postgres.knowledge_ingest import LibraryWriter
+from holdfast.errors import HoldfastError, NotFound
+from holdfast.knowledge.reading import read_draft
+from schemas.knowledge import DocumentDraft, IngestReport
+
+_PAGE = 100
+
+
+class LibraryKeeper:
+    def __init__(self, *, database: Database, writer: LibraryWriter) -> None:
+        self._database = database
+        self._writer = writer
+
+    async def sync(
+        self, tenant: str, source: str, drafts: Sequence[DocumentDraft], *, author: str
+    ) -> IngestReport:
+        """Make a source hold these documents and no others. A document under a new name is moved, not embedded again."""
+        given = [draft.model_copy(update={"source": source}) for draft in drafts]
+        moved = await self._follow_moves(tenant, source, given)
+        total = IngestReport(moved=moved)
+        for first in range(0, len(given), _PAGE):
+            total = added(
+                total, await self._writer.ingest(tenant, given[first : first + _PAGE], author=author)
+            )
+        gone = await self._absent(tenant, source, [draft.id for draft in given])
+        await self.remove(tenant, gone)
+        return added(total, IngestReport(removed=len(gone)))
+
+    async def _absent(self, tenant: str, source: str, ids: Sequence[str]) -> list[str]:
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select id from knowledge_documents
+                   where source = %s and deleted_at is null and not id = any(%s) order by id""",
+                (source, list(ids)),
+            )
+            return [row["id"] for row in await cursor.fetchall()]
+
+    async def _follow_moves(self, tenant: str, source: str, drafts: Sequence[DocumentDraft]) -> int:
+        """A document that vanished while the same text appeared under a new id has moved."""
+        gone = await self._absent(tenant, source, [draft.id for draft in drafts])
+        if not gone:
+            return 0
+        digests = {digest: draft.id for draft in drafts if (digest := _digest(draft))}
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select id, digest from knowledge_documents
+                   where id = any(%s) and digest = any(%s) and deleted_at is null order by id for update""",
+                (gone, list(digests)),
+            )
+            rows = await cursor.fetchall()
+            return sum([await _rename(connection, row["id"], digests[row["digest"]]) for row in rows])
+
+    async def remove(self, tenant: str, ids: Sequence[str]) -> int:
+        """Take documents out of the search. Their versions stay, so that they can be brought back."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """update knowledge_documents set deleted_at = clock_timestamp(), digest = ''
+                   where id = any(%s) and deleted_at is null returning key""",
+                (list(ids),),
+            )
+            keys = [row["key"] for row in await cursor.fetchall()]
+            for table in ("knowledge_chunks", "knowledge_postings", "knowledge_vectors"):
+                await connection.execute(f"delete from {table} where document = any(%s)", (keys,))
+        return len(keys)
+
+    async def restore(self, tenant: str, document_id: str, version: int, *, author: str) -> IngestReport:
+        """An older version, as a new one; also of a removed document."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select v.content from knowledge_versions v join knowledge_documents d on d.key = v.document
+                   where d.id = %s and v.version = %s""",
+                (document_id, version),
+            )
+            row = await cursor.fetchone()
+        if row is None:
+            raise NotFound(f"There is no version {version} of {document_id!r}.", id=document_id)
+        draft = DocumentDraft.model_validate({"id": document_id, **row["content"]})
+        return await self._writer.ingest(tenant, [draft], author=author)
+
+
+def added(left: IngestReport, right: IngestReport) -> IngestReport:
+    """Two reports as one."""
+    names = [name for name in IngestReport.model_fields if name != "failures"]
+    counted = {name: getattr(left, name) + getattr(right, name) for name in names}
+    return IngestReport(**counted, failures=left.failures + right.failures)
+
+
+def _digest(draft: DocumentDraft) -> str | None:
+    try:
+        return read_draft(draft).document.digest
+    except HoldfastError:
+        return None
+
+
+async def _rename(connection: Connection, old: str, new: str) -> bool:
+    cursor = await connection.execute(
+        """update knowledge_documents set id = %s
+           where id = %s and not exists (select from knowledge_documents where id = %s)""",
+        (new, old, new),
+    )
+    return cursor.rowcount > 0

@@ -1,0 +1,140 @@
+"""Documents from files, folders, standard input and alert-rule files. Reads the disk and nothing else.
+
+A file that cannot be read becomes a failure with its name; the others go on.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import ValidationError
+
+from holdfast.errors import InvalidInput
+from schemas.knowledge import DocumentDraft, DocumentKind, IngestFailure, Media
+
+SUFFIXES: dict[str, Media] = {
+    ".md": "markdown", ".markdown": "markdown", ".mdx": "markdown", ".rst": "rest", ".rest": "rest",
+    ".html": "html", ".htm": "html", ".txt": "text", ".text": "text", ".pdf": "pdf",
+}  # fmt: skip
+RULES = (".yaml", ".yml")
+MAX_BYTES = 16_000_000
+_HIDDEN = frozenset({".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv"})
+
+
+@dataclass
+class Found:
+    """What was found under a path: what can be read, and what cannot, with why."""
+
+    drafts: list[DocumentDraft] = field(default_factory=list)
+    failures: list[IngestFailure] = field(default_factory=list)
+
+
+def read_path(path: Path, *, source: str = "") -> Found:
+    """A file, or every document below a folder, each named by its path from there."""
+    found = Found()
+    if not path.exists():
+        raise InvalidInput(f"{path} does not exist.", remedy="Name a file, or a folder of runbooks.")
+    root = path if path.is_dir() else path.parent
+    for file in [path] if path.is_file() else _files(path):
+        _read_file(file, file.relative_to(root).as_posix(), source or root.resolve().name, found)
+    return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for file in sorted(folder.rglob("*")):
+        inside = file.relative_to(folder).parts
+        hidden = any(part in _HIDDEN or part.startswith(".") for part in inside)
+        if (
+            not hidden
+            and not file.is_symlink()
+            and file.is_file()
+            and file.suffix.lower() in {*SUFFIXES, *RULES}
+        ):
+            yield file
+
+
+def _read_file(file: Path, name: str, source: str, found: Found) -> None:
+    try:
+        data = _bytes(file, name)
+        if file.suffix.lower() in RULES:
+            found.drafts.extend(alert_rules(decoded(data, name), name, source=source))
+        else:
+            found.drafts.append(
+                draft_of(data, name, media=SUFFIXES.get(file.suffix.lower(), "text"), source=source)
+            )
+    except (InvalidInput, OSError) as error:
+        code = error.code if isinstance(error, InvalidInput) else "unreadable"
+        found.failures.append(IngestFailure(id=name, code=code, message=str(error)))
+
+
+def _bytes(file: Path, name: str) -> bytes:
+    if file.stat().st_size > MAX_BYTES:
+        raise InvalidInput(f"{name} is larger than {MAX_BYTES // 1_000_000} MB.", remedy="Split it.")
+    return file.read_bytes()
+
+
+def draft_of(data: bytes, name: str, *, media: Media, source: str = "") -> DocumentDraft:
+    """One document out of its bytes."""
+    text = decoded(data, name)
+    try:
+        return DocumentDraft(id=name, text=text, media=media, source=source)
+    except ValidationError as error:
+        raise InvalidInput(
+            f"{name!r} cannot be the id of a document.",
+            remedy="Use letters, digits and . _ / - in file names.",
+        ) from error
+
+
+def decoded(data: bytes, name: str) -> str:
+    """UTF-8, UTF-16 where marked; anything else is refused rather than guessed."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding: Literal["utf-16", "utf-8-sig"] = "utf-16"
+    else:
+        encoding = "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"{name} is not UTF-8 (byte {error.start}).", remedy="Convert it: `iconv -t utf-8`."
+        ) from error
+    if "\x00" in text or data.startswith(b"%PDF-"):
+        raise InvalidInput(
+            f"{name} is not text.", remedy="For a PDF: `pdftotext file.pdf`, then add the text."
+        )
+    return text
+
+
+def alert_rules(text: str, name: str, *, source: str = "") -> Sequence[DocumentDraft]:
+    """The alerting rules of a Prometheus rule file that name a runbook; nothing, where it is another kind of YAML."""
+    try:
+        documents = list(yaml.safe_load_all(text))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InvalidInput(f"{name} is not valid YAML.", remedy="Mend it, or leave it out.") from error
+    return [_rule_draft(rule, name, source) for document in documents for rule in _rules(document)]
+
+
+def _rules(document: Any) -> Iterator[dict[str, Any]]:
+    spec = document.get("spec", document) if isinstance(document, dict) else {}
+    groups = spec.get("groups") if isinstance(spec, dict) else None
+    for group in groups if isinstance(groups, list) else ():
+        for rule in (group.get("rules") or ()) if isinstance(group, dict) else ():
+            if isinstance(rule, dict) and rule.get("alert") and isinstance(rule.get("annotations"), dict):
+                yield rule
+
+
+def _rule_draft(rule: dict[str, Any], name: str, source: str) -> DocumentDraft:
+    notes = {str(key): str(value) for key, value in rule["annotations"].items()}
+    alert = str(rule["alert"])
+    said = [notes[key] for key in ("summary", "description", "message") if notes.get(key)]
+    return DocumentDraft(
+        id=f"{name}/{alert}",
+        title=alert,
+        alert=alert,
+        kind=DocumentKind.ALERT_RULE,
+        text=f"# {alert}\n\n" + "\n\n".join(said) + f"\n\n```promql\n{rule.get('expr', '')}\n```\n",
+        source=source,
+        uri=notes.get("runbook_url", ""),
+        questions=tuple(said[:2]),
+    )

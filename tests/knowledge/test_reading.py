@@ -1,0 +1,130 @@
+"""Every markup is cut at its headings, and every chunk is an exact span of the text."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.errors import InvalidInput, TooLarge
+from holdfast.knowledge.chunking import CHUNK_WORDS, cut
+from holdfast.knowledge.reading import MAX_CHARS, read_draft
+from holdfast.knowledge.sources import alert_rules, read_path
+from holdfast.knowledge.stemming import stem
+from holdfast.knowledge.terms import terms_of
+from schemas.knowledge import DocumentDraft, DocumentKind, Media
+
+MARKDOWN = (
+    "# Title\n\nIntro.\n\n## One\n\nText *one*.\n\n```sh\nls\n```\n\n### Deep\n\nMore.\n\n## Two\n\nEnd.\n"
+)
+REST = "Title\n=====\n\nIntro.\n\nOne\n---\n\nText::\n\n    ls -l\n\nDeep\n~~~~\n\nMore.\n\nTwo\n---\n\n.. code-block:: sh\n\n   ls\n"
+HTML = "<html><head><title>x</title><style>p{}</style></head><body><h1>Title</h1><p>Intro.</p><h2>One</h2><pre>ls\n-l</pre><script>no()</script></body></html>"
+
+
+@pytest.mark.parametrize(("text", "media"), [(MARKDOWN, "markdown"), (REST, "rest")])
+def test_a_chunk_carries_the_headings_above_it(text: str, media: Media) -> None:
+    chunks = cut(text, media, title="Title")
+    assert [chunk.path for chunk in chunks] == [(), ("One",), ("One", "Deep"), ("Two",)]
+    assert all(text[chunk.start : chunk.end] == chunk.text for chunk in chunks)
+
+
+def test_html_loses_its_scripts_and_keeps_its_headings_and_code() -> None:
+    reading = read_draft(DocumentDraft(id="page", text=HTML, media="html"))
+    assert reading.document.title == "Title"
+    assert "no()" not in reading.document.text
+    assert [chunk.path for chunk in reading.chunks] == [(), ("One",)]
+    assert "ls\n-l" in reading.chunks[1].text
+
+
+def test_front_matter_is_read_and_never_shown() -> None:
+    text = "---\ntitle: T\ntags: [a, b]\nowner: ops\n---\n# Other\n\nBody.\n"
+    reading = read_draft(DocumentDraft(id="x", text=text))
+    assert (reading.document.title, reading.document.tags, reading.document.owner) == ("T", ("a", "b"), "ops")
+    assert reading.chunks[0].text == "Body."
+    assert text[reading.chunks[0].start : reading.chunks[0].end] == "Body."
+
+
+def test_a_long_section_is_cut_into_pieces_of_bounded_size() -> None:
+    text = "# T\n\n" + "word " * 5000
+    chunks = cut(text, "markdown", title="T")
+    assert max(len(chunk.text.split()) for chunk in chunks) <= 2 * CHUNK_WORDS
+    assert sum(len(chunk.text.split()) for chunk in chunks) == 5000
+
+
+@given(st.text(max_size=400), st.sampled_from(["markdown", "rest", "text", "html"]))
+def test_any_text_is_cut_into_spans_in_order(text: str, media: Media) -> None:
+    chunks = cut(text, media, title="")
+    assert all(text[chunk.start : chunk.end] == chunk.text for chunk in chunks)
+    assert all(before.end <= after.start for before, after in pairwise(chunks))
+
+
+def test_a_document_over_the_limit_is_refused_by_name() -> None:
+    with pytest.raises(TooLarge, match="big"):
+        read_draft(DocumentDraft(id="big", text="x" * (MAX_CHARS + 1)))
+
+
+def test_deep_nesting_neither_crashes_nor_stalls() -> None:
+    text = "\n".join("#" * (1 + at % 6) + f" h{at}\n\n" + "> " * 200 + "x" for at in range(500))
+    assert cut(text, "markdown", title="")
+    with pytest.raises(InvalidInput):
+        read_draft(DocumentDraft(id="yaml", text="---\na: " + "[" * 5000 + "\n---\nx"))
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("KubeNodeNotReady", ["kube", "node", "readi", "kubenodenotreadi"]),
+        ("the pods are failing", ["pod", "fail"]),
+        ("HTTPServer2 etcd-0", ["http", "server2", "httpserver2", "etcd", "0"]),
+    ],
+)
+def test_names_are_split_at_their_humps_and_words_are_stemmed(text: str, terms: list[str]) -> None:
+    assert terms_of(text) == terms
+
+
+@pytest.mark.parametrize(
+    ("word", "root"),
+    [("caresses", "caress"), ("ponies", "poni"), ("hopping", "hop"), ("relational", "relat"), ("controlling", "control"),
+     ("generalization", "gener"), ("happy", "happi"), ("sky", "sky"), ("agreed", "agre"), ("node2", "node2")],
+)  # fmt: skip
+def test_stems_are_porters(word: str, root: str) -> None:
+    assert stem(word) == root
+
+
+def test_a_folder_gives_its_documents_and_names_what_it_cannot_read(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "x.md").write_text("hidden")
+    (tmp_path / "sub" / "a.md").write_text("# A\n\ntext")
+    (tmp_path / "b.rst").write_text("B\n=\n\ntext")
+    (tmp_path / "c.txt").write_bytes("für".encode("latin-1"))
+    (tmp_path / "d.md").write_bytes(b"a\x00b")
+    (tmp_path / "e.pdf").write_bytes(b"%PDF-1.7 ...")
+    found = read_path(tmp_path)
+    assert [(draft.id, draft.media) for draft in found.drafts] == [
+        ("b.rst", "rest"),
+        ("sub/a.md", "markdown"),
+    ]
+    assert [failure.id for failure in found.failures] == ["c.txt", "d.md", "e.pdf"]
+
+
+def test_alert_rules_become_documents_that_name_their_runbook() -> None:
+    text = """
+groups:
+  - name: node
+    rules:
+      - record: x
+        expr: y
+      - alert: NodeDown
+        expr: up == 0
+        annotations: {summary: The node is down., runbook_url: https://example.org/NodeDown}
+"""
+    (draft,) = alert_rules(text, "rules.yaml")
+    assert (draft.alert, draft.kind, draft.uri) == (
+        "NodeDown",
+        DocumentKind.ALERT_RULE,
+        "https://example.org/NodeDown",
+    )
+    assert draft.questions == ("The node is down.",)
+    assert alert_rules("a: b", "other.yaml") == []
