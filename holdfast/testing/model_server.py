@@ -44,6 +44,7 @@ class ModelServer:
         self._dimensions = dimensions
         self._used: Counter[int] = Counter()
         self._server: asyncio.Server | None = None
+        self._changed = asyncio.Event()
 
     @property
     def base_url(self) -> str:
@@ -57,6 +58,11 @@ class ModelServer:
         if self._server:
             self._server.close()
             await self._server.wait_closed()
+
+    async def until(self, holds: Callable[[Sequence[Call]], bool]) -> None:
+        """Waits until this is true of the calls; tests wait on conditions, never for a while."""
+        while not holds(self.calls):
+            await self._changed.wait()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -101,13 +107,18 @@ class ModelServer:
         key = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
         call = Call(endpoint=endpoint, model=str(body.get("model", "")), body=body, with_key=bool(key))
         number = len(self.calls)
-        self.calls.append(call)
+        self._note(number, call)
         try:
             outcome = await self._play(call, number, response, key)
         except (asyncio.CancelledError, ConnectionError):
-            self.calls[number] = call.model_copy(update={"outcome": "abandoned"})
+            self._note(number, call.model_copy(update={"outcome": "abandoned"}))
             raise
-        self.calls[number] = call.model_copy(update={"outcome": outcome})
+        self._note(number, call.model_copy(update={"outcome": outcome}))
+
+    def _note(self, number: int, call: Call) -> None:
+        self.calls[number : number + 1] = [call]
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def _play(
         self, call: Call, number: int, response: HttpResponse, key: str
