@@ -42,6 +42,8 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "approvals": Entry("holdfast.cli.approvals:approvals", "Decide what waits for a person."),
         "agents": Entry("holdfast.cli.agents:agents", "Read and write agents."),
         "policies": Entry("holdfast.cli.policies:policies", "Write, test, activate and roll back policies."),
+        "freeze": Entry("holdfast.cli.freezes:freeze", "Hold matching actions at once, in every run."),
+        "thaw": Entry("holdfast.cli.freezes:thaw", "Let them go again."),
         "runbooks": Entry("holdfast.cli.runbooks:runbooks", "Ingest, search and check runbooks."),
         "memory": Entry("holdfast.cli.memory:memory", "Read, correct and forget what runs taught."),
         "tools": Entry("holdfast.cli.tools:tools", "See which tools there are and how they fare."),

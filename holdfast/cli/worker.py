@@ -1,11 +1,13 @@
 """The two server processes: a worker for task queues, and the HTTP API. Each is a composition root started by name."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import click
 
+from holdfast.errors import Misconfigured
 from holdfast.runtime.configuration import load
-from holdfast.runtime.settings import Queue
+from holdfast.runtime.settings import Queue, Settings
 
 ALL = "all"
 
@@ -24,7 +26,7 @@ def worker(names: tuple[str, ...]) -> None:
     settings = load()
     from workers.main import run  # noqa: PLC0415 -- a second of imports that no other command needs
 
-    asyncio.run(run(settings, queues=chosen(names)))
+    asyncio.run(_checked(settings, lambda: run(settings, queues=chosen(names))))
 
 
 def chosen(names: tuple[str, ...]) -> tuple[Queue, ...]:
@@ -37,4 +39,14 @@ def api() -> None:
     settings = load()
     from api.main import run  # noqa: PLC0415 -- a second of imports that no other command needs
 
-    asyncio.run(run(settings))
+    asyncio.run(_checked(settings, lambda: run(settings)))
+
+
+async def _checked(settings: Settings, serve: Callable[[], Awaitable[None]]) -> None:
+    """Refuse an old schema in one line, before anything polls or listens."""
+    from holdfast.adapters.postgres.schema_version import require_current_schema  # noqa: PLC0415 -- slow to import
+
+    if settings.database.url is None:
+        raise Misconfigured("There is no database.", remedy="Set DATABASE_URL, or start a stack: holdfast up")
+    await require_current_schema(settings.database.url.get_secret_value())
+    await serve()
