@@ -24,7 +24,20 @@ from api.door import Door
 from api.engine import Engine
 from api.idempotency import Idempotency
 from api.openapi import describe
-from api.routes import agents, approvals, audit, commands, docs, health, keys, runs, stories, tenants
+from api.routes import (
+    agents,
+    approvals,
+    audit,
+    commands,
+    docs,
+    freezes,
+    health,
+    keys,
+    policies,
+    runs,
+    stories,
+    tenants,
+)
 from api.services import Services
 from api.start import make_good
 from api.streams import Streams
@@ -33,15 +46,19 @@ from holdfast.adapters.postgres.agents import PostgresAgents
 from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.audit import PostgresAudit
+from holdfast.adapters.postgres.brakes import PostgresBrakes
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.decisions import PostgresDecisions
 from holdfast.adapters.postgres.feed import EventFeed
 from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.policies import PostgresPolicies
+from holdfast.adapters.postgres.policy_records import PostgresPolicyRecords
 from holdfast.adapters.postgres.readings import PostgresReadings
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.adapters.postgres.tools import PostgresTools
 from holdfast.errors import Misconfigured
+from holdfast.guardian.desk import PolicyDesk
 from holdfast.runs import Acceptance
 from holdfast.runtime.settings import Settings
 
@@ -52,6 +69,8 @@ ROUTERS = (
     stories.router,
     approvals.router,
     agents.router,
+    policies.router,
+    freezes.router,
     keys.router,
     tenants.router,
     audit.router,
@@ -163,6 +182,10 @@ def _services(
         approvals=PostgresApprovals(database=database),
         decisions=PostgresDecisions(database=database),
         tools=tools,
+        policies=PolicyDesk(
+            policies=PostgresPolicies(database=database), records=PostgresPolicyRecords(database=database)
+        ),
+        brakes=PostgresBrakes(database=database),
         artifacts=PostgresArtifacts(database=database),
         agents=specs,
         keys=api_keys,

@@ -14,6 +14,7 @@ from holdfast.adapters.postgres.agents import PostgresAgents
 from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.audit import PostgresAudit
+from holdfast.adapters.postgres.brakes import PostgresBrakes
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.decisions import PostgresDecisions
 from holdfast.adapters.postgres.feed import EventFeed
@@ -22,6 +23,7 @@ from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.readings import PostgresReadings
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.adapters.postgres.tools import PostgresTools
+from holdfast.guardian.desk import PolicyDesk
 from holdfast.runs import Acceptance
 from holdfast.runtime.settings import Settings
 from schemas.access import Principal
@@ -44,6 +46,8 @@ class Services:
     approvals: PostgresApprovals
     decisions: PostgresDecisions
     tools: PostgresTools
+    policies: PolicyDesk
+    brakes: PostgresBrakes
     artifacts: PostgresArtifacts
     agents: PostgresAgents
     keys: PostgresKeys

@@ -5,6 +5,7 @@ from typing import Self
 
 import httpx
 
+from holdfast.client.policies import PoliciesClient
 from holdfast.client.runs import RunsClient
 from holdfast.client.wire import Wire
 
@@ -20,6 +21,7 @@ class Holdfast:
         )
         self.wire = Wire(self._http)
         self.runs = RunsClient(self.wire)
+        self.policies = PoliciesClient(self.wire)
 
     async def __aenter__(self) -> Self:
         return self

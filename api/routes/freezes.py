@@ -1,0 +1,28 @@
+"""The fleet brake: hold matching actions at once, in every run, and let them go again."""
+
+from fastapi import APIRouter
+
+from api.problems import documented
+from api.services import Caller, Held
+from schemas.pages import Items
+from schemas.policies import Freeze, FreezeDraft, FreezeFilter
+
+router = APIRouter(prefix="/v1/freezes", tags=["freezes"])
+
+
+@router.get("", responses=documented())
+async def list_freezes(held: Held, caller: Caller, *, thawed: bool = False) -> Items[Freeze]:
+    """What is held now; with `thawed`, also what was held before."""
+    return Items(items=await held.brakes.freezes(caller.tenant, thawed=thawed))
+
+
+@router.post("", status_code=201, responses=documented(413, 415))
+async def freeze(draft: FreezeDraft, held: Held, caller: Caller) -> Freeze:
+    """Hold matching actions from now on. What has gone out already is not called back."""
+    return await held.brakes.freeze(caller.tenant, draft, by=caller.id)
+
+
+@router.post("/thaw", responses=documented(413, 415))
+async def thaw(which: FreezeFilter, held: Held, caller: Caller) -> Items[Freeze]:
+    """Release freezes; the actions they held are judged anew. Those that were released come back."""
+    return Items(items=await held.brakes.thaw(caller.tenant, which, by=caller.id))

@@ -1,0 +1,134 @@
+"""`holdfast policies`, `freeze` and `thaw`, against a real API."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from temporalio.client import Client
+
+from holdfast.adapters.postgres.database import Database
+from holdfast.cli.freezes import freeze, thaw
+from holdfast.cli.policies import policies
+from holdfast.errors import Conflict, HoldfastError, InvalidInput, NotFound, Unprocessable
+from tests.api.conftest import RunningApi, serve
+from tests.guardian.conftest import DocumentMaker
+
+Run = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture(scope="module")
+async def policy_api(module_database_url: str, temporal_client: Client) -> AsyncIterator[RunningApi]:
+    async def reach(database: Database) -> Client:
+        return temporal_client
+
+    async with serve(module_database_url, reach) as running:
+        yield running
+
+
+@pytest.fixture
+async def cli(policy_api: RunningApi, tenant: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command as an administrator of this test's tenant; its output comes back."""
+    monkeypatch.setenv("HOLDFAST_API_URL", policy_api.url)
+    monkeypatch.setenv("HOLDFAST_API_KEY", await policy_api.new_key("admin", tenant=tenant))
+
+    async def run(command: click.Command, *arguments: str) -> str:
+        def call() -> Result:
+            return CliRunner().invoke(command, arguments, catch_exceptions=False)
+
+        result = await asyncio.to_thread(call)
+        assert result.exit_code == 0, result.output
+        # The API runs in this process and logs to the same output.
+        return "\n".join(line for line in result.output.splitlines() if "[info " not in line)
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path: Path, document: DocumentMaker) -> Callable[..., str]:
+    def write(**changes: object) -> str:
+        made = document(**changes)
+        path = tmp_path / f"{hashlib.sha256(str(changes).encode()).hexdigest()[:8]}.yaml"
+        path.write_text(yaml.safe_dump(made.written()))
+        return str(path)
+
+    return write
+
+
+async def test_a_policy_is_written_tried_activated_and_rolled_back(
+    cli: Run, file: Callable[..., str]
+) -> None:
+    assert "deny: lists files" in await cli(policies, "test", "ls -l", "--draft", file())
+    assert "allow: only reads" in await cli(policies, "test", "ls -l")
+    assert "stored no-listing@1" in await cli(policies, "create", file())
+    assert "Activation 1" in await cli(policies, "activate", "--note", "no listings")
+    assert "deny: lists files" in await cli(policies, "test", "ls -l")
+    assert "active 1" in await cli(policies, "ls")
+    assert "Activation 2" in await cli(policies, "rollback")
+    assert "allow: only reads" in await cli(policies, "test", "ls -l")
+    assert "no listings" in await cli(policies, "history")
+
+
+async def test_versions_are_shown_and_compared(cli: Run, file: Callable[..., str]) -> None:
+    await cli(policies, "create", file())
+    await cli(policies, "update", file(effect="require_approval"), "--note", "softer")
+    assert "softer" in await cli(policies, "history", "no-listing")
+    assert "+ effect: require_approval" in await cli(policies, "diff", "no-listing", "1", "2")
+    shown = yaml.safe_load(await cli(policies, "show", "no-listing@1"))
+    assert shown["effect"] == "deny"
+    await cli(policies, "discard", "no-listing@2")
+    assert "deleted" in await cli(policies, "discard", "no-listing@1")
+
+
+async def test_what_was_exported_imports_without_a_change(
+    cli: Run, file: Callable[..., str], tmp_path: Path
+) -> None:
+    await cli(policies, "create", file())
+    folder = tmp_path / "exported"
+    await cli(policies, "export", str(folder))
+    assert "0 of 1 policies changed" in await cli(policies, "import", str(folder))
+    exported = folder / "no-listing.yaml"
+    exported.write_text(exported.read_text().replace("deny", "require_approval"))
+    assert "stored no-listing@2" in await cli(policies, "import", str(folder))
+
+
+async def test_what_is_wrong_is_said_by_its_name(cli: Run, file: Callable[..., str], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("name: x\nefect: deny\n")
+    for error, arguments, words in (
+        (InvalidInput, ("create", str(broken)), "efect"),
+        (Unprocessable, ("create", file(when="facts.bineries == 1")), "facts.bineries"),
+        (NotFound, ("show", "nowhere"), "nowhere"),
+        (Conflict, ("rollback",), "Nothing was ever activated"),
+    ):
+        with pytest.raises(HoldfastError, match=words) as raised:
+            await cli(policies, *arguments)
+        assert isinstance(raised.value, error)
+
+
+async def test_a_backtest_and_an_experiment_of_nothing_say_so(cli: Run, file: Callable[..., str]) -> None:
+    await cli(policies, "create", file())
+    assert "0 actions decided" in await cli(policies, "backtest")
+    assert "0 runs" in await cli(policies, "experiment", "no-listing")
+    assert "retired" in await cli(policies, "retire", "no-listing")
+    assert "protect-paths" in await cli(policies, "templates")
+
+
+async def test_a_freeze_is_set_seen_and_released(cli: Run) -> None:
+    held = json.loads(await cli(freeze, "--where", "env=prod,tool=kube*", "--reason", "incident 7", "--json"))
+    assert (held["environment"], held["tool"], held["created_by"] != "") == ("prod", "kube*", True)
+    assert "incident 7" in await cli(freeze, "--list")
+    assert "Nothing matched" in await cli(thaw, "--where", "env=prod")
+    assert "thawed by" in await cli(thaw, "--where", "tool=kube*,env=prod")
+    assert "Nothing is held" in await cli(freeze, "--list")
+
+
+def test_a_freeze_of_everything_has_to_be_said() -> None:
+    result = CliRunner().invoke(freeze, [])
+    assert result.exit_code == 2
+    assert "--all" in result.output
