@@ -121,3 +121,13 @@ class Waits:
 
 def refuse() -> NoReturn:
     raise Conflict("That is not an answer.", remedy="Say yes.")
+
+
+@workflow.defn(name="Waits")
+class WaitsChanged:
+    """What a careless deploy would make of `Waits`: another first command."""
+
+    @workflow.run
+    async def run(self, _letter: Letter) -> str:
+        await workflow.sleep(1)
+        return ""

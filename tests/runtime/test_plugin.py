@@ -9,7 +9,13 @@ from uuid import uuid4
 import pytest
 from google.protobuf.json_format import MessageToJson
 from temporalio.api.common.v1 import Payload
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
 from temporalio.converter import StorageDriverClaim, StorageDriverRetrieveContext
 from temporalio.worker import Replayer, Worker
 
@@ -18,9 +24,9 @@ from holdfast.adapters.postgres.payloads import PostgresPayloads
 from holdfast.errors import Conflict, HoldfastError, Misconfigured, Unavailable
 from holdfast.runtime.encryption import Keyring
 from holdfast.runtime.failures import cause_of, from_temporal
-from holdfast.runtime.temporal import HoldfastPlugin, connect
+from holdfast.runtime.temporal import HoldfastPlugin, connect, connect_config
 from schemas.tools import ToolError
-from tests.runtime.flows import Breaks, Causes, Echo, Letter, Waits, double, fail
+from tests.runtime.flows import Breaks, Causes, Echo, Letter, Waits, WaitsChanged, double, fail
 
 OLD, NEW = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
 WORKFLOWS = [Breaks, Causes, Echo, Waits]
@@ -144,6 +150,32 @@ async def test_a_bug_in_a_workflow_fails_its_run(temporal_address: str) -> None:
     assert type(from_temporal(failed.value)) is HoldfastError
 
 
+async def test_a_bad_deploy_stalls_runs_and_fails_none(temporal_address: str) -> None:
+    client = await connect(HoldfastPlugin(), address=temporal_address)
+    queue = f"runtime-{uuid4()}"
+    async with Worker(client, task_queue=queue, workflows=[Waits], activities=[double]):
+        handle = await client.start_workflow(Waits.run, letter(1), id=f"run_{uuid4().hex}", task_queue=queue)
+        await seen(
+            handle,
+            "activity_task_completed_event_attributes",
+            then="workflow_task_completed_event_attributes",
+        )
+    await handle.signal("wake_up")
+    async with Worker(client, task_queue=queue, workflows=[WaitsChanged], activities=[double]):
+        await seen(handle, "workflow_task_failed_event_attributes")
+        assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+    await handle.terminate()
+
+
+async def seen(handle: WorkflowHandle[Waits, str], first: str, *, then: str = "") -> None:
+    wanted = [first, then] if then else [first]
+    async for event in handle.fetch_history_events(wait_new_event=True):
+        if event.WhichOneof("attributes") == wanted[0]:
+            wanted.pop(0)
+        if not wanted:
+            return
+
+
 async def test_a_refused_update_tells_its_remedy(temporal_address: str) -> None:
     async with working(temporal_address, HoldfastPlugin()) as (client, queue):
         handle = await client.start_workflow(Waits.run, letter(1), id=f"run_{uuid4().hex}", task_queue=queue)
@@ -188,6 +220,13 @@ async def test_an_unreachable_server_is_one_clear_error() -> None:
 async def test_a_missing_namespace_is_one_clear_error(temporal_address: str) -> None:
     with pytest.raises(Misconfigured, match=r"no namespace 'nobodys'.*TEMPORAL_NAMESPACE"):
         await connect(HoldfastPlugin(), address=temporal_address, namespace="nobodys")
+
+
+def test_an_api_key_switches_tls_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "eu-west-1.aws.api.temporal.io:7233")
+    monkeypatch.setenv("TEMPORAL_API_KEY", "key")
+    config = connect_config()
+    assert (config["target_host"], config["tls"]) == ("eu-west-1.aws.api.temporal.io:7233", True)
 
 
 async def test_the_sdks_own_variables_and_profiles_decide(
