@@ -191,7 +191,7 @@ async def test_a_tunnel_that_asks_for_another_name_is_cut(certificate: Path) -> 
             except (OSError, ssl.SSLError):
                 assert verdict == "denied"
             writer.close()
-            assert await until(lambda: len(proxy.decisions) == (2 if verdict == "denied" else 1))
+            assert await until(lambda: [d.verdict for d in proxy.decisions][-1:] == [verdict])  # noqa: B023 - awaited in its turn
             assert proxy.decisions[-1].verdict == verdict
 
 

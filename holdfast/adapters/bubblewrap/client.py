@@ -110,7 +110,9 @@ async def _conversation(channel: socket.socket, listeners_received: ListenersRec
         if message == b"listeners":
             await listeners_received([socket.socket(fileno=descriptor) for descriptor in descriptors])
         elif message == b"report":
-            return CallReport.from_bytes(_content(descriptors[0]))
+            report = CallReport.from_bytes(_content(descriptors[0]))
+            await _readable(channel)  # its end: when the caller hears of the result, the keeper has gone too
+            return report
         else:
             raise LauncherLost("the supervisor of the call ended without a report")
 

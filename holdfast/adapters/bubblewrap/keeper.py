@@ -47,7 +47,13 @@ class Keeper:
         before = self._fill(disk.directory)
         meter = self._meter(disk, private)
         process = start_tool(self.launcher, self.call, grouped=self.group is not None)
-        watch = Watch(process=process, limits=self.call.limits, meter=meter, worker=self.control)
+        watch = Watch(
+            process=process,
+            limits=self.call.limits,
+            grouped=bool(self.group),
+            meter=meter,
+            worker=self.control,
+        )
         ending = watch.until_nothing_lives()
         if self.group:
             self.group.release_memory()

@@ -1,5 +1,6 @@
 """The few system calls that Python 3.11 does not offer, through libc. Linux on x86_64 and aarch64 only."""
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -59,8 +60,22 @@ def refuse_new_privileges() -> None:
 
 def receive(channel: socket.socket, most: int) -> tuple[bytes, list[int]]:
     """A message and its descriptors, which no program we start later may inherit."""
-    message, descriptors, *_ = socket.recv_fds(channel, 4096, most, socket.MSG_CMSG_CLOEXEC)
+    space = socket.CMSG_LEN(most * struct.calcsize("i"))
+    message, ancillary, *_ = channel.recvmsg(4096, space, socket.MSG_CMSG_CLOEXEC)  # recv_fds drops its flags
+    descriptors: list[int] = []
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            count = len(data) // struct.calcsize("i")
+            descriptors += struct.unpack(f"{count}i", data[: count * struct.calcsize("i")])
     return message, descriptors
+
+
+def close_on_exec_from(lowest: int) -> None:
+    """A second bolt before a program is started: whatever was left open without care is not inherited."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - iterdir holds one more open
+        if int(name) >= lowest:
+            with contextlib.suppress(OSError):
+                os.set_inheritable(int(name), False)
 
 
 def open_beneath(directory: int, path: bytes, flags: int, mode: int = 0) -> int:

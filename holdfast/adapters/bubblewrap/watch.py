@@ -14,7 +14,7 @@ from typing import Any
 
 from holdfast.adapters.bubblewrap import kernel
 from holdfast.adapters.bubblewrap.meter import Meter, children_of
-from holdfast.adapters.bubblewrap.start import Started
+from holdfast.adapters.bubblewrap.start import Started, limit_tool
 from holdfast.sandbox.bounded import BoundedOutput
 
 _SETUP_S = 30.0
@@ -51,12 +51,13 @@ class Watch:
     """An event loop for one call, on plain `poll`: nothing here may be delayed by another call."""
 
     def __init__(
-        self, *, process: Started, limits: dict[str, Any], meter: Meter, worker: socket.socket
+        self, *, process: Started, limits: dict[str, Any], grouped: bool, meter: Meter, worker: socket.socket
     ) -> None:
         self.meter = meter
         self.out = BoundedOutput(limits["output_kb"] * 1024)
         self.err = BoundedOutput(limits["output_kb"] * 1024)
         self._process, self._limits, self._worker = process, limits, worker
+        self._grouped = grouped
         self._flood = limits["output_kb"] * 1024 * _FLOOD_FACTOR
         self._ending = Ending()
         self._phase = _Phase.SETUP
@@ -171,6 +172,7 @@ class Watch:
         self._tool = os.pidfd_open(self._tool_pid)
         self._on(self._tool, self._tool_ended)
         self.meter.watch(self._first_pid)
+        limit_tool(self._tool_pid, self._limits, grouped=self._grouped)
         self._ending.started = True
         self._began = time.monotonic()
         self._phase, self._deadline = _Phase.RUNNING, self._began + self._limits["wall_s"]
