@@ -23,6 +23,14 @@ class UnsupportedMediaType(HoldfastError):
     status = 415
 
 
+class RequestTooSlow(HoldfastError):
+    """The body did not come in time."""
+
+    code = "request_timeout"
+    status = 408
+    retryable = True
+
+
 class Bodies:
     def __init__(self, app: ASGIApp, *, limit_bytes: int) -> None:
         self._app = app
@@ -35,7 +43,11 @@ class Bodies:
         rule = scope["state"]["rule"]
         headers = Headers(scope=scope)
         limit = UPLOAD_BYTES if rule.upload else self._limit_bytes
-        body = await _read(receive, headers, limit)
+        try:
+            async with asyncio.timeout(_READ_S):
+                body = await _read(receive, headers, limit)
+        except TimeoutError as error:
+            raise RequestTooSlow(f"The body did not come within {_READ_S:g} s.") from error
         if not rule.upload:
             check_json(body, headers.get("content-type", ""))
         scope["state"]["body"] = body
@@ -48,18 +60,17 @@ async def _read(receive: Receive, headers: Headers, limit: int) -> bytes:
         raise _too_large(limit)
     chunks: list[bytes] = []
     size = 0
-    async with asyncio.timeout(_READ_S):
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise InvalidInput("The body ended before its end.")
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > limit:
-                raise _too_large(limit)
-            chunks.append(chunk)
-            if not message.get("more_body", False):
-                return b"".join(chunks)
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise InvalidInput("The body ended before its end.")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

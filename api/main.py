@@ -1,11 +1,9 @@
 """The API's process: settings in, a server until SIGTERM, streams and requests drained."""
 
-import uvicorn
-from fastapi import FastAPI
 from temporalio.client import Client
 
 from api.app import create_app, end_streams
-from api.server import PunctualProtocol, Server
+from api.server import Server, server_config
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.payloads import PostgresPayloads
 from holdfast.runtime.encryption import Keyring
@@ -27,7 +25,7 @@ async def run(settings: Settings) -> None:
         return await connect(_plugin(settings, database, tracing=bool(telemetry)), identity="holdfast-api")
 
     app = create_app(settings, connect=temporal)
-    server = Server(_config(settings, app), end_streams=lambda: end_streams(app))
+    server = Server(server_config(app, settings.api), end_streams=lambda: end_streams(app))
     try:
         await server.serve()
     finally:
@@ -41,21 +39,4 @@ def _plugin(settings: Settings, database: Database, *, tracing: bool) -> Holdfas
         keyring=Keyring.parse(keys.get_secret_value()) if keys else None,
         inline_bytes=settings.temporal.inline_bytes,
         tracing=tracing,
-    )
-
-
-def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        host=settings.api.host,
-        port=settings.api.port,
-        http=PunctualProtocol,
-        ws="websockets-sansio",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=True,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=round(settings.api.drain_s),
-        h11_max_incomplete_event_size=32 * 1024,
     )

@@ -18,6 +18,8 @@ from schemas.problems import MEDIA_TYPE, FieldProblem, Problem
 log = structlog.get_logger(__name__)
 
 _ALWAYS = (400, 401, 403, 422, 429, 500, 503)
+_BODY_LEFT_UNREAD = (408, 413)
+"""After these the connection ends, or the server would have to read what it has refused."""
 _SCHEMA = {"$ref": "#/components/schemas/Problem"}
 _CODES = {
     400: "invalid_input",
@@ -148,6 +150,8 @@ def _headers(error: HoldfastError) -> dict[str, str]:
     headers: dict[str, str] = {}
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="holdfast"'
+    if error.status in _BODY_LEFT_UNREAD:
+        headers["Connection"] = "close"
     if isinstance(error, LimitReached | Unavailable):
         headers["Retry-After"] = str(max(1, round(error.retry_after_s or 1)))
     return headers

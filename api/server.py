@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from holdfast.runtime.readiness import tell_ready
+from holdfast.runtime.settings import ApiSettings
 
 HEADER_S = 10.0
 """How long a client may take from connecting to the end of its first headers."""
@@ -40,6 +42,23 @@ class PunctualProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def server_config(app: FastAPI, settings: ApiSettings, *, port: int | None = None) -> uvicorn.Config:
+    """How uvicorn serves this app. Port 0 takes a free one."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port if port is None else port,
+        http=PunctualProtocol,
+        ws="websockets-sansio",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, round(settings.drain_s)),
+        h11_max_incomplete_event_size=32 * 1024,
+    )
 
 
 class Server(uvicorn.Server):

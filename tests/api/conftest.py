@@ -8,14 +8,13 @@ from uuid import uuid4
 
 import httpx
 import pytest
-import uvicorn
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 from temporalio.client import Client
 
 from api.access import bootstrap_key
 from api.app import create_app, end_streams
-from api.server import PunctualProtocol, Server
+from api.server import Server, server_config
 from api.services import Services
 from holdfast.adapters.postgres.access import PostgresKeys
 from holdfast.adapters.postgres.database import Database
@@ -80,8 +79,7 @@ async def serve(
         auth=auth or AuthSettings(reads_per_s=10_000, writes_per_s=10_000),
     )
     app = create_app(settings, connect=reach)
-    config = uvicorn.Config(app, port=0, http=PunctualProtocol, log_config=None, timeout_graceful_shutdown=3)
-    server = Server(config, end_streams=lambda: end_streams(app))
+    server = Server(server_config(app, settings.api, port=0), end_streams=lambda: end_streams(app))
     task = asyncio.create_task(server.serve())
     while not server.started:
         assert not task.done(), "the API did not start"
@@ -141,5 +139,5 @@ async def end_run(api: RunningApi, run_id: str, status: RunStatus = RunStatus.SU
 
 async def until(happened: Callable[[], Awaitable[bool]], *, patience_s: float = 10) -> None:
     async with asyncio.timeout(patience_s):
-        while not await happened():
+        while not await happened():  # noqa: ASYNC110 - the world outside sets no event of ours
             await asyncio.sleep(0.01)
