@@ -35,7 +35,7 @@ class Candidate:
 
     key: int
     lexical: float = 0.0
-    dense: float = 0.0
+    dense: float | None = None
     chunk: int | None = None
     score: float = 0.0
     words: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ def fuse(candidates: Sequence[Candidate], *, signals: Sequence[SignalName]) -> l
         candidate.score = 0.0
     weight = sum(WEIGHTS[name] for name in signals)
     for name in signals:
-        raw = [getattr(candidate, name) for candidate in candidates]
+        raw = [getattr(candidate, name) or 0.0 for candidate in candidates]
         for candidate, value, standard in zip(candidates, raw, standardised(raw), strict=True):
             share = WEIGHTS[name] / weight * standard
             candidate.signals.append(Signal(name=name, raw=value, share=share))

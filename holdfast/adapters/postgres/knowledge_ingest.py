@@ -4,6 +4,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
@@ -104,6 +105,7 @@ class LibraryWriter:
         self, connection: Connection, tenant: str, entry: Entry, places: Placed, author: str
     ) -> bool:
         """The document and everything derived from it; true where it is new."""
+        before = await _standing(connection, tenant, entry)
         key, version = await self._row(connection, tenant, entry, author)
         document = entry.reading.document
         content = document.model_dump(mode="json", include={*CONTENT, "text", "updated_at"})
@@ -119,7 +121,14 @@ class LibraryWriter:
         if self._embedder is not None:
             await declare_model(connection, tenant, self._embedder.model, self._embedder.dimensions)
             await put_vectors(connection, tenant, self._embedder.model, key, places)
+        await self._count(connection, entry, before)
         return version == 1
+
+    async def _count(self, connection: Connection, entry: Entry, before: dict[str, Any] | None) -> None:
+        """Last in the transaction: the tenant's row of totals is locked as briefly as may be."""
+        was = before or {"documents": 0, "chunks": 0, "length": 0.0}
+        now = (1 - was["documents"], len(entry.reading.chunks) - was["chunks"], entry.length - was["length"])
+        await connection.execute("select count_knowledge(%s, %s, %s)", now)
 
     async def _row(self, connection: Connection, tenant: str, entry: Entry, author: str) -> tuple[int, int]:
         document = entry.reading.document
@@ -149,6 +158,15 @@ def _computed_chunks(views: Sequence[View], computed: frozenset[str]) -> int:
 
 def _failure(draft: DocumentDraft, code: str, message: str) -> IngestFailure:
     return IngestFailure(id=draft.id, code=code, message=message)
+
+
+async def _standing(connection: Connection, tenant: str, entry: Entry) -> dict[str, Any] | None:
+    cursor = await connection.execute(
+        """select 1 as documents, chunks, length from knowledge_documents
+           where tenant = %s and id = %s and deleted_at is null for update""",
+        (tenant, entry.reading.document.id),
+    )
+    return await cursor.fetchone()
 
 
 async def _put_chunks(connection: Connection, tenant: str, key: int, entry: Entry) -> None:

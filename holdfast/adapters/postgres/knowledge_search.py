@@ -31,29 +31,50 @@ from holdfast.knowledge.terms import terms_of
 from schemas.knowledge import Chunk, SearchHit, SearchRequest, SearchResult
 
 EXACT = 10_000
+EXACT_DOCUMENTS = 1_500
 TERMS = 32
 
 _RARITY = """
-select t.documents, t.length, q.term, (
+select t.documents, t.chunks, t.length / greatest(t.documents, 1) as length, q.term, (
   select count(*) from knowledge_postings p where p.tenant = %(tenant)s and p.term = q.term
 ) as containing
-from unnest(%(terms)s::text[]) as q (term), (
-  select count(*) as documents, coalesce(avg(length), 0) as length from knowledge_documents where deleted_at is null
-) t
+from unnest(%(terms)s::text[]) as q (term), knowledge_totals t where t.tenant = %(tenant)s
 """
 
+# Laterals and arrays instead of joins: good plans also while the tables have no statistics yet.
 _LEXICAL = f"""
 select p.document, sum(q.rarity * p.frequency * {K1 + 1}
                        / (p.frequency + {K1} * ({1 - B} + {B} * p.length / %(average)s))) as score,
-       array_agg(p.term) as terms
+       array_agg(q.term) as terms
 from unnest(%(terms)s::text[], %(rarities)s::real[]) as q (term, rarity)
-join knowledge_postings p on p.tenant = %(tenant)s and p.term = q.term
-where {{among}}
+cross join lateral (
+  select p.document, p.frequency, p.length from knowledge_postings p
+  where p.tenant = %(tenant)s and p.term = q.term {{among}} offset 0
+) p
 group by p.document order by score desc, p.document limit %(limit)s
 """
-_ANY = "true"
-_MATCHING = "p.document in (select key from knowledge_matching(%(where)s))"
-_THESE = "p.document = any(%(keys)s)"
+_DENSE = f"""
+with near as materialized (
+  select v.document, v.position, -(v.embedding <#> %(vector)s::vector) as cosine
+  from knowledge_vectors v where v.tenant = %(tenant)s and v.model = %(model)s {{among}}
+), best as (
+  select document, max(cosine) filter (where position = -1) as own,
+         max(cosine) filter (where position >= 0) as passage,
+         max(cosine) filter (where position < -1) as saying,
+         (array_agg(position order by cosine desc) filter (where position >= 0))[1] as chunk
+  from near group by document
+)
+select * from best
+order by {OWN} * own + {PASSAGE} * coalesce(passage, own) + {SAYING} * coalesce(saying, own) desc, document
+limit %(limit)s
+"""
+_GRAPH = """
+select v.document from knowledge_vectors v
+where v.tenant = %(tenant)s and v.model = %(model)s and v.position >= -1 {among}
+order by v.embedding::vector({dimensions}) <#> %(vector)s::vector({dimensions}) limit %(limit)s
+"""
+_LEXICAL_THESE = "and p.document = any(%(keys)s)"
+_DENSE_THESE = "and v.document = any(%(keys)s)"
 
 
 @dataclass
@@ -67,6 +88,7 @@ class Query:
     dimensions: int = 0
     rarities: dict[str, float] = field(default_factory=dict)
     average: float = 1.0
+    vectors: int = 0
 
     @property
     def where(self) -> dict[str, Any]:
@@ -87,25 +109,6 @@ class Query:
         }
 
 
-_DENSE = f"""
-with near as materialized (
-  select v.document, v.position, -(v.embedding <#> %(vector)s::vector) as cosine
-  from knowledge_vectors v where v.tenant = %(tenant)s and v.model = %(model)s and {{among}}
-), best as (
-  select document, max(cosine) filter (where position = -1) as own,
-         max(cosine) filter (where position >= 0) as passage,
-         max(cosine) filter (where position < -1) as saying,
-         (array_agg(position order by cosine desc) filter (where position >= 0))[1] as chunk
-  from near group by document
-)
-select * from best
-order by {OWN} * own + {PASSAGE} * coalesce(passage, own) + {SAYING} * coalesce(saying, own) desc, document
-limit %(limit)s
-"""
-_VECTORS_HERE = "v.document in (select key from knowledge_matching(%(where)s))"
-_VECTORS_OF = "v.document = any(%(keys)s)"
-
-
 class LibraryReader:
     def __init__(self, *, database: Database, embedder: CachedEmbedder | None) -> None:
         self._database = database
@@ -115,7 +118,7 @@ class LibraryReader:
         query = Query(tenant, request)
         if self._embedder is not None and request.signals != "lexical":
             query.vector = to_text(await self._embedder.embed_query(request.query))
-            query.model = self._embedder.model
+            query.model, query.dimensions = self._embedder.model, self._embedder.dimensions
         async with self._database.tenant(tenant) as connection:
             await self._weigh(connection, query)
             ranked = await self._ranked(connection, query)
@@ -129,18 +132,39 @@ class LibraryReader:
         for row in await cursor.fetchall():
             query.rarities[row["term"]] = rarity(row["documents"], row["containing"])
             query.average = row["length"]
+            query.vectors = row["documents"] + row["chunks"]
 
     async def _ranked(self, connection: Connection, query: Query) -> list[Candidate]:
         names = _signals(query)
+        within = await _matching(connection, query) if query.where else None
         found: dict[int, Candidate] = {}
         if "lexical" in names:
-            await _by_words(connection, query, found, _MATCHING if query.where else _ANY)
+            await _by_words(connection, query, found, within)
+        by_words = set(found)
         if "dense" in names:
-            await _by_vectors(connection, query, found, _VECTORS_HERE)
+            nearest = await self._nearest(connection, query, within)
+            await _by_vectors(connection, query, found, nearest)
         if len(names) > 1 and found:
-            await _by_words(connection, query, found, _THESE)
-            await _by_vectors(connection, query, found, _VECTORS_OF)
+            # Each candidate is measured by both signals, whichever brought it up.
+            await _by_words(connection, query, found, [key for key in found if key not in by_words])
+            unmeasured = [key for key, each in found.items() if each.dense is None]
+            await _by_vectors(connection, query, found, unmeasured)
         return fuse(list(found.values()), signals=names)
+
+    async def _nearest(
+        self, connection: Connection, query: Query, within: list[int] | None
+    ) -> list[int] | None:
+        """Which documents to measure: all that pass, while they are few; above, those the graph brings up."""
+        if query.vectors <= EXACT or (within is not None and len(within) <= EXACT_DOCUMENTS):
+            return within
+        await connection.execute("set local hnsw.iterative_scan = relaxed_order")
+        await connection.execute("set local hnsw.ef_search = 100")
+        among = _DENSE_THESE if within is not None else ""
+        cursor = await connection.execute(
+            _GRAPH.format(among=among, dimensions=int(query.dimensions)),
+            query.parameters(keys=within, limit=2 * CANDIDATES),
+        )
+        return list({row["document"] for row in await cursor.fetchall()})
 
 
 def _signals(query: Query) -> list[SignalName]:
@@ -149,19 +173,35 @@ def _signals(query: Query) -> list[SignalName]:
     return [name for name in wanted if name == "lexical" or query.vector is not None]
 
 
-async def _by_words(connection: Connection, query: Query, found: dict[int, Candidate], among: str) -> None:
-    keys = list(found)
-    limit = len(keys) if among == _THESE else CANDIDATES
-    cursor = await connection.execute(_LEXICAL.format(among=among), query.parameters(keys=keys, limit=limit))
+async def _matching(connection: Connection, query: Query) -> list[int]:
+    cursor = await connection.execute(
+        "select coalesce(array_agg(key), '{}') as keys from knowledge_matching(%s)", (Jsonb(query.where),)
+    )
+    row = await cursor.fetchone()
+    return row["keys"] if row else []
+
+
+async def _by_words(
+    connection: Connection, query: Query, found: dict[int, Candidate], keys: list[int] | None
+) -> None:
+    """The best by words, among these documents or all."""
+    if keys == []:
+        return
+    among = "" if keys is None else _LEXICAL_THESE
+    cursor = await connection.execute(_LEXICAL.format(among=among), query.parameters(keys=keys))
     for row in await cursor.fetchall():
         candidate = found.setdefault(row["document"], Candidate(row["document"]))
         candidate.lexical, candidate.words = float(row["score"]), tuple(row["terms"])
 
 
-async def _by_vectors(connection: Connection, query: Query, found: dict[int, Candidate], among: str) -> None:
-    keys = list(found)
-    limit = len(keys) if among == _VECTORS_OF else CANDIDATES
-    cursor = await connection.execute(_DENSE.format(among=among), query.parameters(keys=keys, limit=limit))
+async def _by_vectors(
+    connection: Connection, query: Query, found: dict[int, Candidate], keys: list[int] | None
+) -> None:
+    """The nearest, among these documents or all."""
+    if keys == []:
+        return
+    among = "" if keys is None else _DENSE_THESE
+    cursor = await connection.execute(_DENSE.format(among=among), query.parameters(keys=keys))
     for row in await cursor.fetchall():
         candidate = found.setdefault(row["document"], Candidate(row["document"]))
         candidate.dense = nearness(row["own"], row["passage"], row["saying"])
@@ -208,7 +248,7 @@ def _why(query: Query, candidate: Candidate) -> str:
     words = sorted(candidate.words, key=lambda term: -query.rarities.get(term, 0.0))[:5]
     parts = [f"shares the words {', '.join(words)}"] if words else []
     if query.vector is not None:
-        parts.append(f"means nearly the same (cosine {candidate.dense:.2f})")
+        parts.append(f"means nearly the same (cosine {candidate.dense or 0:.2f})")
     return " and ".join(parts) or "nothing in it speaks for it"
 
 
@@ -216,7 +256,7 @@ def _result(query: Query, ranked: Sequence[Candidate], hits: list[SearchHit]) ->
     note = "" if query.vector is not None or query.request.signals == "lexical" else _WORDS_ONLY
     if not ranked:
         return SearchResult(note=note or "Nothing matches.")
-    nearest = max(candidate.dense for candidate in ranked) if query.vector is not None else None
+    nearest = max(candidate.dense or 0.0 for candidate in ranked) if query.vector is not None else None
     best = max(candidate.lexical for candidate in ranked)
     sure = confidence(nearest=nearest, covered=share_of_words(best, query.rarities.values()))
     return SearchResult(

@@ -62,12 +62,17 @@ class LibraryKeeper:
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(
                 """update knowledge_documents set deleted_at = clock_timestamp(), digest = ''
-                   where id = any(%s) and deleted_at is null returning key""",
+                   where id = any(%s) and deleted_at is null returning key, chunks, length""",
                 (list(ids),),
             )
-            keys = [row["key"] for row in await cursor.fetchall()]
+            rows = await cursor.fetchall()
+            keys = [row["key"] for row in rows]
             for table in ("knowledge_chunks", "knowledge_postings", "knowledge_vectors"):
                 await connection.execute(f"delete from {table} where document = any(%s)", (keys,))
+            await connection.execute(
+                "select count_knowledge(%s, %s, %s)",
+                (-len(rows), -sum(row["chunks"] for row in rows), -sum(row["length"] for row in rows)),
+            )
         return len(keys)
 
     async def restore(self, tenant: str, document_id: str, version: int, *, author: str) -> IngestReport:

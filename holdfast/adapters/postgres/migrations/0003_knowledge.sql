@@ -64,6 +64,14 @@ create table knowledge_postings (
 );
 create index knowledge_postings_by_document on knowledge_postings (document);
 
+-- What BM25 needs of the whole, kept with every write so that no search has to count.
+create table knowledge_totals (
+  tenant     text primary key references tenants,
+  documents  bigint not null default 0,
+  chunks     bigint not null default 0,
+  length     double precision not null default 0
+);
+
 create table knowledge_models (
   tenant      text not null references tenants,
   model       text not null,
@@ -101,9 +109,34 @@ call keep_tenants_apart('knowledge_documents');
 call keep_tenants_apart('knowledge_versions');
 call keep_tenants_apart('knowledge_chunks');
 call keep_tenants_apart('knowledge_postings');
+call keep_tenants_apart('knowledge_totals');
 call keep_tenants_apart('knowledge_models');
 call keep_tenants_apart('knowledge_vectors');
 call keep_tenants_apart('embedding_cache');
+
+create function count_knowledge(p_documents int, p_chunks int, p_length double precision) returns void language sql as $$
+  insert into knowledge_totals as t (tenant, documents, chunks, length)
+  values (current_tenant(), p_documents, p_chunks, p_length)
+  on conflict (tenant) do update set
+    documents = t.documents + excluded.documents, chunks = t.chunks + excluded.chunks, length = t.length + excluded.length
+$$;
+
+-- The graph over the vectors of one model, for tenants too large to be searched exactly. Indexes belong to the owner.
+create function index_vectors(p_model text, p_dimensions int) returns text language plpgsql
+security definer set search_path = holdfast, public as $$
+declare
+  name text := 'knowledge_hnsw_' || substr(md5(p_model || ' ' || p_dimensions), 1, 16);
+begin
+  perform pg_advisory_xact_lock(hashtextextended(name, 0));
+  if to_regclass('holdfast.' || name) is null then
+    execute format(
+      'create index %I on knowledge_vectors using hnsw ((embedding::vector(%s)) vector_ip_ops)'
+      ' where model = %L and position >= -1', name, p_dimensions, p_model);
+  end if;
+  return name;
+end $$;
+revoke all on function index_vectors(text, int) from public;
+grant execute on function index_vectors(text, int) to holdfast_app;
 
 -- Documents of this tenant that the filter lets through. Every search starts from it.
 create function knowledge_matching(p_where jsonb) returns setof knowledge_documents language sql stable as $$
