@@ -6,6 +6,7 @@ import fnmatch
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from holdfast.guardian.knowledge.model import NOTHING, Effects, Tool
@@ -30,8 +31,10 @@ def compile_entry(name: str, raw: Any, parent: Tool = _NO_PARENT) -> Tool:
     entry: dict[str, Any] = {"is": raw} if isinstance(raw, str) else dict(raw or {})
     _refuse_strange_keys(name, entry)
     own = _compile_own(name, entry, parent)
+    if not entry.get("sub"):
+        return own
     inherited = own if entry.get("inherit", True) else _NO_PARENT
-    return _with_children(own, entry, replace(inherited, sub={}, globs=(), fallback=None))
+    return _with_children(own, entry, inherited)
 
 
 def _compile_own(name: str, entry: Mapping[str, Any], parent: Tool) -> Tool:
@@ -41,6 +44,7 @@ def _compile_own(name: str, entry: Mapping[str, Any], parent: Tool) -> Tool:
     flags.update(dict.fromkeys([*_words(entry.get("ok")), *_words(entry.get("only"))], NOTHING))
     modes = frozenset(_words(entry.get("mode")))
     alone = frozenset() if (_effects(name, entry.get("is")) or NOTHING) <= _MILD else modes & _VERSION
+    values = _allowed_values(entry.get("values"))
     match = entry.get("match")
     most = entry.get("max")
     return Tool(
@@ -51,8 +55,9 @@ def _compile_own(name: str, entry: Mapping[str, Any], parent: Tool) -> Tool:
         alone=alone,
         value=(parent.value - (frozenset(flags) - frozenset(parent.flags)))
         | frozenset(_words(entry.get("value")))
-        | frozenset(_words(entry.get("sql"))),
-        values={**parent.values, **_allowed_values(entry.get("values"))},
+        | frozenset(_words(entry.get("sql")))
+        | values.keys(),
+        values={**parent.values, **values},
         sql=frozenset(_words(entry.get("sql"))),
         equals=_effects(name, entry.get("equals")) or NOTHING,
         strict="only" in entry,
@@ -99,9 +104,14 @@ def _refuse_strange_keys(name: str, entry: Mapping[str, Any]) -> None:
 def _effects(name: str, words: str | None) -> Effects | None:
     if words is None or words == "unknown":
         return None
-    strange = set(words.split()) - _EFFECTS
-    if strange:
-        raise KnowledgeError(f"{name}: {', '.join(sorted(strange))} is no effect")
+    try:
+        return _parse_effects(words)
+    except ValueError as error:
+        raise KnowledgeError(f"{name}: {error}") from error
+
+
+@cache
+def _parse_effects(words: str) -> Effects:
     return frozenset(Effect(word) for word in words.split())
 
 

@@ -102,6 +102,7 @@ class _Reader:
             child = None
         if child is not None:
             self._match.tool = child
+            self._match.look = False  # a mode of the parent says nothing about what its sub-command does
             self._match.subcommand.append(word.text)
         elif tool.deep and word.constant and len(self._match.subcommand) < 6:
             self._match.subcommand.append(word.text)

@@ -52,6 +52,7 @@ class Invoker:
         self.scope = scope
         self.piped = False
         self.reads = Reads()
+        self.upstream: set[str] = set()  # commands earlier in the pipeline
         self._depth = depth
         self._wrapped = 0
         self._read_script = read_script
@@ -160,6 +161,10 @@ class Invoker:
     def _distrust_guesses(self, call: Call, match: Match, title: str) -> None:
         if Effect.NETWORK in match.effects and any(word.certainty >= Certainty.OUTPUT for word in call.words):
             self.draft.effect({Effect.EGRESS}, f"{title} sends computed text")
+        if call.name in self.draft.knowledge.paths.content_readers and any(
+            word.certainty is Certainty.CRAFTED for word in match.args
+        ):
+            self.unknown(f"{title}: the path is computed")
         if not match.tool.runs_by_flag:
             return
         if call.tail or any(word.certainty is Certainty.CRAFTED and word.may_split for word in call.words):

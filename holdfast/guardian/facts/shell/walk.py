@@ -83,10 +83,12 @@ class _Walker:
             self.visit(child)
 
     def _pipeline(self, node: Node) -> None:
+        outer, before = self._invoker.upstream, set(self._invoker.reads.binaries)
         for index, child in enumerate(node.named_children):
             self._invoker.piped = index > 0
+            self._invoker.upstream = outer | (self._invoker.reads.binaries - before)
             self.visit(child)
-        self._invoker.piped = False
+        self._invoker.piped, self._invoker.upstream = False, outer
 
     def _command(self, node: Node) -> None:
         words: list[Word] = []

@@ -10,7 +10,13 @@ from schemas.facts import Effect
 
 _XARGS_ATTACHED = re.compile(r"-[ile](?!$).+|--max-lines=\d+")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
+_DECODERS = frozenset(
+    ["base64", "base32", "basenc", "xxd", "openssl", "rev", "uudecode", "gpg", "printf", "python", "perl"]
+)
 _FIND_RUNNERS = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
+_FIND_NAMES = frozenset(
+    {"-name", "-iname", "-path", "-ipath", "-wholename", "-iwholename", "-regex", "-iregex"}
+)
 _FIND_WRITERS = frozenset({"-fprint", "-fprint0", "-fprintf", "-fls"})
 
 
@@ -72,6 +78,8 @@ def _xargs(invoker: Invoker, call: Call) -> None:
     own = call.words[: len(call.words) - len(rest)]
     marker = _xargs_marker([word.text for word in own])
     invoker.draft.effect({Effect.READ}, "xargs")
+    if invoker.upstream & _DECODERS:
+        invoker.unknown("xargs: its input is decoded text")
     if rest:
         invoker.invoke(rest, fed=False, tail=not marker, marker=marker)
 
@@ -101,9 +109,17 @@ def _find(invoker: Invoker, call: Call) -> None:
             invoker.draft.effect({Effect.WRITE}, f"find {text}")
         elif text == "-delete":
             invoker.draft.effect({Effect.DELETE}, "find -delete")
+        elif text in _FIND_NAMES and at + 1 < len(words):
+            _look_for_secrets(invoker, words[at + 1])
         plain.append(words[at])
         at += 1
     invoker.judge(Call(call.name, call.tool, plain, call.fed, call.tail, call.marker))
+
+
+def _look_for_secrets(invoker: Invoker, pattern: Word) -> None:
+    """Looking for `shadow` or `credentials` by name is as good as naming the path."""
+    for directory in ("/etc", "/home/user"):
+        invoker.draft.look_at(Word(f"{directory}/{pattern.text.lstrip('*/')}"))
 
 
 def _find_runner(invoker: Invoker, words: list[Word], at: int) -> int:
