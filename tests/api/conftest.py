@@ -23,6 +23,7 @@ from holdfast.errors import Unavailable
 from holdfast.runtime.settings import ApiSettings, AuthSettings, DatabaseSettings, Settings
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from schemas.access import ApiKeyDraft
+from schemas.base import JsonObject
 from schemas.runs import RunStatus
 
 
@@ -124,13 +125,14 @@ async def make_tenant(api: RunningApi, name: str) -> None:
 
 
 async def tell(
-    api: RunningApi, run_id: str, *types: str, status: str | None = None, tenant: str = "default"
+    api: RunningApi, run_id: str, *types: str, status: str | None = None, data: JsonObject | None = None
 ) -> None:
     """Events, and perhaps a status, as a worker would record them."""
-    events = [{"key": f"{kind}-{uuid4().hex}", "type": kind, "data": {"status": status}} for kind in types]
+    told = data or {"status": status}
+    events = [{"key": f"{kind}-{uuid4().hex}", "type": kind, "data": told} for kind in types]
     patch = Jsonb({"status": status}) if status else None
     async with api.services.database.statement() as connection:
-        await connection.execute("select record_run(%s, %s, %s, %s)", (tenant, run_id, patch, Jsonb(events)))
+        await connection.execute("select record_run('default', %s, %s, %s)", (run_id, patch, Jsonb(events)))
 
 
 async def end_run(api: RunningApi, run_id: str, status: RunStatus = RunStatus.SUCCEEDED) -> None:
