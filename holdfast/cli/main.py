@@ -57,6 +57,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "api": Entry("holdfast.cli.worker:api", "Serve the HTTP API in this process."),
         "worker": Entry("holdfast.cli.worker:worker", "Serve task queues in this process."),
         "db": Entry("holdfast.cli.database:db", "Migrate the database, or see where it stands."),
+        "testing": Entry("holdfast.cli.testing:testing", "Test agents without a real model."),
         "config": Entry("holdfast.cli.configuration:config", "Show settings and their reference."),
     }
 )
