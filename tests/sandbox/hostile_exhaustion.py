@@ -197,6 +197,14 @@ EXHAUSTION = (
         ends=("error", "disk", "signal"),
     ),
     Case(
+        name="many_files_do_not_delay_the_end",
+        program="import time\nfor i in range(19000): open(f'f{i}', 'w').close()\nprint('made', flush=True)\ntime.sleep(60)",
+        ends=("timeout",),
+        says="made",
+        limits={"wall_s": 3},
+        within_s=4.5,
+    ),
+    Case(
         name="deep_directories",
         program=("import os\nfor i in range(1500):\n  os.mkdir('d'); os.chdir('d')\nprint('made')"),
         says="made",

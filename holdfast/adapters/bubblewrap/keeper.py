@@ -5,10 +5,12 @@ its limits: the keeper dies with the launcher, bubblewrap with the keeper, and e
 """
 
 import fcntl
+import math
 import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from holdfast.adapters.bubblewrap import kernel, workspace
 from holdfast.adapters.bubblewrap.cgroups import CallGroup
@@ -22,6 +24,7 @@ from holdfast.sandbox.bounded import clean_text
 from holdfast.sandbox.profile import ALIAS_PORT, PROXY_PORT, USER_ID
 
 _MIB = 1024 * 1024
+_STOPPED_COPY_S = 0.1
 
 
 class Refused(Exception):
@@ -55,11 +58,12 @@ class Keeper:
             worker=self.control,
         )
         ending = watch.until_nothing_lives()
+        used = meter.usage()
         if self.group:
             self.group.release_memory()
         files = dict(self._collected(disk.directory))
-        after = self._write_back(disk.directory, before)
-        return self._report(watch, ending, disk, after, files)
+        after = self._write_back(disk.directory, before, ending)
+        return self._report(watch, ending, disk, after, files, used)
 
     def _meter(self, disk: Disk, private: Disk) -> Meter:
         memory, cpu = self.call.limits["memory_mb"], self.call.limits["cpu_s"]
@@ -114,11 +118,13 @@ class Keeper:
             fcntl.flock(self.store, fcntl.LOCK_UN)
         return before
 
-    def _write_back(self, directory: int, before: workspace.Copied) -> workspace.Copied:
+    def _write_back(self, directory: int, before: workspace.Copied, ending: Ending) -> workspace.Copied:
         if not self.call.keep_workspace:
-            return workspace.Copied(largest=workspace.largest_file(directory))
+            failed = bool(ending.exit_code)
+            return workspace.Copied(largest=workspace.largest_file(directory) if failed else 0)
         fcntl.flock(self.store, fcntl.LOCK_EX)  # two calls of a run write back one after the other
-        return workspace.copy_out(directory, self.store, before)
+        seconds = _STOPPED_COPY_S if ending.stopped_by else math.inf
+        return workspace.copy_out(directory, self.store, before, seconds=seconds)
 
     def _collected(self, directory: int) -> Iterator[tuple[str, dict[str, object]]]:
         room = self.call.collect_bytes
@@ -134,8 +140,9 @@ class Keeper:
         disk: Disk,
         after: workspace.Copied,
         files: dict[str, dict[str, object]],
+        used: dict[str, Any],
     ) -> CallReport:
-        usage = watch.meter.usage() | {
+        usage = used | {
             "wall_s": round(ending.wall_s, 4),
             "disk_bytes": disk.peak,
             "inodes": disk.inodes,

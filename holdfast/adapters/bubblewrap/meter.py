@@ -67,6 +67,7 @@ class GroupMeter:
         self._memory, self._cpu_s = memory_mb * _MIB, cpu_s
         self._slack = float(self._memory)
         self._pids_peak = 0
+        self._peak = 0
         self._cpu_before = group.cpu_seconds() or 0.0
         self._own_memory = max(0, group.memory_used() - disk.used())
         group.limit_memory(self._memory + self._own_memory + disk.used())
@@ -78,7 +79,9 @@ class GroupMeter:
         allowed = self._memory + self._own_memory + self._disk.used()
         if self._group.oom_kills() or not self._group.limit_memory(allowed):
             return "memory"
-        self._slack = max(0, min(allowed - self._group.memory_used(), self._disk.free))
+        used = self._group.memory_used()
+        self._peak = max(self._peak, used - self._own_memory - self._disk.used())
+        self._slack = max(0, min(allowed - used, self._disk.free))
         self._pids_peak = max(self._pids_peak, self._group.processes() - OWN_PROCESSES)
         return "cpu" if self._cpu_seconds() > self._cpu_s else ""
 
@@ -94,7 +97,9 @@ class GroupMeter:
     def usage(self) -> dict[str, Any]:
         return {
             "cpu_s": round(self._cpu_seconds(), 4),
-            "memory_peak_bytes": max(0, self._group.memory_peak() - self._own_memory),
+            "memory_peak_bytes": max(
+                self._peak, self._group.memory_peak() - self._own_memory - self._disk.peak
+            ),
             "pids_peak": max(1, self._pids_peak),
         }
 

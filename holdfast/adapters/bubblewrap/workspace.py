@@ -8,8 +8,10 @@ Every open goes through `open_beneath`; names are bytes, since a tool may choose
 import base64
 import contextlib
 import errno
+import math
 import os
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -37,6 +39,7 @@ class Copied:
     stamps: dict[bytes, Stamp] = field(default_factory=dict)
     left_out: int = 0
     largest: int = 0
+    cut_short: bool = False
 
 
 def checked_name(name: str) -> bytes:
@@ -126,9 +129,15 @@ def copy_in(store: int, workspace: int) -> Copied:
     return copied
 
 
-def copy_out(workspace: int, store: int, before: Copied) -> Copied:
-    """Write back what changed since `before`, and remove what the call removed."""
-    after = _copy_tree(workspace, store, known=before.stamps)
+def copy_out(workspace: int, store: int, before: Copied, *, seconds: float = math.inf) -> Copied:
+    """Write back what changed since `before`, and remove what the call removed.
+
+    With a time limit, as for a call that was stopped, what does not fit into it is not kept: a tool cannot delay
+    its own end by leaving twenty thousand files.
+    """
+    after = _copy_tree(workspace, store, known=before.stamps, until=time.monotonic() + seconds)
+    if after.cut_short:
+        return after
     gone = [name for name in before.stamps if name not in after.stamps]
     for name in sorted(gone, reverse=True):  # children before their directory
         _remove_entry(store, name)
@@ -168,10 +177,14 @@ def _walk(top: int) -> Iterator[tuple[bytes, os.stat_result, int]]:
             os.close(directory)
 
 
-def _copy_tree(source: int, target: int, known: dict[bytes, Stamp]) -> Copied:
+def _copy_tree(source: int, target: int, known: dict[bytes, Stamp], until: float = math.inf) -> Copied:
     copied = Copied()
     links: dict[int, bytes] = {}
     for name, facts, directory in _walk(source):
+        if time.monotonic() > until:
+            copied.cut_short = True
+            copied.left_out += 1
+            break
         stamp = (facts.st_ino, facts.st_ctime_ns)
         if stat.S_ISREG(facts.st_mode):
             copied.largest = max(copied.largest, facts.st_size)
