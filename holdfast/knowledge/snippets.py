@@ -28,17 +28,24 @@ def best_chunk(chunks: Collection[Chunk], wanted: Collection[str], near: int | N
 def snippet_of(chunk: Chunk, wanted: Collection[str]) -> Snippet:
     """The window of whole lines, about SNIPPET characters long, with most of the wanted words."""
     lines = chunk.text.splitlines(keepends=True)
-    best, best_score, at = (0, len(lines[0]) if lines else 0), -1, 0
-    for index, _ in enumerate(lines):
-        end, stop = at, index
-        while stop < len(lines) and (end == at or end + len(lines[stop]) - at <= SNIPPET):
-            end += len(lines[stop])
-            stop += 1
-        score = _overlap(chunk.text[at:end], wanted)
-        if score > best_score:
-            best, best_score = (at, end), score
-        at += len(lines[index])
-    start, end = best
+    if len(chunk.text) <= SNIPPET or not lines:
+        return _placed(chunk, 0, len(chunk.text))
+    words = [set(wanted).intersection(terms_of(line)) for line in lines]
+    best, most, at = (0, len(lines[0])), -1, 0
+    for first, line in enumerate(lines):
+        end, seen = at, set[str]()
+        for index in range(first, len(lines)):
+            if end > at and end + len(lines[index]) - at > SNIPPET:
+                break
+            end += len(lines[index])
+            seen |= words[index]
+        if len(seen) > most:
+            best, most = (at, end), len(seen)
+        at += len(line)
+    return _placed(chunk, *best)
+
+
+def _placed(chunk: Chunk, start: int, end: int) -> Snippet:
     text = chunk.text[start : min(end, start + 2 * SNIPPET)]
     lead = len(text) - len(text.lstrip())
     kept = text.strip()

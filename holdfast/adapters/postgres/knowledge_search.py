@@ -216,8 +216,10 @@ async def _hits(connection: Connection, query: Query, ranked: Sequence[Candidate
     rows = {row["key"]: row for row in await cursor.fetchall()}
     cursor = await connection.execute(
         """select document, position, path, lower(span) as start, upper(span) as "end", text, code, digest
-           from knowledge_chunks where document = any(%s) order by document, position""",
-        (keys,),
+           from knowledge_chunks c join unnest(%s::bigint[], %s::int[]) as k (key, near)
+             on c.document = k.key and (k.near is null or c.position = k.near)
+           order by document, position""",
+        (keys, [candidate.chunk for candidate in ranked]),
     )
     chunks: dict[int, list[Chunk]] = {}
     for row in await cursor.fetchall():
