@@ -3,10 +3,13 @@ code it starts, the roles on a real Postgres, the namespace script on a real Tem
 """
 
 import asyncio
+import base64
+import contextlib
 import os
 import re
+import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -220,10 +223,74 @@ async def test_the_toolbox_cannot_be_the_service(deployed: int) -> None:
     await database.close()
 
 
-async def test_a_login_has_no_rights_before_it_takes_its_role(deployed: int) -> None:
+async def test_a_login_without_a_tenant_sees_nothing(deployed: int) -> None:
     async with await psycopg.AsyncConnection.connect(login("service", deployed)) as connection:
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            await connection.execute("select * from holdfast.runs")
+        cursor = await connection.execute("select count(*) from holdfast.tenants")
+        assert await cursor.fetchone() == (0,)
+
+
+async def test_the_processes_start_with_the_environment_of_the_compose_file(
+    deployed: int, temporal_address: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("processes")
+    hosts = {"postgres:5432": f"127.0.0.1:{deployed}", "temporal:7233": temporal_address}
+    names = ("api", "worker-orchestration", "worker-tools")
+    await asyncio.gather(*(starts_and_stops(name, hosts, folder / f"{name}.log") for name in names))
+
+
+async def starts_and_stops(name: str, hosts: Mapping[str, str], log: Path) -> None:
+    """One of our services as a process, healthy by its own health check, then told to stop."""
+    service, port = SERVICES[name], str(any_free())
+    environment = {key: filled(value, hosts) for key, value in service["environment"].items()}
+    environment |= {
+        "PATH": os.environ["PATH"],
+        "HOLDFAST_DATA_DIR": str(log.parent),
+        "TEMPORAL_NAMESPACE": "default",
+    }
+    environment |= {"HOLDFAST_API__PORT": port, "HOLDFAST_WORKERS__METRICS_PORT": port}
+    command = ("-m", "holdfast", *service.get("command", ["api"]))
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *command, env=environment, stdout=out, stderr=out, cwd=ROOT
+        )
+    try:
+        await healthy(process, service, port)
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 30) in (0, -signal.SIGTERM)
+    except BaseException as error:
+        error.add_note(words(log))
+        raise
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+
+
+async def healthy(process: asyncio.subprocess.Process, service: Mapping[str, Any], port: str) -> None:
+    _, python, *arguments = service["healthcheck"]["test"]
+    assert python == "python"
+    arguments = [argument.replace("8080", port).replace("9464", port) for argument in arguments]
+    while process.returncode is None:
+        check = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, stderr=asyncio.subprocess.DEVNULL
+        )
+        if await check.wait() == 0:
+            return
+    raise AssertionError(f"ended with {process.returncode}")
+
+
+def words(log: Path) -> str:
+    return log.read_text()
+
+
+def filled(value: str, hosts: Mapping[str, str]) -> str:
+    """The value as compose would make it of our secrets, on the hosts of this test."""
+    secrets = {**PASSWORDS, "HOLDFAST_TEMPORAL__ENCRYPTION_KEYS": f"a:{base64.b64encode(bytes(32)).decode()}"}
+    value = re.sub(
+        r"\$\{(\w+)(?::[-?]([^}]*))?\}", lambda found: secrets.get(found[1], found[2] or ""), value
+    )
+    for host, address in hosts.items():
+        value = value.replace(host, address)
+    return value
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="runs a shell script as the container does")
