@@ -3,19 +3,20 @@
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import click
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from holdfast.client import Holdfast
-from holdfast.errors import Misconfigured
+from holdfast.errors import InvalidInput, Misconfigured
 from holdfast.runtime.configuration import load
 from holdfast.runtime.embedded.state import api_key_file, read_state
 
 Result = TypeVar("Result")
+Model = TypeVar("Model", bound=BaseModel)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -42,6 +43,16 @@ def connect() -> Holdfast:
             remedy="Start one here with `holdfast up`, or set HOLDFAST_API_URL and HOLDFAST_API_KEY.",
         )
     return Holdfast(url or (state.api_url if state else ""), key or _kept_key(settings.data_dir))
+
+
+def checked(model: type[Model], given: Mapping[str, object]) -> Model:
+    """What was typed, as the API wants it; what it would refuse is refused here, in a word people can use."""
+    try:
+        return model.model_validate(dict(given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(f"{place}: {first['msg']}.") from error
 
 
 def print_json(*items: BaseModel) -> None:

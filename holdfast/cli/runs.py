@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from holdfast.cli.connection import as_json, ask, connect, pairs, print_json, values
+from holdfast.cli.connection import as_json, ask, checked, connect, pairs, print_json, values
 from holdfast.client import Holdfast
 from schemas.runs import Run, RunRequest, RunStatus
 
@@ -32,7 +32,7 @@ def run(ctx: click.Context, /, goal: str, *, watch: bool, as_json: bool, **given
     Exits with 0 when it succeeded, 1 when it ended otherwise, 3 when it waits for a person and nobody can be asked
     here. Ctrl-C leaves it to itself, or cancels it.
     """
-    request = RunRequest.model_validate({"goal": goal, **_request(given)})
+    request = checked(RunRequest, {"goal": goal, **_request(given)})
     ctx.exit(ask(lambda holdfast: _start(holdfast, request, watch=watch, as_json=as_json)))
 
 
@@ -153,6 +153,29 @@ def logs(run_id: str, *, follow: bool, after: int, as_json: bool) -> None:
                 click.echo(event.model_dump_json() if as_json else told(event))
 
     asyncio.run(story())
+
+
+@runs.command()
+@click.argument("run_id")
+@as_json
+def effects(run_id: str, *, as_json: bool) -> None:
+    """What a run did to the world, in order."""
+    found = ask(lambda holdfast: holdfast.runs.effects(run_id))
+    if as_json:
+        print_json(*found)
+        return
+    for effect in found:
+        said = effect.result.summary if effect.result else ""
+        click.echo(f"{effect.status.value:<11} {effect.tool:<20} {effect.step_id:<20} {said[:80]}".rstrip())
+
+
+@runs.command()
+@click.argument("run_id")
+@click.confirmation_option(prompt="Forget this run, its events, effects and artifacts?")
+def rm(run_id: str) -> None:
+    """Forget an ended run. The audit log keeps that it was."""
+    ask(lambda holdfast: holdfast.runs.delete(run_id))
+    click.echo(f"{run_id} is gone.")
 
 
 @runs.command()

@@ -5,6 +5,8 @@ from typing import Self
 
 import httpx
 
+from holdfast.client.access import AgentsClient, AuditClient, KeysClient
+from holdfast.client.approvals import ApprovalsClient
 from holdfast.client.policies import PoliciesClient
 from holdfast.client.runs import RunsClient
 from holdfast.client.wire import Wire
@@ -21,6 +23,10 @@ class Holdfast:
         )
         self.wire = Wire(self._http)
         self.runs = RunsClient(self.wire)
+        self.approvals = ApprovalsClient(self.wire)
+        self.agents = AgentsClient(self.wire)
+        self.keys = KeysClient(self.wire)
+        self.audit = AuditClient(self.wire)
         self.policies = PoliciesClient(self.wire)
 
     async def __aenter__(self) -> Self:

@@ -1,7 +1,7 @@
 """Runs over HTTP: start them, follow them without losing an event, command them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -11,9 +11,11 @@ from holdfast.client.wire import Wire, wait_s
 from holdfast.errors import HoldfastError
 from schemas.base import JsonObject
 from schemas.commands import CommandReport
+from schemas.effects import Effect
 from schemas.events import TERMINAL_EVENT, RunEvent
-from schemas.pages import Page
-from schemas.runs import Run, RunRequest
+from schemas.pages import Items, Page
+from schemas.reports import RunCost, VerdictView
+from schemas.runs import Run, RunRequest, StepView
 
 _PATIENCE = 30
 """Attempts in a row to reach a stream again, about two minutes, before its reader is told."""
@@ -51,6 +53,24 @@ class RunsClient:
             cursor = page.next
             if cursor is None:
                 return
+
+    async def effects(self, run_id: str) -> Sequence[Effect]:
+        response = await self._wire.ask("GET", f"/v1/runs/{run_id}/effects")
+        return Items[Effect].model_validate_json(response.content).items
+
+    async def verdicts(self, run_id: str) -> Sequence[VerdictView]:
+        response = await self._wire.ask("GET", f"/v1/runs/{run_id}/verdicts")
+        return Items[VerdictView].model_validate_json(response.content).items
+
+    async def steps(self, run_id: str) -> Sequence[StepView]:
+        response = await self._wire.ask("GET", f"/v1/runs/{run_id}/steps")
+        return Items[StepView].model_validate_json(response.content).items
+
+    async def cost(self, run_id: str) -> RunCost:
+        return RunCost.model_validate_json((await self._wire.ask("GET", f"/v1/runs/{run_id}/cost")).content)
+
+    async def delete(self, run_id: str) -> None:
+        await self._wire.ask("DELETE", f"/v1/runs/{run_id}")
 
     async def pause(self, run_id: str, *, reason: str = "") -> CommandReport:
         return await self._command(run_id, "pause", {"reason": reason})

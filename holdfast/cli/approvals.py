@@ -1,0 +1,122 @@
+"""`holdfast approvals`: read what waits for a person, and decide it."""
+
+from typing import Literal
+
+import click
+
+from holdfast.cli.connection import as_json, ask, print_json, values
+from holdfast.client import Holdfast
+from schemas.approvals import Approval, ApprovalStatus
+from schemas.base import JsonObject
+
+comment_option = click.option("--comment", "-m", default="", help="Why; it is kept, and the agent reads it.")
+
+
+@click.group()
+def approvals() -> None:
+    """Decide what waits for a person."""
+
+
+@approvals.command("ls")
+@click.option("--status", default="pending", show_default=True, type=click.Choice([*ApprovalStatus, "any"]))
+@click.option("--run", "run_id", help="Only of this run.")
+@as_json
+def list_approvals(status: str, run_id: str | None, *, as_json: bool) -> None:
+    """What waits, the newest first."""
+    wanted = None if status == "any" else status
+    page = ask(lambda holdfast: holdfast.approvals.page(status=wanted, run_id=run_id))
+    if as_json:
+        print_json(*page.items)
+    elif not page.items:
+        click.echo("Nothing waits.")
+    for found in () if as_json else page.items:
+        click.echo(f"{found.id}  {found.status.value:<9} {found.summary.what[:90]}")
+
+
+@approvals.command()
+@click.argument("approval_id")
+@as_json
+def show(approval_id: str, *, as_json: bool) -> None:
+    """What is asked, why, and what it would do."""
+    found = ask(lambda holdfast: holdfast.approvals.read(approval_id))
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(told(found))
+
+
+@approvals.command()
+@click.argument("approval_id")
+@click.option(
+    "--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="Approve it with this argument changed."
+)
+@comment_option
+@as_json
+def approve(approval_id: str, arguments: tuple[str, ...], comment: str, *, as_json: bool) -> None:
+    """Say yes to exactly what `show` shows, or to it with other arguments."""
+    changed = values(arguments, "--arg")
+
+    async def decide(holdfast: Holdfast) -> Approval:
+        approval = await holdfast.approvals.read(approval_id)
+        if not changed:
+            return await holdfast.approvals.decide(approval, "approve", comment=comment)
+        whole = {**await _asked_arguments(holdfast, approval), **changed}
+        return await holdfast.approvals.decide(approval, "edit", comment=comment, arguments=whole)
+
+    _report(ask(decide), as_json=as_json)
+
+
+@approvals.command()
+@click.argument("approval_id")
+@comment_option
+@as_json
+def reject(approval_id: str, comment: str, *, as_json: bool) -> None:
+    """Say no."""
+
+    async def decide(holdfast: Holdfast) -> Approval:
+        return await _decided(holdfast, approval_id, "reject", comment)
+
+    _report(ask(decide), as_json=as_json)
+
+
+async def _decided(
+    holdfast: Holdfast, approval_id: str, decision: Literal["approve", "reject"], comment: str
+) -> Approval:
+    return await holdfast.approvals.decide(
+        await holdfast.approvals.read(approval_id), decision, comment=comment
+    )
+
+
+async def _asked_arguments(holdfast: Holdfast, approval: Approval) -> JsonObject:
+    """The arguments of the action in question: what is not changed stays as it was asked."""
+    for verdict in await holdfast.runs.verdicts(approval.run_id):
+        if verdict.verdict.action_digest == approval.digest:
+            return verdict.action.arguments
+    raise click.UsageError("Only a question about an action can be approved with other arguments.")
+
+
+def _report(approval: Approval, *, as_json: bool) -> None:
+    if as_json:
+        print_json(approval)
+    elif approval.status is ApprovalStatus.PENDING:
+        click.echo(f"Kept. It needs {approval.terms.quorum} voices, and has {len(approval.decisions)}.")
+    else:
+        click.echo(f"{approval.status.value}. The run goes on: holdfast runs watch {approval.run_id}")
+
+
+def told(approval: Approval) -> str:
+    summary = approval.summary
+    lines = [
+        f"{summary.what}",
+        f"  status   {approval.status.value}",
+        f"  run      {approval.run_id}" + (f", step {approval.step_id}" if approval.step_id else ""),
+        f"  where    {summary.where}" if summary.where else "",
+        f"  why      {summary.why}" if summary.why else "",
+        *(f"  because  {reason}" for reason in summary.reasons),
+        f"  reach    {summary.blast_radius}" if summary.blast_radius else "",
+        f"  expires  {approval.expires_at:%Y-%m-%d %H:%M} UTC",
+        f"  digest   {approval.digest}",
+        *(f"  {vote.decision} by {vote.approver} {vote.comment}".rstrip() for vote in approval.decisions),
+        f"\n{summary.detail}" if summary.detail else "",
+    ]
+    return "\n".join(line for line in lines if line)

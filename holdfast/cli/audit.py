@@ -1,0 +1,89 @@
+"""`holdfast audit`: read the audit log, export it, and check that nobody changed it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import click
+from pydantic import ValidationError
+
+from holdfast.audit import check_chain
+from holdfast.cli.connection import as_json, ask, connect, print_json
+from schemas.access import AuditCheck, AuditLine
+
+
+@click.group()
+def audit() -> None:
+    """Read the audit log."""
+
+
+@audit.command("ls")
+@click.option("--actor", help="Only what this one did, such as key:0123456789ab.")
+@as_json
+def list_lines(actor: str | None, *, as_json: bool) -> None:
+    """Who did what, in order."""
+
+    async def show() -> None:
+        async with connect() as holdfast:
+            async for line in holdfast.audit.lines():
+                entry = json.loads(line.entry)
+                if actor in (None, entry["actor"]):
+                    click.echo(line.entry if as_json else told(line.seq, entry))
+
+    asyncio.run(show())
+
+
+@audit.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def export(file: Path) -> None:
+    """Write the whole chain to a file, which `verify --file` checks anywhere."""
+
+    async def write() -> int:
+        count = 0
+        with file.open("x") as out:
+            async with connect() as holdfast:
+                async for line in holdfast.audit.lines():
+                    out.write(line.model_dump_json() + "\n")
+                    count += 1
+        return count
+
+    try:
+        click.echo(f"{asyncio.run(write())} lines in {file}")
+    except FileExistsError as error:
+        raise click.UsageError(f"{file} exists already. Choose another name.") from error
+
+
+@audit.command()
+@click.option(
+    "--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Check an export instead."
+)
+@as_json
+@click.pass_context
+def verify(ctx: click.Context, file: Path | None, *, as_json: bool) -> None:
+    """Find a line that was changed, removed or moved. Exits with 1 when there is one."""
+    check = asyncio.run(check_chain(_lines(file))) if file else ask(lambda holdfast: holdfast.audit.verify())
+    if as_json:
+        print_json(check)
+    else:
+        click.echo(result(check))
+    ctx.exit(0 if check.ok else 1)
+
+
+async def _lines(file: Path) -> AsyncIterator[AuditLine]:
+    with file.open() as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield AuditLine.model_validate_json(line)
+            except ValidationError as error:
+                raise click.UsageError(f"{file}, line {number}: this is no line of an audit log.") from error
+
+
+def result(check: AuditCheck) -> str:
+    if check.ok:
+        return f"{check.lines} lines, none changed. Head: {check.head[:16] or 'empty'}"
+    return f"The chain breaks at line {check.broken_at}: {check.why}."
+
+
+def told(seq: int, entry: dict[str, object]) -> str:
+    return f"{seq:>6} {entry['at']} {entry['status']} {entry['actor']} {entry['action']} {entry['object']}"

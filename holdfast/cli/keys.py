@@ -1,0 +1,120 @@
+"""`holdfast keys`: API keys, whose secret is shown once."""
+
+import click
+
+from holdfast.cli.connection import as_json, ask, checked, print_json
+from schemas.access import ApiKeyDraft, NewApiKey, Permission
+
+
+@click.group()
+def keys() -> None:
+    """Make, rotate and revoke API keys."""
+
+
+@keys.command()
+@click.argument("name")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    required=True,
+    help="viewer, operator, approver, policy-admin, admin, or your own.",
+)
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice([one.value for one in Permission]),
+    help="Narrow it to these.",
+)
+@click.option("--env", "environments", multiple=True, help="Only in these environments.")
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Days until it expires.")
+@as_json
+def create(
+    name: str,
+    roles: tuple[str, ...],
+    scopes: tuple[str, ...],
+    environments: tuple[str, ...],
+    days: float | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Make a key. Its secret is printed once; nobody can show it again."""
+    draft = checked(
+        ApiKeyDraft,
+        {
+            "name": name,
+            "roles": roles,
+            "scopes": scopes or None,
+            "environments": environments or None,
+            "expires_in_s": None if days is None else days * 86_400,
+        },
+    )
+    _shown_once(ask(lambda holdfast: holdfast.keys.create(draft)), as_json=as_json)
+
+
+@keys.command("ls")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 200))
+@as_json
+def list_keys(limit: int, *, as_json: bool) -> None:
+    """Keys, the newest first, without their secrets."""
+    page = ask(lambda holdfast: holdfast.keys.page(limit=limit))
+    if as_json:
+        print_json(*page.items)
+        return
+    for key in page.items:
+        state = (
+            "revoked"
+            if key.revoked_at
+            else f"until {key.expires_at:%Y-%m-%d}"
+            if key.expires_at
+            else "active"
+        )
+        used = f"used {key.last_used_at:%Y-%m-%d}" if key.last_used_at else "never used"
+        click.echo(f"{key.id}  {state:<16} {used:<16} {','.join(key.roles):<16} {key.name}")
+
+
+@keys.command()
+@click.argument("key_id")
+@click.option("--overlap-hours", default=24.0, show_default=True, type=click.FloatRange(0, 720))
+@as_json
+def rotate(key_id: str, overlap_hours: float, *, as_json: bool) -> None:
+    """A new secret with the same rights; the old one works on for a while."""
+    _shown_once(
+        ask(lambda holdfast: holdfast.keys.rotate(key_id, overlap_s=overlap_hours * 3600)), as_json=as_json
+    )
+
+
+@keys.command()
+@click.argument("key_id")
+@as_json
+def revoke(key_id: str, *, as_json: bool) -> None:
+    """End a key at once."""
+    key = ask(lambda holdfast: holdfast.keys.revoke(key_id))
+    if as_json:
+        print_json(key)
+    else:
+        click.echo(f"Key {key.id} ({key.name}) is revoked.")
+
+
+@keys.command()
+@as_json
+def whoami(*, as_json: bool) -> None:
+    """Who the key in use is, and what it may do."""
+    principal = ask(lambda holdfast: holdfast.keys.whoami())
+    if as_json:
+        print_json(principal)
+        return
+    click.echo(
+        f"{principal.id} ({principal.name}) in tenant {principal.tenant}: {', '.join(principal.roles)}"
+    )
+    for permission in sorted(principal.permissions):
+        click.echo(f"  {permission.value}")
+
+
+def _shown_once(key: NewApiKey, *, as_json: bool) -> None:
+    if as_json:
+        print_json(key)
+    else:
+        click.echo(key.token)
+        click.echo("Keep it now: it is not shown again. Use it as HOLDFAST_API_KEY.", err=True)

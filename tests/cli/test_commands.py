@@ -1,0 +1,186 @@
+"""The commands people type, against a real API: what they print, and the exit code that scripts go by."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from schemas.runs import RunRequest, RunStatus
+from tests.api.conftest import RunningApi, end_run, reaching, serve, tell
+from tests.api.test_approvals import ask
+
+
+@dataclass
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+async def api(module_database_url: str, temporal_address: str) -> AsyncIterator[RunningApi]:
+    async with serve(module_database_url, reaching(temporal_address)) as running:
+        yield running
+
+
+async def holdfast(
+    api: RunningApi, *words: str, key: str | None = None, folder: Path | None = None
+) -> Outcome:
+    environment = {"HOLDFAST_API_URL": api.url, "HOLDFAST_API_KEY": key or api.key, "PATH": "/usr/bin:/bin"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "holdfast",
+        *words,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment,
+        cwd=folder,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 40)
+    return Outcome(process.returncode or 0, out.decode(), err.decode())
+
+
+async def test_a_run_is_started_and_left_to_itself(api: RunningApi) -> None:
+    outcome = await holdfast(
+        api, "run", "look around", "--detach", "--input", "n=3", "--label", "set=cli", "--json"
+    )
+    assert outcome.code == 0, outcome.err
+    run = json.loads(outcome.out)
+    assert (run["goal"], run["labels"]) == ("look around", {"set": "cli"})
+    assert (await api.services.runs.start_input("default", run["id"])).inputs == {"n": 3}
+
+
+@pytest.mark.parametrize(("status", "code"), [(RunStatus.SUCCEEDED, 0), (RunStatus.FAILED, 1)])
+async def test_a_watched_run_is_told_line_by_line_and_ends_with_its_exit_code(
+    api: RunningApi, status: RunStatus, code: int
+) -> None:
+    watching = asyncio.create_task(holdfast(api, "run", f"ends {status.value}", "--watch"))
+    run_id = await _started(api, f"ends {status.value}")
+    await tell(api, run_id, "run.message")
+    await end_run(api, run_id, status)
+    outcome = await watching
+    assert outcome.code == code, outcome.err
+    assert outcome.out.splitlines()[0] == run_id
+    assert [line.split()[2] for line in outcome.out.splitlines()[1:]] == [
+        "run.created",
+        "run.message",
+        "run.ended",
+    ]
+
+
+async def test_a_run_that_waits_for_a_person_leaves_with_a_code_of_its_own(api: RunningApi) -> None:
+    watching = asyncio.create_task(holdfast(api, "run", "waits", "--watch"))
+    await tell(api, await _started(api, "waits"), "run.status", status="input_required")
+    assert (await watching).code == 3
+
+
+async def test_runs_are_listed_shown_and_their_story_is_printed(api: RunningApi) -> None:
+    run = await api.client().runs.start(RunRequest(goal="read me", labels={"set": "list"}))
+    listed, shown, logs = await asyncio.gather(
+        holdfast(api, "runs", "ls", "--label", "set=list"),
+        holdfast(api, "runs", "show", run.id),
+        holdfast(api, "runs", "logs", run.id),
+    )
+    assert run.id in listed.out
+    assert "read me" in shown.out
+    assert "run.created" in logs.out
+
+
+async def test_an_approval_is_read_and_given_with_one_argument_changed(api: RunningApi) -> None:
+    question = await ask(api)
+    shown = await holdfast(api, "approvals", "show", question.id)
+    assert question.digest in shown.out
+    given = await holdfast(api, "approvals", "approve", question.id, "-m", "go on")
+    assert (given.code, given.out.split(".")[0]) == (0, "approved")
+    again = await holdfast(api, "approvals", "reject", question.id)
+    assert again.code == 1
+    assert "decided before" in again.err
+
+
+async def test_a_key_is_made_used_and_revoked(api: RunningApi) -> None:
+    made = await holdfast(api, "keys", "create", "ci", "--role", "viewer", "--days", "1")
+    token = made.out.strip()
+    assert token.startswith("hf_")
+    assert "not shown again" in made.err
+    who = await holdfast(api, "keys", "whoami", "--json", key=token)
+    assert json.loads(who.out)["roles"] == ["viewer"]
+    refused = await holdfast(api, "keys", "ls", key=token)
+    assert refused.code == 1
+    assert "keys:read" in refused.err
+    await holdfast(api, "keys", "revoke", token.split("_")[1])
+    assert (await holdfast(api, "runs", "ls", key=token)).code == 1
+
+
+async def test_the_audit_log_is_exported_and_checked_without_the_server(
+    api: RunningApi, tmp_path: Path
+) -> None:
+    await api.client().runs.start(RunRequest(goal="x"))
+    file = tmp_path / "audit.jsonl"
+    assert (await holdfast(api, "audit", "export", str(file))).code == 0
+    assert (await holdfast(api, "audit", "verify")).code == 0
+    assert (await holdfast(api, "audit", "verify", "--file", str(file))).code == 0
+    file.write_text(file.read_text().replace("202", "403"))
+    damaged = await holdfast(api, "audit", "verify", "--file", str(file))
+    assert damaged.code == 1
+    assert "breaks at line" in damaged.out
+
+
+async def test_an_agent_is_applied_from_a_file_and_shown_as_one(api: RunningApi, tmp_path: Path) -> None:
+    file = tmp_path / "agent.yaml"
+    file.write_text("name: keeper\ndescription: keeps\n")
+    assert "version 1" in (await holdfast(api, "agents", "apply", str(file))).out
+    assert "version 1" in (await holdfast(api, "agents", "apply", str(file))).out
+    file.write_text("name: keeper\ndescription: keeps better\n")
+    assert "version 2" in (await holdfast(api, "agents", "apply", str(file))).out
+    assert "keeps better" in (await holdfast(api, "agents", "show", "keeper")).out
+    file.write_text("name: keeper\ntoolz: []\n")
+    wrong = await holdfast(api, "agents", "apply", str(file))
+    assert (wrong.code, "toolz" in wrong.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("run", ""), 2, "goal"),
+        (("run", "x", "--input", "novalue"), 2, "name=value"),
+        (("runs", "show", "run_00000000000000000000000000"), 1, "no run"),
+        (("runs", "show", "nonsense"), 2, "run_id"),
+        (("keys", "create", "x", "--role", "king"), 2, "no role king"),
+    ],
+)
+async def test_what_is_wrong_is_said_in_one_line(
+    api: RunningApi, words: tuple[str, ...], code: int, said: str
+) -> None:
+    outcome = await holdfast(api, *words)
+    assert (outcome.code, said in outcome.err) == (code, True), outcome.err
+    assert "Traceback" not in outcome.err
+
+
+async def test_without_an_api_the_remedy_is_named(api: RunningApi, tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "holdfast",
+        "runs",
+        "ls",
+        stderr=asyncio.subprocess.PIPE,
+        env={"PATH": "/usr/bin:/bin"},
+        cwd=tmp_path,
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 2
+    assert b"holdfast up" in err
+
+
+async def _started(api: RunningApi, goal: str) -> str:
+    async with asyncio.timeout(20):
+        while True:
+            page = await api.client().runs.page(filters={"text": goal})
+            if page.items:
+                return page.items[0].id
+            await asyncio.sleep(0.02)
