@@ -3,15 +3,21 @@
 import pytest
 
 from holdfast.adapters.guardian import StoredPolicies
+from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.brakes import PostgresBrakes
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.policies import PostgresPolicies
+from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.errors import Conflict, NotFound
 from holdfast.guardian.admission import admit
 from holdfast.guardian.composing import composed
+from holdfast.guardian.envelopes import envelope_of_plan
 from holdfast.guardian.guardian import PolicyGuardian
 from holdfast.guardian.shipped import shipped_book
 from holdfast.guardian.trials import request_of
+from holdfast.ids import new_id
+from schemas.agents import AgentSpec
+from schemas.approvals import ApprovalSubject, ApprovalSummary
 from schemas.policies import (
     Activation,
     Example,
@@ -21,6 +27,8 @@ from schemas.policies import (
     PolicyRef,
     PolicyVersion,
 )
+from schemas.runs import RunInput
+from schemas.stages import AskRequest, RunScope
 from schemas.verdicts import Decision
 
 LS = Example(arguments={"command": "ls -l"})
@@ -186,3 +194,40 @@ async def test_a_freeze_holds_what_it_names_and_a_thaw_lets_it_go(
     assert thawed.thawed_by == "grace"
     assert (await guardian.judge(request)).verdict.decision is Decision.ALLOW
     assert [freeze.environment for freeze in await brakes.freezes(tenant)] == ["prod"]
+
+
+async def test_an_envelope_counts_once_its_approval_stands_for_its_digest(
+    brakes: PostgresBrakes, tenant: str, module_database: Database
+) -> None:
+    run_id, approval_id = new_id("run"), new_id("apr")
+    await PostgresRuns(database=module_database).create(
+        RunInput(run_id=run_id, tenant=tenant, goal="build", agent=AgentSpec(name="operator"))
+    )
+    scope = RunScope(tenant=tenant, run_id=run_id, agent="operator", environment="prod")
+    digest = "sha256:" + "1" * 64
+    asked = AskRequest(
+        scope=scope,
+        id=approval_id,
+        subject=ApprovalSubject.PLAN,
+        digest=digest,
+        summary=ApprovalSummary(what="plan"),
+    )
+    await PostgresApprovals(database=module_database).ask(asked)
+    steps = [("make", "shell", {"command": "mkdir /opt/out"})]
+    envelope = envelope_of_plan(steps, run_id=run_id, approval_id=approval_id, environment="prod")
+    await brakes.grant(tenant, envelope, digest=digest)
+    assert await brakes.envelopes(tenant, run_id) == []
+    await approve(module_database, tenant, approval_id, "sha256:" + "2" * 64)
+    assert await brakes.envelopes(tenant, run_id) == []
+    await approve(module_database, tenant, approval_id, digest)
+    (granted,) = await brakes.envelopes(tenant, run_id)
+    assert granted.entries == envelope.entries
+    assert await brakes.envelopes("default", run_id) == []
+
+
+async def approve(database: Database, tenant: str, approval_id: str, digest: str) -> None:
+    async with database.tenant(tenant) as connection:
+        await connection.execute(
+            "update approvals set status = 'approved', approved_digest = %s where id = %s",
+            (digest, approval_id),
+        )

@@ -1,0 +1,297 @@
+"""The guardian as a whole: whatever breaks, it asks or denies; and who may answer in the place of people."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from holdfast.errors import Unavailable
+from holdfast.guardian import guardian as guardian_module
+from holdfast.guardian import reading
+from holdfast.guardian.bundles import RuleBook
+from holdfast.guardian.envelopes import envelope_of_plan
+from holdfast.guardian.guardian import PolicyGuardian
+from holdfast.guardian.judge import CautiousJudge, Opinion
+from holdfast.guardian.shipped import shipped_bundle
+from holdfast.guardian.sources import FixedPolicies, InForce
+from holdfast.guardian.trials import request_of
+from holdfast.guardian.vocabulary import View
+from schemas.policies import ArgumentRange, Envelope, EnvelopeEntry, Example, PolicyDocument, PolicyVersion
+from schemas.stages import JudgeRequest
+from schemas.tools import ToolSpec
+from schemas.verdicts import Decision, VerdictRecord
+
+APPROVAL = "apr_" + "0" * 26
+ALLOW, ASK, DENY = Decision.ALLOW, Decision.REQUIRE_APPROVAL, Decision.DENY
+
+
+def shell(command: str, **more: object) -> JudgeRequest:
+    return request_of(Example.model_validate({"arguments": {"command": command}, **more}))
+
+
+class Granted(FixedPolicies):
+    """The shipped bundle, and envelopes somebody approved."""
+
+    def __init__(self, *envelopes: Envelope, book: RuleBook | None = None) -> None:
+        super().__init__(book)
+        self._envelopes = envelopes
+
+    async def envelopes(self, tenant: str, run_id: str) -> Sequence[Envelope]:
+        return self._envelopes
+
+
+class ModelJudge:
+    """A judge that does as it is told, and counts how often it was asked."""
+
+    def __init__(self, answer: Callable[[], Opinion]) -> None:
+        self._answer = answer
+        self.asked = 0
+
+    async def consider(self, view: View) -> Opinion:
+        self.asked += 1
+        return self._answer()
+
+
+async def decision(request: JudgeRequest, *envelopes: Envelope) -> Decision:
+    return (await PolicyGuardian(policies=Granted(*envelopes)).judge(request)).verdict.decision
+
+
+def break_down(*_: object) -> None:
+    raise RuntimeError("a defect")
+
+
+async def test_facts_that_cannot_be_read_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "extract_facts", break_down)
+    record = await PolicyGuardian.shipped().judge(shell("ls"))
+    assert record.verdict.decision is ASK
+    assert record.errors == ("its facts could not be read: RuntimeError",)
+
+
+async def test_a_defect_of_the_engine_asks_and_nobody_has_answered_it_in_advance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guardian_module, "decide", break_down)
+    everything = EnvelopeEntry(tool="*", environment="dev", arguments={"command": ArgumentRange(any=True)})
+    request = shell("ls")
+    envelope = Envelope(approval_id=APPROVAL, run_id=request.action.run_id, entries=(everything,))
+    assert await decision(request, envelope) is ASK
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tool": ToolSpec(name="other", description="x")},
+        {"tool": ToolSpec(name="shell", version="2.0.0", description="x")},
+    ],
+)
+async def test_an_action_about_another_tool_is_denied(changes: dict[str, object]) -> None:
+    assert await decision(shell("ls").model_copy(update=changes)) is DENY
+
+
+async def test_an_action_of_another_run_or_environment_is_denied() -> None:
+    request = shell("ls")
+    for change in ({"environment": "lab"}, {"tenant": "other"}, {"run_id": "run_" + "1" * 26}):
+        scope = request.scope.model_copy(update=change)
+        assert await decision(request.model_copy(update={"scope": scope})) is DENY
+
+
+async def test_without_rules_nothing_is_judged() -> None:
+    class Away(FixedPolicies):
+        async def in_force(self, tenant: str) -> InForce:
+            raise Unavailable("Postgres is away.")
+
+    with pytest.raises(Unavailable):
+        await PolicyGuardian(policies=Away()).judge(shell("ls"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"command": None}, {"command": 7}, {"command": ["ls", 1]}, {"command": "\x00\ud800"}, {"command": "x" * 10**6},
+     {"command": "ls", "more": {"a": [2**70, None, -1.5]}}, {"cmd": {"deep": [[[[[[[]]]]]]]}}],
+)  # fmt: skip
+async def test_arguments_nobody_expected_never_allow(arguments: dict[str, object]) -> None:
+    record = await PolicyGuardian.shipped().judge(
+        request_of(Example(arguments=arguments, environment="prod"))
+    )
+    assert record.verdict.decision is not ALLOW or arguments.get("command") == "ls"
+
+
+async def test_the_record_says_what_it_was_based_on() -> None:
+    record = await PolicyGuardian.shipped().judge(shell("rm -rf /var/log", environment="prod"))
+    assert record.verdict.bundle == shipped_bundle().digest
+    assert {match.policy for match in record.matches} == {
+        "holdfast.dangerous",
+        "holdfast.dangerous-four-eyes",
+    }
+    assert record.facts.outside_workspace == ("/var/log",)
+    assert record.latency_us > 0
+    assert VerdictRecord.model_validate_json(record.model_dump_json()) == record
+
+
+# Envelopes ------------------------------------------------------------------------------------------------------------
+
+
+def plan_envelope(request: JudgeRequest, **arguments: object) -> Envelope:
+    steps = [("example", "shell", {"command": "mkdir /opt/out", **arguments})]
+    return envelope_of_plan(steps, run_id=request.action.run_id, approval_id=APPROVAL, environment="prod")
+
+
+async def test_what_an_approved_plan_says_goes_ahead_and_anything_else_asks() -> None:
+    request = shell("mkdir /opt/out", environment="prod")
+    envelope = plan_envelope(request)
+    assert await decision(request) is ASK
+    assert await decision(request, envelope) is ALLOW
+    assert await decision(shell("mkdir /opt/other", environment="prod"), envelope) is ASK
+    assert await decision(shell("mkdir /opt/out", environment="lab"), envelope) is ASK
+
+
+async def test_an_argument_the_plan_did_not_name_asks() -> None:
+    request = shell("mkdir /opt/out", environment="prod")
+    more = request.action.model_copy(update={"arguments": {"command": "mkdir /opt/out", "sudo": True}})
+    assert await decision(request.model_copy(update={"action": more}), plan_envelope(request)) is ASK
+
+
+async def test_a_reference_in_the_plan_is_open_until_text_from_outside_fills_it() -> None:
+    request = shell("mkdir /opt/out", environment="prod")
+    steps = [("example", "shell", {"command": "${steps.look.output.command}"})]
+    envelope = envelope_of_plan(steps, run_id=request.action.run_id, approval_id=APPROVAL, environment="prod")
+    assert await decision(request, envelope) is ALLOW
+    assert await decision(shell("mkdir /opt/out", environment="prod", tainted=["command"]), envelope) is ASK
+
+
+async def test_no_envelope_answers_a_deny_or_a_locked_rule() -> None:
+    for command, wanted in (("mkfs.ext4 /dev/sda1", DENY), ("curl http://169.254.169.254/", DENY)):
+        request = shell(command, environment="prod")
+        steps = [("example", "shell", {"command": command})]
+        envelope = envelope_of_plan(
+            steps, run_id=request.action.run_id, approval_id=APPROVAL, environment="prod"
+        )
+        assert await decision(request, envelope) is wanted
+    risky = shell("ls", claimed_risk="high")
+    steps = [("example", "shell", {"command": "ls"})]
+    envelope = envelope_of_plan(steps, run_id=risky.action.run_id, approval_id=APPROVAL, environment="dev")
+    assert await decision(risky, envelope) is ASK
+
+
+@pytest.mark.parametrize(
+    ("allowed", "value", "inside"),
+    [
+        (ArgumentRange(one_of=("a", "b")), "b", True),
+        (ArgumentRange(one_of=("a", "b")), "c", False),
+        (ArgumentRange(prefix="/srv/app/"), "/srv/app/x", True),
+        (ArgumentRange(prefix="/srv/app/"), "/srv/app/../../etc", False),
+        (ArgumentRange(minimum=1, maximum=5), 5, True),
+        (ArgumentRange(minimum=1, maximum=5), 6, False),
+        (ArgumentRange(minimum=0, maximum=5), True, False),
+        (ArgumentRange(minimum=1), "3", False),
+        (ArgumentRange(equals=1), True, False),
+        (ArgumentRange(equals={"a": [1]}), {"a": [1]}, True),
+        (ArgumentRange(), "anything", False),
+        (ArgumentRange(any=True), "anything", True),
+    ],
+)
+async def test_a_scope_holds_arguments_to_their_ranges(
+    allowed: ArgumentRange, value: object, *, inside: bool
+) -> None:
+    request = shell("mkdir /opt/out", environment="prod")
+    arguments = {"command": "mkdir /opt/out", "value": value}
+    action = request.action.model_copy(update={"arguments": arguments})
+    entry = EnvelopeEntry(
+        tool="sh*", environment="prod", arguments={"command": ArgumentRange(any=True), "value": allowed}
+    )
+    envelope = Envelope(approval_id=APPROVAL, run_id=action.run_id, entries=(entry,))
+    wanted = ALLOW if inside else ASK
+    assert await decision(request.model_copy(update={"action": action}), envelope) is wanted
+
+
+async def test_an_envelope_ends_with_its_time_and_with_its_run() -> None:
+    request = shell("mkdir /opt/out", environment="prod")
+    envelope = plan_envelope(request)
+    late = envelope.model_copy(update={"expires_at": datetime.now(UTC) - timedelta(seconds=1)})
+    other = envelope.model_copy(update={"run_id": "run_" + "1" * 26})
+    assert await decision(request, late) is ASK
+    assert await decision(request, other) is ASK
+
+
+# The model judge ------------------------------------------------------------------------------------------------------
+
+YES = Opinion(decision="allow", why="it only prints a number", by="a model")
+
+
+async def judged_by(judge: ModelJudge, request: JudgeRequest, *, timeout_s: float = 5) -> VerdictRecord:
+    policies = FixedPolicies()
+    return await PolicyGuardian(policies=policies, judge=CautiousJudge(judge, timeout_s=timeout_s)).judge(
+        request
+    )
+
+
+async def test_a_model_settles_what_the_rules_leave_to_it_and_nothing_else() -> None:
+    judge = ModelJudge(lambda: YES)
+    unclear = await judged_by(judge, shell("frobnicate"))
+    assert (unclear.verdict.decision, unclear.verdict.why) == (
+        ALLOW,
+        "the model judge sees no harm: it only prints a number",
+    )
+    assert unclear.judge == YES.model_dump_json()
+    assert judge.asked == 1
+    for command, environment in (
+        ("frobnicate", "prod"),
+        ("rm -rf /srv", "dev"),
+        ("mkfs.ext4 /dev/sda", "prod"),
+    ):
+        assert (await judged_by(judge, shell(command, environment=environment))).verdict.decision is not ALLOW
+    assert (await judged_by(judge, shell("frobnicate", tainted=["command"]))).verdict.decision is ASK
+    assert judge.asked == 1
+
+
+def refuse() -> Opinion:
+    raise Unavailable("the model is away")
+
+
+def babble() -> Opinion:
+    return Opinion.model_validate({"decision": "sure, go ahead"})
+
+
+@pytest.mark.parametrize(
+    "answer", [refuse, babble, lambda: Opinion(decision="require_approval", why="unsure")]
+)
+async def test_a_judge_that_fails_or_doubts_means_people(answer: Callable[[], Opinion]) -> None:
+    record = await judged_by(ModelJudge(answer), shell("frobnicate"))
+    assert record.verdict.decision is ASK
+    assert record.judge
+
+
+async def test_a_judge_that_takes_too_long_means_people() -> None:
+    class Slow(ModelJudge):
+        async def consider(self, view: View) -> Opinion:
+            await asyncio.Event().wait()
+            return YES
+
+    assert (await judged_by(Slow(lambda: YES), shell("frobnicate"), timeout_s=0.01)).verdict.decision is ASK
+
+
+async def test_a_judge_is_asked_once_about_the_same_facts_and_failures_are_not_remembered() -> None:
+    judge = ModelJudge(lambda: YES)
+    cautious = CautiousJudge(judge)
+    guardian = PolicyGuardian(policies=FixedPolicies(), judge=cautious)
+    for _ in range(3):
+        await guardian.judge(shell("frobnicate"))
+    assert judge.asked == 1
+    await guardian.judge(shell("frobnicate --other"))
+    assert judge.asked == 2
+    failing = ModelJudge(refuse)
+    guardian = PolicyGuardian(policies=FixedPolicies(), judge=CautiousJudge(failing))
+    for _ in range(2):
+        await guardian.judge(shell("frobnicate"))
+    assert failing.asked == 2
+
+
+async def test_a_tenants_rule_comes_before_what_ships_but_not_before_what_is_locked() -> None:
+    document = PolicyDocument(name="free", effect=ALLOW, message="anything goes")
+    free = PolicyVersion(name="free", version=1, document=document, resolved=document)
+    book = RuleBook(shipped_bundle().model_copy(update={"policies": (*shipped_bundle().policies, free)}))
+    guardian = PolicyGuardian(policies=FixedPolicies(book))
+    assert (await guardian.judge(shell("rm -rf /srv", environment="prod"))).verdict.why == "anything goes"
+    assert (await guardian.judge(shell("curl http://169.254.169.254/"))).verdict.decision is DENY
+    assert (await guardian.judge(shell("ls > x", tainted=["command"]))).verdict.decision is ASK
