@@ -22,10 +22,6 @@ _COSTLY = {
     "(": 1000,
 }
 _SPLIT_WORD = re.compile(r"[^\s\\]\\\n[^\s]")  # the shell joins such halves, the grammar does not
-_GLUED_KEYWORD = re.compile(  # `local''ectl` is one word to the shell, and a declaration to the grammar
-    r"(?:^|[\s;&|({!])(?:local|export|declare|typeset|readonly|unset|unsetenv|if|then|else|elif|fi|do|done|for|while"
-    r"|until|case|esac|in|function|select|time|coproc)[\"'$\\`]"
-)
 _LANGUAGE = Language(tree_sitter_bash.language())
 
 
@@ -39,8 +35,6 @@ def parse_shell(text: str) -> Node | str:
         return "the script contains control characters"
     if _SPLIT_WORD.search(text):
         return "a word is continued on the next line"
-    if _GLUED_KEYWORD.search(text):
-        return "a keyword is part of a longer word"
     if "\\`" in text:
         return "nested backticks hide a command"
     try:

@@ -139,7 +139,7 @@ class _Walker:
                 self.visit(child)
 
     def _declaration(self, node: Node) -> None:
-        keyword = (node.children[0].text or b"").decode()
+        keyword = self._keyword(node)
         for child in node.named_children:
             if child.type == "variable_assignment":
                 self._assign(child, exported=keyword != "local")
@@ -151,7 +151,15 @@ class _Walker:
                 self._invoker.assign(text, Word("", Certainty.VARIABLE), exported=True)
         self._draft.effect({Effect.READ}, keyword)
 
+    def _keyword(self, node: Node) -> str:
+        """`local''ectl x` is one word to the shell, and a declaration to the grammar."""
+        keyword = node.children[0].text or b""
+        if (node.text or b"")[len(keyword) : len(keyword) + 1].strip():
+            self._draft.unknown("a keyword is part of a longer word")
+        return keyword.decode(errors="replace")
+
     def _unset(self, node: Node) -> None:
+        self._keyword(node)
         for child in node.named_children:
             self._invoker.assign(self._words.word(child).text, Word(""), exported=True)
         self._draft.effect({Effect.READ}, "unset")
