@@ -1,0 +1,33 @@
+"""Which embedder a deployment has, from the words of its settings."""
+
+from pathlib import Path
+
+from holdfast.adapters.embedding.minilm import MiniLM
+from holdfast.adapters.embedding.openai_compatible import OPENAI, OpenAICompatible
+from holdfast.errors import Misconfigured
+from holdfast.knowledge.ports import Embedder
+
+_DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 1536, "text-embedding-ada-002": 1536}
+_PREFIX = "openai/"
+
+
+def embedder_for(
+    name: str,
+    *,
+    key: str | None = None,
+    base_url: str | None = None,
+    dimensions: int | None = None,
+    folder: Path | None = None,
+) -> Embedder | None:
+    """`minilm`, `none`, or a model behind an OpenAI-compatible endpoint. None means that words alone are searched."""
+    if name == "none":
+        return None
+    if name == "minilm":
+        return MiniLM.find(folder)
+    model = name.removeprefix(_PREFIX)
+    size = dimensions or _DIMENSIONS.get(model)
+    if size is None:
+        raise Misconfigured(
+            f"How many dimensions {model} gives is not known.", remedy="Set the embedding dimensions."
+        )
+    return OpenAICompatible(model=model, dimensions=size, key=key, base_url=base_url or OPENAI)
