@@ -5,6 +5,7 @@ descriptors, because it gives up its rights before the tool starts. The launcher
 """
 
 import contextlib
+import errno
 import os
 import signal
 import time
@@ -60,7 +61,7 @@ def find_parents() -> GroupParents:
         if all(name in mounts for name in _V1_NEEDED):
             return _version_1(own, mounts)
         if "" in mounts:
-            return _version_2(mounts[""] / own[""].lstrip("/"))
+            return _version_2(mounts[""], mounts[""] / own.get("", "/").lstrip("/"))
     except OSError as error:
         raise NoControlGroups(f"control groups are not writable: {error}") from error
     raise NoControlGroups("no control group file system is mounted")
@@ -79,28 +80,44 @@ def _version_1(own: dict[str, str], mounts: dict[str, Path]) -> GroupParents:
     return GroupParents(version=1, directories=directories)
 
 
-def _version_2(own: Path) -> GroupParents:
-    available = (own / "cgroup.controllers").read_text().split()
-    missing = [name for name in _V1_NEEDED if name not in available]
-    if missing:
-        raise NoControlGroups(f"the controllers {', '.join(missing)} are not delegated to {own}")
-    _make_room_for_children(own)
-    parent = own / _PREFIX
+def _version_2(mount: Path, own: Path) -> GroupParents:
+    """Below our own group where that is delegated, else below the root of what we see."""
+    reasons = []
+    for place, prepare in ((own, None), (mount, None), (own, _make_room)):
+        try:
+            if prepare:
+                prepare(place)
+            return _delegated(place)
+        except OSError as error:
+            reasons.append(f"{place}: {error.strerror or error}")
+    raise NoControlGroups(f"memory and pids are not delegated to us ({'; '.join(reasons)})")
+
+
+def _delegated(place: Path) -> GroupParents:
+    _enable(place)
+    parent = place / _PREFIX
     parent.mkdir(exist_ok=True)
-    for directory in (own, parent):
-        (directory / "cgroup.subtree_control").write_text("+memory +pids")
-        with contextlib.suppress(OSError):  # cpu.stat exists without the controller too
-            (directory / "cgroup.subtree_control").write_text("+cpu")
+    _enable(parent)
     return GroupParents(version=2, directories={"memory": parent, "pids": parent, _V1_CPU: parent})
 
 
-def _make_room_for_children(own: Path) -> None:
-    """Version 2 wants processes in leaves only: move ours, and only ours, into one."""
-    if "memory" in (own / "cgroup.subtree_control").read_text().split():
-        return
+def _enable(directory: Path) -> None:
+    control = directory / "cgroup.subtree_control"
+    if not {"memory", "pids"} <= set(control.read_text().split()):
+        control.write_text("+memory +pids")  # refused while processes live here, unless this is the real root
+    with contextlib.suppress(OSError):  # cpu.stat exists without the controller too
+        control.write_text("+cpu")
+
+
+def _make_room(own: Path) -> None:
+    """Version 2 wants processes in leaves only. Move the worker and its launcher, never anybody else."""
+    ours = {str(os.getpid()), str(os.getppid())}
+    members = set((own / "cgroup.procs").read_text().split())
+    if not members <= ours:
+        raise OSError(errno.EBUSY, "other processes live in this group")
     leaf = own / f"{_PREFIX}-worker"
     leaf.mkdir(exist_ok=True)
-    for pid in (own / "cgroup.procs").read_text().split():
+    for pid in members:
         (leaf / "cgroup.procs").write_text(pid)
 
 
