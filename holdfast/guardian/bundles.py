@@ -47,11 +47,11 @@ class RuleBook:
         self.digest = bundle.digest
         self.rules = tuple(compiled(version) for version in bundle.policies)
         self._places: dict[Key, Place] = {}
-        self._residual: set[Rule] = set()
+        self._conditional: set[Rule] = set()
         for rule in self.rules:
             keys, whole = keys_of(rule.scope)
-            if not whole:
-                self._residual.add(rule)
+            if not whole or rule.expires_at:
+                self._conditional.add(rule)
             for key in keys:
                 self._places.setdefault(key, Place()).add(rule)
 
@@ -61,7 +61,7 @@ class RuleBook:
         for key in product((action.environment, _ANY), (action.tool, _ANY), (action.agent, _ANY)):
             place = self._places.get(key)
             for rule in place.for_view(view) if place else ():
-                if (rule not in self._residual or covers(rule.scope, action)) and not rule.expired(now):
+                if rule not in self._conditional or (covers(rule.scope, action) and not rule.expired(now)):
                     yield rule
 
     def default_for(self, environment: str) -> Stop:

@@ -55,12 +55,14 @@ class Rule:
         self.effect = document.effect
         self.locked = document.locked
         self.scope = document.scope
-        self._expires_at = document.expires_at
+        self.expires_at = document.expires_at
         self.rank = (document.priority, document.scope.narrowness)
         self._types = types_of(document.parameters)
         self._params = {f"params.{name}": value for name, value in filled(document).items()}
         self.when = condition(document.when, self._types) if document.when.strip() else None
         self.unless = condition(document.unless, self._types) if document.unless.strip() else None
+        self._reads = frozenset[str]().union(*(each.reads for each in (self.when, self.unless) if each))
+        self._heavy = bool(self._reads & HEAVY)
         self._check_patterns()
         check_message(document.message)
 
@@ -71,12 +73,14 @@ class Rule:
     def ask(self, view: View, bindings: Bindings) -> Match | None:
         """What the rule says of this action, whose scope it covers; None where it is silent."""
         try:
-            return Match(self, self.effect) if self._holds(view, bindings) else None
+            if self.applies(view, bindings) and not self._excepted(view, bindings):
+                return Match(self, self.effect)
         except ConditionFailed as error:
             return Match(self, Decision(self.version.resolved.on_error), failure=str(error))
+        return None
 
     def expired(self, now: datetime) -> bool:
-        return self._expires_at is not None and self._expires_at <= now
+        return self.expires_at is not None and self.expires_at <= now
 
     def enforced(self, run_id: str) -> bool:
         """Whether its word counts in this run, or is only recorded."""
@@ -103,19 +107,16 @@ class Rule:
         """Whether its `when` holds, its `unless` aside. Raises ConditionFailed."""
         return self.when is None or self.when.holds(self._activation(view, bindings))
 
-    def _holds(self, view: View, bindings: Bindings) -> bool:
-        if not self.applies(view, bindings):
-            return False
-        return self.unless is None or not self.unless.holds(self._activation(view, bindings))
-
-    @cached_property
-    def _reads(self) -> frozenset[str]:
-        return frozenset[str]().union(*(each.reads for each in (self.when, self.unless) if each))
+    def _excepted(self, view: View, bindings: Bindings) -> bool:
+        return self.unless is not None and self.unless.holds(self._activation(view, bindings))
 
     def _activation(self, view: View, bindings: Bindings) -> Any:
-        if not self._params:
-            return bindings.full if self._reads & HEAVY else bindings.light
-        # Parameters are nobody else's, so such a rule gets a binding of its own, of only what it reads.
+        if self._params:
+            return self._own(view)
+        return bindings.full if self._heavy else bindings.light
+
+    def _own(self, view: View) -> Any:
+        """Parameters are nobody else's, so such a rule gets a binding of its own, of only what it reads."""
         values = {name: view.value(name) for name in self._reads if not name.startswith("params.")}
         return bind(values | self._params, self._types)
 

@@ -49,8 +49,9 @@ def read_sql(text: str, draft: Draft) -> list[str]:
         return ["the statement is too long"]
     if _SECRET_TABLES.search(text):
         draft.effect({Effect.SECRET}, "reads stored credentials")
-    findings = []
-    for statement in _statements(text):
+    statements = list(_statements(text))
+    findings = [] if statements else ["there is no statement"]
+    for statement in statements:
         findings += _read_statement(statement, draft)
     draft.effect({Effect.READ}, "sql")
     return findings
