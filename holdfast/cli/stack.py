@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from holdfast.errors import Misconfigured, Unavailable
 from holdfast.runtime.configuration import load
 from holdfast.runtime.embedded.examination import require_namespaces
 from holdfast.runtime.embedded.lock import FolderLock
+from holdfast.runtime.embedded.parts import OURSELVES
 from holdfast.runtime.embedded.state import StackState, api_key_file, read_state
 from holdfast.runtime.private import write_private
 from holdfast.runtime.process import last_words
@@ -165,7 +165,7 @@ def _start_detached(settings: Settings) -> StackState:
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "holdfast", "up"],
+            [*OURSELVES, "up"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

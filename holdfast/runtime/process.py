@@ -11,8 +11,10 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 _PR_SET_PDEATHSIG = 1
+_LARGE_LOG_BYTES = 16 * 1024 * 1024
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
@@ -40,8 +42,7 @@ class Child:
         pass_fds: Sequence[int] = (),
     ) -> "Child":
         """Start it in a session of its own: Ctrl-C in the terminal reaches us alone, and we decide the order."""
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
+        with _open_log(log) as output:
             process = await asyncio.create_subprocess_exec(
                 *map(str, argv),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -93,6 +94,13 @@ class Child:
                 os.killpg(self.pid, signal.SIGKILL)
             except ProcessLookupError:
                 return
+
+
+def _open_log(log: Path) -> BinaryIO:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > _LARGE_LOG_BYTES:
+        log.replace(log.with_name(f"{log.name}.1"))
+    return log.open("ab")
 
 
 def _leash(death_signal: signal.Signals) -> Callable[[], None]:

@@ -74,9 +74,9 @@ class Stack:
         self, arguments: list[str] | tuple[str, ...], environment: Mapping[str, str]
     ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "holdfast", *arguments),
+            *(sys.executable, "-P", "-m", "holdfast", *arguments),
             cwd=self.folder,
-            env={**os.environ, **self.environment, **environment},
+            env={**os.environ, "PYTHONPATH": str(self.folder), **self.environment, **environment},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -89,14 +89,17 @@ class Up:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.said = ""
+        self._heard = 0
 
     async def says(self, words: str) -> None:
+        """Wait for these words, after the ones waited for before."""
         assert self.process.stdout is not None
         async with asyncio.timeout(PATIENCE_S):
-            while words not in self.said:
+            while words not in self.said[self._heard :]:
                 line = await self.process.stdout.readline()
                 assert line, f"it ended without saying {words!r}: {self.said}"
                 self.said += line.decode()
+            self._heard = self.said.index(words, self._heard) + len(words)
 
     async def end(self, how: signal.Signals) -> int:
         if self.process.returncode is None:

@@ -53,11 +53,20 @@ async def test_a_damaged_database_is_reported_and_nothing_stays_running(tmp_path
     assert server.child.exit_code is not None
 
 
-async def test_a_socket_folder_with_a_long_name_is_put_elsewhere(tmp_path: Path) -> None:
-    folder = tmp_path / ("long" * 25)
-    server = EmbeddedPostgres(folder, log=tmp_path / "log", options=THROWAWAY)
+@pytest.mark.parametrize(("name", "is_near"), [("long" * 25, False), ("a,b", False), ("a b%20'$", True)])
+async def test_a_folder_may_have_any_name(tmp_path: Path, name: str, *, is_near: bool) -> None:
+    server = EmbeddedPostgres(tmp_path / name, log=tmp_path / "log", options=THROWAWAY)
     await server.start()
-    assert "long" not in server.url
+    assert (tmp_path / name / "run").exists() is is_near
+    await server.stop()
+
+
+async def test_the_number_of_a_dead_server_may_belong_to_somebody_else_by_now(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path, log=tmp_path / "log", options=THROWAWAY)
+    await server.start()
+    await server.stop()
+    (tmp_path / "data/postmaster.pid").write_text(f"{os.getpid()}\n{tmp_path / 'data'}\n")
+    await server.start()
     await server.stop()
 
 

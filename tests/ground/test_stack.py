@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from holdfast.runtime.embedded.keeper import LONGEST_PAUSE_S, pause_before
 from tests.ground.stack_under_test import Stack, Up, names_of, processes_in, until
 
 PARTS = {
@@ -76,6 +77,25 @@ async def test_a_killed_part_is_started_again(running: tuple[Stack, Up], name: s
     await up.says(f"{name}: ended unasked (signal 9)")
     await up.says(f"{name}: ready again")
     assert stack.pids[name] not in (None, before)
+
+
+async def test_a_part_that_cannot_start_again_is_tried_until_it_can(running: tuple[Stack, Up]) -> None:
+    stack, up = running
+    program = stack.folder / "workers/main.py"
+    sound = program.read_text()
+    program.write_text("raise SystemExit('error: the disk is away')")
+    os.kill(stack.pids["worker llm"], signal.SIGKILL)
+    await up.says("worker llm: did not start again: worker llm did not start: error: the disk is away")
+    code, said = await stack.run("status")
+    assert (code, "the disk is away" in said) == (1, True)
+    program.write_text(sound)
+    await up.says("worker llm: ready again")
+
+
+def test_pauses_grow_and_stay_bearable() -> None:
+    pauses = [pause_before(attempts) for attempts in range(2_000)]
+    assert pauses == sorted(pauses)
+    assert 0 < pauses[0] < pauses[-1] == LONGEST_PAUSE_S
 
 
 async def test_killed_or_asked_to_stop_it_leaves_no_process_and_keeps_its_data(tmp_path: Path) -> None:

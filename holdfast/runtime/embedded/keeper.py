@@ -74,8 +74,8 @@ class Keeper:
             self._restarts += 1
             try:
                 await self.part.start()
-            except HoldfastError as error:
-                self._note = error.message
+            except (HoldfastError, OSError) as error:  # OSError: no process or memory left for a child
+                self._note = str(error)
                 self._tell(self.part.name, f"did not start again: {error}")
                 continue
             self._note = ""
@@ -89,7 +89,8 @@ class Keeper:
 
 
 def pause_before(attempts_in_a_row: int) -> float:
-    return min(FIRST_PAUSE_S * 2.0**attempts_in_a_row, LONGEST_PAUSE_S)
+    doublings = min(attempts_in_a_row, 16)  # a power of a thousand attempts is no float
+    return min(FIRST_PAUSE_S * 2.0**doublings, LONGEST_PAUSE_S)
 
 
 def _ending(code: int) -> str:

@@ -12,6 +12,9 @@ from holdfast.runtime.readiness import ReadySocket
 
 _READY_PATIENCE_S = 60.0
 
+OURSELVES = (sys.executable, "-P", "-m", "holdfast")
+"""`-P`: a folder called `api` or `workers` where somebody starts us must not take the place of ours."""
+
 
 class Part(Protocol):
     """What the supervisor keeps up."""
@@ -46,7 +49,7 @@ class Program:
     ) -> None:
         self.name = name
         self.address = address
-        self._argv = [sys.executable, "-m", "holdfast", *arguments]
+        self._argv = [*OURSELVES, *arguments]
         self._log = log
         self._environment = environment
         self._drain_s = drain_s

@@ -15,6 +15,7 @@ import signal
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote as quoted
 from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
@@ -103,6 +104,7 @@ class EmbeddedPostgres:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder.chmod(0o700)
         await self._create_cluster()
+        _forget_dead_server(self._data / "postmaster.pid")
         self._sockets = _emptied(self._sockets or _socket_folder(self._folder))
         with self._inside.open("wb") as inside:
             self._child = await Child.start(
@@ -142,7 +144,7 @@ class EmbeddedPostgres:
         listen = "127.0.0.1" if self._port else ""
         settings = {
             **self._options,
-            "unix_socket_directories": str(self._sockets),
+            "unix_socket_directories": f'"{self._sockets}"',
             "listen_addresses": listen,
             "port": str(self._port or 5432),
         }
@@ -210,13 +212,29 @@ async def _create_database(connection: psycopg.AsyncConnection) -> None:
         await connection.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
 
 
+def _forget_dead_server(pid_file: Path) -> None:
+    """Postgres refuses to start while *any* process has the number of its killed predecessor.
+
+    In a restarted container some process soon has. Nobody serves this folder, for the caller holds its lock.
+    """
+    first_line = pid_file.read_text().partition("\n")[0] if pid_file.exists() else ""
+    if not first_line.isdecimal():
+        return
+    try:
+        command = Path(f"/proc/{first_line}/cmdline").read_bytes()
+    except OSError:
+        return
+    if b"postgres" not in command:
+        pid_file.unlink()
+
+
 def _check_version(data: Path, version: str) -> None:
     if version == MAJOR:
         return
     found = f"was written by Postgres {version}" if version else "is not a Postgres data folder"
     raise Misconfigured(
         f"{data} {found}; this is Postgres {MAJOR}.",
-        remedy=f"Move it away to begin anew: mv {data} {data}.old",
+        remedy=f"Move it away to begin anew: mv {quoted(str(data))} {quoted(f'{data}.old')}",
     )
 
 
@@ -253,9 +271,9 @@ def _as_somebody(inside_fd: int | None) -> list[str]:
 
 
 def _socket_folder(folder: Path) -> Path:
-    """Inside the data folder where its name is short enough for a socket; else in a fresh private one."""
+    """Inside the data folder where its name can be a socket's (short, no comma or quote); else a fresh private one."""
     near = folder.resolve() / "run"
-    if len(os.fsencode(near)) <= _LONGEST_SOCKET_FOLDER:
+    if len(os.fsencode(near)) <= _LONGEST_SOCKET_FOLDER and not set(',"') & set(str(near)):
         return near
     return Path(tempfile.mkdtemp(prefix="holdfast-"))
 
