@@ -110,9 +110,8 @@ def outcomes_text(
     room = shares([estimate_tokens(text) for text in texts.values()], tokens)
     parts = []
     for (name, text), share in zip(texts.items(), room, strict=True):
-        outcome = outcomes[name]
-        head = f"step {name}: {_call_text(known.get(name))} -> {outcome.state}"
-        parts.append(f"{head}\n{fence(trimmed(text, share), label=f'output of step {name}', key=key)}")
+        call = f"{_call_text(known.get(name))}\n{trimmed(text, share)}"
+        parts.append(f"step {name}: {outcomes[name].state}\n{fence(call, label=f'step {name}', key=key)}")
     return "\n\n".join(parts)
 
 
@@ -146,9 +145,8 @@ def _replanning(request: PlanRequest, key: str) -> str:
             "The plan before:\n" + fence(plan_text(request.previous), label="previous plan", key=key)
         )
     if request.findings:
-        parts.append(
-            "It was rejected for these reasons; mend each:\n" + "\n".join(_findings(request.findings))
-        )
+        listed = fence("\n".join(_findings(request.findings)), label="findings", key=key, untrusted=False)
+        parts.append(f"It was rejected for these reasons; mend each:\n{listed}")
     if request.failure:
         parts.append("It failed:\n" + fence(request.failure, label="failure", key=key))
     if request.done:

@@ -17,17 +17,28 @@ def configured(
 ) -> ModelSettings:
     """`routes` names a model for a task, `bases` a URL for a provider, `keys` the providers whose key is held.
 
-    The default model stands behind every task's own. Models at a URL of one's own may do without key and price.
+    The default model stands behind every task's own, and alone where a task has none. Models at a URL of one's own may
+    do without a key.
     """
-    names = list(dict.fromkeys([*routes.values(), *([default] if default else [])]))
+    if default is None:
+        if routes:
+            raise Misconfigured(
+                "Models are set for some kinds of task, and none for the others.",
+                remedy="Set HOLDFAST_MODELS__DEFAULT too.",
+            )
+        return ModelSettings(allow_unpriced=allow_unpriced)
+    own = {_task(task): model for task, model in routes.items()}
+    names = dict.fromkeys([default, *own.values()])
     deployments = {name: _deployment(name, bases, keys) for name in names}
-    own = {
-        _task(task): Route(
-            deployments=tuple(dict.fromkeys(deployments[name].name for name in (model, default) if name))
-        )
-        for task, model in routes.items()
-    }
-    return ModelSettings(deployments=tuple(deployments.values()), routes=own, allow_unpriced=allow_unpriced)
+    orders = {task: dict.fromkeys([own.get(task, default), default]) for task in TaskClass}
+    return ModelSettings(
+        deployments=tuple(deployments.values()),
+        routes={
+            task: Route(deployments=tuple(deployments[name].name for name in order))
+            for task, order in orders.items()
+        },
+        allow_unpriced=allow_unpriced,
+    )
 
 
 def provider_of(model: str) -> str:

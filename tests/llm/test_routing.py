@@ -166,12 +166,15 @@ def test_a_few_settings_make_deployments_and_routes() -> None:
         bases={"ollama": "http://localhost:11434"},
         keys=(),
     )
-    judge, default = settings.deployments
+    default, judge = settings.deployments
     assert (judge.name, judge.base_url, judge.key) == ("ollama-qwen3", "http://localhost:11434", None)
     assert (default.name, default.key) == ("openai-gpt-5", "openai")
     assert settings.routes[TaskClass.JUDGE].deployments == ("ollama-qwen3", "openai-gpt-5")
+    assert settings.routes[TaskClass.PLAN].deployments == ("openai-gpt-5",)
     with pytest.raises(Misconfigured, match="kind of task"):
-        configured(default=None, routes={"juge": "x"}, bases={}, keys=())
+        configured(default="x", routes={"juge": "x"}, bases={}, keys=())
+    with pytest.raises(Misconfigured, match="none for the others"):
+        configured(default=None, routes={"judge": "x"}, bases={}, keys=())
 
 
 # Over the wire ------------------------------------------------------------------------------------------------------

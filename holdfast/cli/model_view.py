@@ -1,0 +1,91 @@
+"""Models as lines of a terminal."""
+
+from collections.abc import Mapping, Sequence
+
+import click
+
+from holdfast.llm.prices import PriceBook
+from holdfast.llm.statistics import interval_of
+from schemas.models import ArmReport, Breaker, BreakerState, ModelCall, ModelSettings, Price, SpendView
+from schemas.panels import PanelAnalytics
+
+NO_MODEL = "No model is configured: runbooks plan. Set HOLDFAST_MODELS__DEFAULT, and the key of its provider."
+
+
+def deployments(settings: ModelSettings, breakers: Sequence[Breaker]) -> None:
+    if not settings.deployments:
+        click.echo(NO_MODEL)
+    book = PriceBook(settings=settings)
+    health = {breaker.deployment: breaker for breaker in breakers}
+    for each in settings.deployments:
+        price = book.price_of(each)
+        cost = f"{price.input:g}/{price.output:g} USD" if price else "no price known"
+        click.echo(f"{each.name:<28} {each.model:<34} {cost:<18} {_state(health.get(each.name))}")
+    for task, route in settings.routes.items():
+        if len(route.deployments) > 1:
+            click.echo(f"{task.value:<10} goes to {', then '.join(route.deployments)}")
+
+
+def _state(breaker: Breaker | None) -> str:
+    if breaker is None or breaker.state is BreakerState.CLOSED:
+        return "up"
+    until = f" until {breaker.until:%H:%M:%S}" if breaker.until else ""
+    return click.style(f"{breaker.state.value}{until}: {breaker.reason}", fg="yellow")
+
+
+def prices(found: Mapping[str, Price], model: str | None) -> None:
+    for name, price in sorted(found.items()):
+        if model in (None, name):
+            click.echo(f"{name:<34} {price.input:g} / {price.output:g} USD for a million tokens in / out")
+    if not found:
+        click.echo("No prices were set here; the list that ships and the settings apply.")
+
+
+def calls(found: Sequence[ModelCall]) -> None:
+    for call in found:
+        cost = f"{call.cost_usd:.6f}" if call.cost_usd is not None else f"≤ {call.reserved_usd:.6f}"
+        state = "under way" if call.status == "reserved" else "ok" if call.ok else call.failure or call.status
+        took = f"{call.latency_ms:.0f} ms" if call.latency_ms is not None else ""
+        click.echo(
+            f"{call.created_at:%H:%M:%S} {call.task.value:<10} {call.deployment:<28} {cost} USD {took} {state}"
+        )
+        _why(call)
+    if not found:
+        click.echo("No model was called.")
+
+
+def _why(call: ModelCall) -> None:
+    for candidate in call.decision.order:
+        mark = "→" if candidate.deployment == call.deployment else " "
+        click.echo(f"    {mark} {candidate.deployment}: {candidate.why}")
+    for passed_over in call.decision.excluded:
+        click.echo(f"    ✗ {passed_over.deployment}: {passed_over.why}")
+
+
+def spend(found: Sequence[SpendView]) -> None:
+    for each in found:
+        limit = "no limit" if each.limit_usd is None else f"of {each.limit_usd:g}"
+        reserved = f" + {each.reserved_usd:.6f} reserved" if each.reserved_usd else ""
+        click.echo(
+            f"{each.scope:<7} {each.subject:<36} {each.period:<11} {each.spent_usd:.6f} USD{reserved} {limit}"
+        )
+
+
+def arms(found: Sequence[ArmReport]) -> None:
+    for each in found:
+        low, high = interval_of(each.successes, each.calls)
+        click.echo(
+            f"{each.arm:<28} {each.runs} runs, {each.calls} calls, succeeds in {low:.0%} to {high:.0%}, "
+            f"{each.latency_ms:.0f} ms, {each.cost_usd:.6f} USD a call"
+        )
+
+
+def panels(found: PanelAnalytics) -> None:
+    click.echo(f"{found.panels} panels, {found.escalated} went to a human.")
+    for name, share in found.reliability.items():
+        click.echo(f"{name:<28} stood with consensus in {share:.0%}")
+    for one, others in found.agreement.items():
+        agreed = ", ".join(f"{other} {share:.0%}" for other, share in others.items())
+        click.echo(f"{one:<28} agrees with {agreed}")
+    for method, cost in found.cost_by_method.items():
+        click.echo(f"{method:<28} {cost:.6f} USD a panel")

@@ -1,0 +1,186 @@
+"""The whole model layer, as the llm worker opens it from its settings, and the command line that looks into it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from psycopg import sql
+from pydantic import SecretStr
+
+from holdfast.adapters.llm.layer import ModelLayer
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.cli.models import models
+from holdfast.errors import Misconfigured
+from holdfast.ids import new_id
+from holdfast.runtime.settings import ModelSettings
+from holdfast.testing.embedding import embed_by_words
+from holdfast.testing.model_server import ModelServer
+from holdfast.testing.script import Match, Reply, Rule
+from schemas.agents import AgentSpec
+from schemas.canonical import digest_of
+from schemas.models import Errand, TaskClass
+from schemas.runs import RunInput
+from schemas.stages import (
+    Answer,
+    AnswerRequest,
+    NextMove,
+    NextRequest,
+    PlanProposal,
+    PlanRequest,
+    RunScope,
+)
+from schemas.tools import Catalogue, ToolSpec
+
+PLAN = {"steps": [{"id": "look", "tool": "shell", "arguments": {"command": "df web-1"}}]}
+KEY = "sk-a-key-that-must-not-be-seen-0123"
+
+
+class Runbooks:
+    async def plan(self, request: PlanRequest) -> PlanProposal:
+        return PlanProposal(by="runbook")
+
+    async def next(self, request: NextRequest) -> NextMove:
+        return NextMove(by="runbook")
+
+    async def answer(self, request: AnswerRequest) -> Answer:
+        return Answer(text="done")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ModelServer]:
+    rules = [
+        Rule(match=Match(form="review"), replies=(Reply(data={"score": 0.9}),)),
+        Rule(match=Match(form="plan"), replies=(Reply(data=PLAN),)),
+        Rule(replies=(Reply(text="hello"),)),
+    ]
+    async with ModelServer(rules, key=KEY) as running:
+        yield running
+
+
+@pytest.fixture
+def section(server: ModelServer, tmp_path: Path) -> ModelSettings:
+    prices = tmp_path / "prices.json"
+    prices.write_text(
+        json.dumps({"test-large": {"input": 3, "output": 15}, "test-small": {"input": 1, "output": 2}})
+    )
+    return ModelSettings(
+        default="openai/test-large",
+        routes={"judge": "openai/test-small"},
+        api_keys={"openai": SecretStr(KEY)},
+        api_bases={"openai": server.base_url},
+        prices_file=prices,
+    )
+
+
+@pytest.fixture
+async def layer(section: ModelSettings, database: Database) -> AsyncIterator[ModelLayer]:
+    opened = await ModelLayer.open(section, database=database)
+    yield opened
+    await opened.close()
+
+
+async def request(database: Database, goal: str) -> PlanRequest:
+    run_input = RunInput(run_id=new_id("run"), tenant="default", goal=goal, agent=AgentSpec(name="operator"))
+    await PostgresRuns(database=database).create(run_input)
+    schema = {"type": "object", "properties": {"command": {"type": "string"}}}
+    return PlanRequest(
+        scope=RunScope(tenant="default", run_id=run_input.run_id, agent="operator", environment="dev"),
+        goal=goal,
+        agent=run_input.agent,
+        catalogue=Catalogue(
+            tools=(ToolSpec(name="shell", description="Runs a command.", input_schema=schema),)
+        ),
+        bundle=digest_of("policies"),
+    )
+
+
+async def test_a_plan_is_thought_reviewed_paid_kept_and_reused(
+    layer: ModelLayer, database: Database, server: ModelServer
+) -> None:
+    async def embed(tenant: str, text: str) -> tuple[float, ...]:
+        return embed_by_words(text, 32)
+
+    planner = layer.planner(runbook=Runbooks(), embed=embed)
+    first = await request(database, "check the disk of web-1")
+    proposal = await planner.plan(first)
+    assert proposal.by == "test-large"
+    assert [call.model for call in server.calls] == ["test-large", "test-small"]
+    calls = await layer.spend.calls("default", first.scope.run_id)
+    assert [call.task for call in calls] == [TaskClass.PLAN, TaskClass.JUDGE]
+    assert proposal.spend_usd == pytest.approx(sum(call.cost_usd or 0 for call in calls))
+    async with database.tenant("default") as connection:
+        await connection.execute("update runs set status = 'succeeded'")
+    again = await planner.plan(await request(database, "check the disk of web-22"))
+    assert again.by == "cache"
+    assert again.plan is not None
+    assert "df web-22" in again.plan.model_dump_json()
+    assert len(server.calls) == 2
+
+
+async def test_no_key_is_stored_anywhere(layer: ModelLayer, database: Database) -> None:
+    await layer.planner(runbook=Runbooks()).plan(await request(database, "look"))
+    async with database.tenant("default") as connection:
+        for table in ("model_calls", "plan_cache", "run_events", "runs"):
+            cursor = await connection.execute(
+                sql.SQL("select t::text as row from {} t").format(sql.Identifier(table))
+            )
+            assert not [row for row in await cursor.fetchall() if KEY in row["row"]]
+
+
+async def test_embeddings_are_paid_for_too(layer: ModelLayer) -> None:
+    run = new_id("run")
+    reply = await layer.model.embed(Errand(tenant="default", task=TaskClass.EMBED, run_id=run), ["a", "b"])
+    assert len(reply.vectors) == 2
+    (call,) = await layer.spend.calls("default", run)
+    assert (call.status, call.ok) == ("settled", True)
+
+
+async def test_without_a_model_runbooks_plan(database: Database) -> None:
+    layer = await ModelLayer.open(ModelSettings(), database=database)
+    proposal = await layer.planner(runbook=Runbooks()).plan(await request(database, "look"))
+    assert proposal.by == "runbook"
+    assert layer.action_judge() is None
+
+
+async def test_a_broken_price_file_is_one_clear_error(database: Database, tmp_path: Path) -> None:
+    file = tmp_path / "prices.json"
+    file.write_text('{"m": {"input": "cheap"}}')
+    with pytest.raises(Misconfigured, match="US dollars"):
+        await ModelLayer.open(ModelSettings(prices_file=file), database=database)
+
+
+@pytest.fixture
+def command(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    return CliRunner()
+
+
+def told(result: Result) -> str:
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+async def in_thread(command: CliRunner, *arguments: str) -> str:
+    """The command has an event loop of its own, as every command has."""
+    return told(await asyncio.to_thread(command.invoke, models, list(arguments)))
+
+
+async def test_the_command_line_explains_what_calls_cost_and_why(
+    layer: ModelLayer, database: Database, command: CliRunner
+) -> None:
+    asked = await request(database, "look")
+    await layer.planner(runbook=Runbooks()).plan(asked)
+    explained = await in_thread(command, "explain", asked.scope.run_id)
+    assert "plan       openai-test-large" in explained
+    assert "→ openai-test-large: in the route's order" in explained
+    assert "may spend 5 USD" in await in_thread(command, "limit", "tenant", "default", "5")
+    spend = await in_thread(command, "spend", "--scope", "tenant")
+    assert "of 5" in spend
+    assert "1 / 3 USD" in await in_thread(command, "prices", "house", "--input", "1", "--output", "3")
+    assert "runbooks plan" in await in_thread(command, "ls")
+    assert "0 panels" in await in_thread(command, "panels")
