@@ -4,7 +4,8 @@
 
 Two mixes of rules. `guarded` rules begin with a plain test such as `'kubectl' in facts.binaries`, as most rules do;
 `unguarded` rules all have to be evaluated wherever their scope covers the action. Scopes are spread over tools,
-environments and agents, three in ten of each a wildcard. CPU time of the thread, since wall time on a shared machine says little.
+environments and agents, three in ten of each a wildcard. CPU time of the thread, since wall time on a shared machine
+says little; `quiet p99` takes the best of three for each action, since neighbours slow down CPU time too.
 """
 
 import argparse
@@ -38,6 +39,16 @@ COMMANDS = (
     "find /workspace -name '*.log' -mtime +7 -exec rm {} \\;",
     "curl -s https://example.com/health | jq .status",
     "systemctl restart nginx && journalctl -u nginx -n 50",
+)
+COLUMNS = (
+    "policies",
+    "rules",
+    "compile_ms",
+    "p50_us",
+    "p99_us",
+    "quiet_p50_us",
+    "quiet_p99_us",
+    "verdicts_per_s",
 )
 SHELL = ToolSpec(name="shell", description="Runs a command.", payload="shell")
 
@@ -107,13 +118,16 @@ async def measure(count: int, verdicts: int, *, guarded: bool) -> dict[str, Any]
     asked = list(itertools.islice(requests(), verdicts + 50))
     for request in asked[:50]:
         await guardian.judge(request)
-    costs = sorted([await cost_us(guardian, request) for request in asked[50:]])
+    timed = [[await cost_us(guardian, request) for _ in range(3)] for request in asked[50:]]
+    costs, quiet = sorted(cost for three in timed for cost in three), sorted(map(min, timed))
     return {
         "policies": count,
         "rules": "guarded" if guarded else "unguarded",
         "compile_ms": round(compiled_ms, 1),
         "p50_us": round(costs[len(costs) // 2]),
         "p99_us": round(costs[int(len(costs) * 0.99)]),
+        "quiet_p50_us": round(quiet[len(quiet) // 2]),
+        "quiet_p99_us": round(quiet[int(len(quiet) * 0.99)]),
         "verdicts_per_s": round(1e6 * len(costs) / sum(costs)),
     }
 
@@ -131,15 +145,12 @@ async def main() -> None:
     arguments.add_argument("--verdicts", type=int, default=2000)
     arguments.add_argument("--json", type=Path)
     options = arguments.parse_args()
-    print(f"{'policies':>9} {'rules':>10} {'compile ms':>11} {'p50 us':>8} {'p99 us':>8} {'per s':>8}")
+    print("  ".join(f"{name:>14}" for name in COLUMNS))
     rows = []
     for count, guarded in itertools.product(SIZES, (True, False)):
         row = await measure(count, options.verdicts, guarded=guarded)
         rows.append(row)
-        print(
-            f"{row['policies']:>9} {row['rules']:>10} {row['compile_ms']:>11} {row['p50_us']:>8} {row['p99_us']:>8}"
-            f" {row['verdicts_per_s']:>8}"
-        )
+        print("  ".join(f"{row[name]:>14}" for name in COLUMNS), flush=True)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
 
