@@ -150,9 +150,6 @@ def _arguments(runbook: RunnableRunbook, step: RunbookStep, spec: ToolSpec, valu
     names = _properties(spec)
     body_name = next((name for name in _BODY_NAMES if name in names), _BODY_NAMES[0])
     arguments = {body_name: body, **extra}
-    if isinstance(arguments.get("stdin"), str):
-        # A text that is more than one reference is written out as text, as a stream must be.
-        arguments["stdin"] += "\n"
     if step.output != "text" and "parse" in names:
         arguments.setdefault("parse", step.output)
     return arguments

@@ -38,7 +38,7 @@ def read_path(path: Path, *, source: str = "") -> Found:
         raise InvalidInput(f"{path} does not exist.", remedy="Name a file, or a folder of runbooks.")
     root = path if path.is_dir() else path.parent
     for file in [path] if path.is_file() else _files(path):
-        _read_file(file, file.relative_to(root).as_posix(), source or root.resolve().name, found)
+        _read_file(file, _name_of(file, root), source or root.resolve().name, found)
     return found
 
 
@@ -53,6 +53,12 @@ def _files(folder: Path) -> Iterator[Path]:
             and file.suffix.lower() in {*SUFFIXES, *RULES}
         ):
             yield file
+
+
+def _name_of(file: Path, root: Path) -> str:
+    """The path from the root; Markdown goes without its suffix, because people name runbooks in commands."""
+    name = file.relative_to(root)
+    return (name.with_suffix("") if SUFFIXES.get(file.suffix.lower()) == "markdown" else name).as_posix()
 
 
 def _read_file(file: Path, name: str, source: str, found: Found) -> None:

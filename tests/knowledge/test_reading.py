@@ -104,9 +104,9 @@ def test_a_folder_gives_its_documents_and_names_what_it_cannot_read(tmp_path: Pa
     found = read_path(tmp_path)
     assert [(draft.id, draft.media) for draft in found.drafts] == [
         ("b.rst", "rest"),
-        ("sub/a.md", "markdown"),
+        ("sub/a", "markdown"),
     ]
-    assert [failure.id for failure in found.failures] == ["c.txt", "d.md", "e.pdf"]
+    assert [failure.id for failure in found.failures] == ["c.txt", "d", "e.pdf"]
 
 
 def test_alert_rules_become_documents_that_name_their_runbook() -> None:
