@@ -288,6 +288,8 @@ class DockerSandbox:
             async with asyncio.timeout(_ENGINE_S):
                 out, err = await process.communicate(stdin)
         except (OSError, TimeoutError) as error:
+            if not check:
+                return b""
             raise EngineFailed(f"{self._engine} {arguments[0]}: {type(error).__name__}: {error}") from error
         if check and process.returncode:
             raise EngineFailed(f"{self._engine} {arguments[0]}: {clean_text(err).strip()[:500]}")

@@ -26,16 +26,22 @@ class Ceiling:
     output_kb: int = 4096
 
 
+_LEAST = {"memory_mb": 4, "open_files": 16}
+"""Below these no interpreter starts, and the failure would look like ours."""
+
+
 def why_refused(request: SandboxRequest, ceiling: Ceiling) -> str | None:
     """The first reason not to run this request, in words for the person who wrote it."""
-    return _above(request.limits, ceiling) or _unfit_arguments(request) or _unfit_sizes(request)
+    return _out_of_range(request.limits, ceiling) or _unfit_arguments(request) or _unfit_sizes(request)
 
 
-def _above(limits: Limits, ceiling: Ceiling) -> str | None:
+def _out_of_range(limits: Limits, ceiling: Ceiling) -> str | None:
     for name in Limits.model_fields:
         asked, most = getattr(limits, name), getattr(ceiling, name)
         if asked > most:
             return f"limits.{name} asks for {asked}; the operator's ceiling is {most}"
+        if asked < _LEAST.get(name, 0):
+            return f"limits.{name} asks for {asked}; nothing starts below {_LEAST[name]}"
     return None
 
 

@@ -25,6 +25,7 @@ from holdfast.sandbox.profile import ALIAS_PORT, PROXY_PORT, USER_ID
 
 _MIB = 1024 * 1024
 _STOPPED_COPY_S = 0.1
+_PRIVATE_INODES = 16
 
 
 class Refused(Exception):
@@ -85,7 +86,7 @@ class Keeper:
     def _make_file_systems(self) -> tuple[Disk, Disk]:
         limits = self.call.limits
         private_size = max(4, limits["memory_mb"] // 2) * _MIB
-        kernel.mount_tmpfs(HOLD, size=private_size, inodes=limits["inodes"], mode=0o700)
+        kernel.mount_tmpfs(HOLD, size=private_size, inodes=max(_PRIVATE_INODES, limits["inodes"]), mode=0o700)
         for name, mode in (("shm", 0o1777), ("tmp", 0o1777), ("workspace", 0o755)):
             os.mkdir(f"{HOLD}/{name}")  # noqa: PTH102
             os.chmod(f"{HOLD}/{name}", mode)  # noqa: PTH101

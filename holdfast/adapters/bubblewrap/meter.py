@@ -72,8 +72,9 @@ class GroupMeter:
         self._own_memory = max(0, group.memory_used() - disk.used())
         group.limit_memory(self._memory + self._own_memory + disk.used())
 
-    def watch(self, first: int) -> None:
-        """The group already holds the process and all it will start."""
+    def watch(self, first: int) -> None:  # noqa: ARG002 - the other meter needs it
+        """The group holds the tool from birth; its processor time counts from now."""
+        self._cpu_before = self._group.cpu_seconds() or 0.0
 
     def check(self) -> str:
         allowed = self._memory + self._own_memory + self._disk.used()

@@ -187,7 +187,8 @@ class Watch:
         """Completion is this process's exit, never the end of a pipe that a background child may hold."""
         self._off(self._tool)
         self._ending.wall_s = time.monotonic() - self._began
-        self.meter.check()
+        if self.meter.check() == "cpu":
+            self._ending.stopped_by = self._ending.stopped_by or "cpu"
         if self._phase is not _Phase.KILLED:  # the monitor tells the status and ends by itself, in a moment
             self._phase, self._deadline = _Phase.ENDING, time.monotonic() + _STATUS_S
 

@@ -1,0 +1,60 @@
+"""What the container backends ask of their engines, as far as that can be seen without one."""
+
+from pathlib import Path
+
+from holdfast.adapters.sandbox_docker import DockerSandbox, _archive, _collected
+from holdfast.adapters.sandbox_kubernetes import KubernetesSandbox, _denies_everything
+from schemas.sandbox import NetworkPolicy, SandboxRequest, SandboxStatus
+
+
+def test_a_container_gets_every_wall_the_engine_has(tmp_path: Path) -> None:
+    options = " ".join(
+        DockerSandbox(store=tmp_path, runtime="runsc")._options("name", SandboxRequest(program="true"))
+    )
+    for wall in (
+        "--network none",
+        "--read-only",
+        "--cap-drop ALL",
+        "no-new-privileges",
+        "--pids-limit 66",
+        "--runtime runsc",
+    ):
+        assert wall in options
+
+
+def test_a_pod_meets_the_restricted_level(tmp_path: Path) -> None:
+    manifest = KubernetesSandbox(store=tmp_path).manifest("name", SandboxRequest(program="true"))
+    pod = manifest["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert manifest["spec"]["backoffLimit"] == 0
+
+
+def test_a_namespace_must_deny_both_directions() -> None:
+    deny = {"spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}}
+    assert _denies_everything({"items": [deny]})
+    assert not _denies_everything({"items": [{"spec": {**deny["spec"], "egress": [{}]}}]})
+    assert not _denies_everything({"items": []})
+
+
+async def test_a_container_is_refused_an_allow_list(tmp_path: Path) -> None:
+    request = SandboxRequest(
+        program="true", network=NetworkPolicy(mode="allowlist", allow=("example.com:443",))
+    )
+    assert (await DockerSandbox(store=tmp_path).run(request)).status is SandboxStatus.REFUSED
+
+
+async def test_a_missing_engine_is_our_fault_and_says_so(tmp_path: Path) -> None:
+    sandbox = DockerSandbox(store=tmp_path, engine="no-such-engine")
+    result = await sandbox.run(SandboxRequest(program="true"))
+    assert result.status is SandboxStatus.SANDBOX_ERROR
+    assert "no-such-engine" in (result.error or "")
+    assert not (await sandbox.self_test()).healthy
+
+
+def test_a_file_is_read_from_an_archive_by_its_exact_name() -> None:
+    archive = _archive({"a/b": b"x"})
+    assert _collected(archive, "a/b").b64 == "eA=="
+    assert _collected(archive, "b").error
+    assert _collected(archive, "../b").error
