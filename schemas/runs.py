@@ -91,6 +91,7 @@ class RunState(Payload):
     tool_s: float = 0
     spend_usd: float = 0
     paused: bool = False
+    status: RunStatus = Field(default=RunStatus.RUNNING, description="As it was told last.")
     instructions: tuple[str, ...] = ()
     posted: dict[str, JsonObject] = Field(
         default={}, description="External events, by name, until a step takes one."

@@ -46,6 +46,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.desk import Desk
     from workflows.executor import Executor, LimitHit, RollOver
     from workflows.gate import Gate
+    from workflows.parking import Parking
     from workflows.performer import Performer
     from workflows.planning import Planning
     from workflows.steps import Steps
@@ -69,8 +70,9 @@ class AgentRun:
         self._teller = Teller(start, self._progress)
         self._gate = Gate(self._progress)
         self._desk = Desk(self._teller, requested_by=start.requested_by)
+        parking = Parking()
         self._performer = Performer(
-            teller=self._teller, desk=self._desk, gate=self._gate, progress=self._progress
+            teller=self._teller, desk=self._desk, gate=self._gate, progress=self._progress, parking=parking
         )
         self._steps = Steps(
             start=start,
@@ -78,10 +80,11 @@ class AgentRun:
             teller=self._teller,
             desk=self._desk,
             performer=self._performer,
+            parking=parking,
             delegate=self._delegate,
         )
         self._executor = Executor(
-            steps=self._steps, progress=self._progress, gate=self._gate, teller=self._teller
+            steps=self._steps, progress=self._progress, gate=self._gate, teller=self._teller, parking=parking
         )
         self._planning = Planning(
             start=start,
@@ -296,7 +299,7 @@ class AgentRun:
 
     def _carried(self) -> dict[str, Any]:
         return {
-            "state": self._progress.freeze(),
+            "state": self._progress.freeze().model_copy(update={"status": self._teller.status}),
             "inputs": self._progress.inputs,
             "limits": self._progress.limits,
         }

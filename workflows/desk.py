@@ -36,10 +36,9 @@ class Desk:
         if approval.status is not ApprovalStatus.PENDING:
             return approval
         await self._teller.waits_for_people(request.id, f"approval: {request.summary.what}")
-        try:
-            return await self._wait(approval)
-        finally:
-            await self._teller.was_answered(request.id)
+        approval = await self._wait(approval)
+        await self._teller.was_answered(request.id)
+        return approval
 
     async def _wait(self, approval: Approval) -> Approval:
         lookup = ReadApprovalRequest(scope=self._teller.scope, id=approval.id)

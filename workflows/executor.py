@@ -13,7 +13,8 @@ from schemas.runs import StepOutcome
 from schemas.tools import ToolError
 from workflows import options
 from workflows.gate import Gate
-from workflows.steps import Steps
+from workflows.parking import Parking
+from workflows.steps import Steps, history_is_long
 from workflows.teller import Teller
 
 
@@ -26,8 +27,11 @@ class LimitHit(Exception):
 
 
 class Executor:
-    def __init__(self, *, steps: Steps, progress: Progress, gate: Gate, teller: Teller) -> None:
+    def __init__(
+        self, *, steps: Steps, progress: Progress, gate: Gate, teller: Teller, parking: Parking
+    ) -> None:
         self._steps = steps
+        self._parking = parking
         self._progress = progress
         self._gate = gate
         self._teller = teller
@@ -42,10 +46,12 @@ class Executor:
                 await workflow.wait_condition(self._something_to_do)
                 for name in [name for name, task in self._running.items() if task.done()]:
                     await self._ended(known[name], self._running.pop(name).result(), frontier)
-                if _history_is_long() and self._only_parked():
-                    raise RollOver
-        finally:
+                self._roll_over_if_due()
+        except GeneratorExit:
+            raise  # the worker forgets this run, to replay it later: there is nobody left to wait
+        except BaseException:
             await self._stop()
+            raise
 
     async def take(self, step: Step) -> StepOutcome:
         """One step alone, for the observe-act loop."""
@@ -59,24 +65,28 @@ class Executor:
     async def _start(self, frontier: Frontier) -> bool:
         await self._gate.passed()
         started = False
-        while not _history_is_long() and len(self._running) < options.FAN_OUT:
+        while not history_is_long() and len(self._running) < options.FAN_OUT:
             step = frontier.pop()
             if step is None:
                 break
             self._within_limits()
             self._running[step.id] = asyncio.create_task(self._steps.do(step))
             started = True
-        if not started and not self._running and _history_is_long() and frontier.more():
+        if not started and not self._running and history_is_long() and frontier.more():
             raise RollOver
         return started
 
+    def _roll_over_if_due(self) -> None:
+        if history_is_long() and self._only_parked():
+            raise RollOver
+
     def _something_to_do(self) -> bool:
         return any(task.done() for task in self._running.values()) or (
-            _history_is_long() and self._only_parked()
+            history_is_long() and self._only_parked()
         )
 
     def _only_parked(self) -> bool:
-        return all(name in self._steps.parked and not task.done() for name, task in self._running.items())
+        return all(name in self._parking and not task.done() for name, task in self._running.items())
 
     async def _ended(self, step: Step, outcome: StepOutcome, frontier: Frontier) -> None:
         self._progress.outcomes[step.id] = outcome
@@ -118,7 +128,3 @@ class Executor:
             with suppress(asyncio.CancelledError):
                 await task
         self._running.clear()
-
-
-def _history_is_long() -> bool:
-    return workflow.info().is_continue_as_new_suggested()

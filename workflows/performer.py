@@ -15,23 +15,27 @@ from schemas.base import JsonObject
 from schemas.events import EventType
 from schemas.plans import StepState
 from schemas.runs import StepOutcome
-from schemas.stages import ActReport, ActRequest, FastReport, JudgeRequest, ResolveRequest
+from schemas.stages import ActReport, ActRequest, AskRequest, FastReport, JudgeRequest, ResolveRequest
 from schemas.tools import EffectClass, Lane, ToolError, ToolSpec
 from schemas.verdicts import Decision, Verdict
 from workflows import options
 from workflows.desk import Desk
 from workflows.gate import Gate
+from workflows.parking import Parking
 from workflows.teller import Teller
 
 
 class Performer:
     """Takes actions through the choke point, one at a time or many at once."""
 
-    def __init__(self, *, teller: Teller, desk: Desk, gate: Gate, progress: Progress) -> None:
+    def __init__(
+        self, *, teller: Teller, desk: Desk, gate: Gate, progress: Progress, parking: Parking
+    ) -> None:
         self._teller = teller
         self._desk = desk
         self._gate = gate
         self._progress = progress
+        self._parking = parking
 
     async def perform(self, request: JudgeRequest) -> StepOutcome:
         """What became of the action; a denied or failed one is an outcome, not an error."""
@@ -86,7 +90,14 @@ class Performer:
             step_id=action.step_id,
             terms=verdict.terms,
         )
-        return await self._desk.decide(question.model_copy(update={"action": action}))
+        return await self._decided(request, question.model_copy(update={"action": action}))
+
+    async def _decided(self, request: JudgeRequest, question: AskRequest) -> Approval:
+        """One item of many is not parked for it: the others of its step may be under way."""
+        if not request.closes:
+            return await self._desk.decide(question)
+        with self._parking.durable(request.action.step_id):
+            return await self._desk.decide(question)
 
     async def _edited(self, request: JudgeRequest, arguments: JsonObject) -> StepOutcome:
         """What a human rewrote is a new action. It is judged anew; the approval covers exactly it, and no more."""
@@ -163,7 +174,7 @@ class Performer:
         question = self._desk.question(
             ApprovalSubject.EFFECT_UNKNOWN, action.digest, summary, step_id=action.step_id
         )
-        approval = await self._desk.decide(question)
+        approval = await self._decided(request, question)
         happened = approval.status is ApprovalStatus.APPROVED
         if approval.status is ApprovalStatus.EXPIRED:
             return await self._failed(

@@ -14,7 +14,7 @@ from holdfast.plan.references import Reference, ReferenceProblem, parse, resolve
 from schemas.actions import Action
 from schemas.approvals import ApprovalStatus, ApprovalSubject, ApprovalSummary
 from schemas.canonical import digest_of
-from schemas.events import EventType
+from schemas.events import EventType, NewEvent
 from schemas.plans import AgentStep, ApprovalStep, Step, StepState, ToolStep, WaitStep
 from schemas.runs import RunInput, StepOutcome
 from schemas.stages import JudgeRequest, LoadRequest
@@ -22,6 +22,7 @@ from schemas.tools import ToolError, ToolSpec
 from schemas.verdicts import ApprovalTerms
 from workflows import options
 from workflows.desk import Desk
+from workflows.parking import Parking
 from workflows.performer import Performer
 from workflows.teller import Teller, seconds
 
@@ -32,7 +33,7 @@ _LARGEST_TOGETHER = 16_000
 
 
 class Steps:
-    """Does steps. `parked` names those in a durable wait, which continue-as-new may take up again on the other side."""
+    """Does steps, of every kind."""
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Steps:
         teller: Teller,
         desk: Desk,
         performer: Performer,
+        parking: Parking,
         delegate: Delegate,
     ) -> None:
         self._start = start
@@ -50,10 +52,15 @@ class Steps:
         self._desk = desk
         self._performer = performer
         self._delegate = delegate
-        self.parked: set[str] = set()
+        self._parking = parking
 
     async def do(self, step: Step) -> StepOutcome:
         """The step, whole: its condition, its kind, its deadline."""
+        outcome = await self._bounded(step)
+        self._teller.done(step.id)
+        return outcome
+
+    async def _bounded(self, step: Step) -> StepOutcome:
         try:
             if step.when is not None and not holds(step.when, self._scope()):
                 return await self._told(
@@ -68,9 +75,6 @@ class Steps:
         except TimeoutError:
             error = ToolError(code="step_timeout", message=f"The step took longer than {step.timeout_s:g} s.")
             return await self._told(step, StepOutcome(state=StepState.FAILED, error=error))
-        finally:
-            self.parked.discard(step.id)
-            self._teller.done(step.id)
 
     async def _kind(self, step: Step) -> StepOutcome:
         match step:
@@ -143,10 +147,15 @@ class Steps:
         done = self._progress.items.setdefault(step.id, {})
         todo = [index for index in range(len(values)) if index not in done]
         slots = asyncio.Semaphore(step.concurrency)
+        busy: set[int] = set()
 
         async def one(index: int) -> None:
             async with slots:
+                if history_is_long():
+                    await self._rest(step, busy)
+                busy.add(index)
                 done[index] = await self._attempts(step, item=index, value=values[index], first=1)
+                busy.discard(index)
 
         async with asyncio.TaskGroup() as group:
             for index in todo:
@@ -154,6 +163,12 @@ class Steps:
         outcome = _together([done[index] for index in range(len(values))])
         self._progress.items.pop(step.id, None)
         return await self._told(step, outcome)
+
+    async def _rest(self, step: ToolStep, busy: set[int]) -> None:
+        """Start no further item: once those under way have ended, a new execution takes up the rest."""
+        await workflow.wait_condition(lambda: not busy)
+        with self._parking.durable(step.id):
+            await workflow.wait_condition(lambda: False)
 
     async def _list(self, text: str) -> list[Any]:
         parts = parse(text)
@@ -200,8 +215,9 @@ class Steps:
             step_id=step.id,
             terms=ApprovalTerms(group=step.group, quorum=step.quorum, expires_s=step.expires_s),
         )
-        self._park(step, "waits for approval")
-        approval = await self._desk.decide(question)
+        self._teller.doing(step.id, "waits for approval")
+        with self._parking.durable(step.id):
+            approval = await self._desk.decide(question)
         comment = "; ".join(decision.comment for decision in approval.decisions if decision.comment)
         if approval.status is ApprovalStatus.APPROVED:
             by = [decision.approver for decision in approval.decisions]
@@ -215,15 +231,17 @@ class Steps:
 
     async def _wait(self, step: WaitStep) -> StepOutcome:
         await self._started(step)
-        self._park(step, f"waits for {step.event or 'time'}")
+        self._teller.doing(step.id, f"waits for {step.event or 'time'}")
         if step.event is None:
-            await workflow.sleep(max(self._wake(step) - workflow.now(), timedelta(0)))
+            with self._parking.durable(step.id):
+                await workflow.sleep(max(self._wake(step) - workflow.now(), timedelta(0)))
             return await self._told(step, StepOutcome(state=StepState.SUCCEEDED, summary="the time has come"))
         event = step.event
         has_deadline = step.seconds is not None or step.until is not None
         left = max(self._wake(step) - workflow.now(), timedelta(0)) if has_deadline else None
         try:
-            await workflow.wait_condition(lambda: event in self._progress.posted, timeout=left)
+            with self._parking.durable(step.id):
+                await workflow.wait_condition(lambda: event in self._progress.posted, timeout=left)
         except TimeoutError:
             error = ToolError(code="event_missing", message=f"The event {event} did not come in time.")
             return await self._told(step, StepOutcome(state=StepState.FAILED, error=error))
@@ -245,13 +263,11 @@ class Steps:
     def _scope(self, item: Any = None) -> dict[str, Any]:
         return self._progress.scope(self._start.run_id, item)
 
-    def _park(self, step: Step, what: str) -> None:
-        self.parked.add(step.id)
-        self._teller.doing(step.id, what)
-
     async def _started(self, step: Step) -> None:
+        """Told once, also where continue-as-new takes the step up again."""
+        key = f"{step.id}:started:{self._progress.generation}"
         data = {"title": step.title, "kind": step.kind}
-        await self._teller.tell(self._teller.event(EventType.STEP_STARTED, data, step=step.id))
+        await self._teller.tell(NewEvent(key=key, type=EventType.STEP_STARTED, step_id=step.id, data=data))
 
     async def _told(self, step: Step, outcome: StepOutcome) -> StepOutcome:
         """Steps whose end no tool call tells are told here."""
@@ -265,6 +281,10 @@ class Steps:
             data["error"] = outcome.error.model_dump(mode="json")
         await self._teller.tell(self._teller.event(kind, data, step=step.id))
         return outcome
+
+
+def history_is_long() -> bool:
+    return workflow.info().is_continue_as_new_suggested()
 
 
 def _together(outcomes: list[StepOutcome]) -> StepOutcome:

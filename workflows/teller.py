@@ -25,7 +25,7 @@ class Teller:
         self._progress = progress
         self._active: dict[str, str] = {}
         self._waiting: dict[str, str] = {}
-        self.status = RunStatus.RUNNING
+        self.status = start.state.status
 
     def event(self, kind: EventType, data: JsonObject | None = None, *, step: str | None = None) -> NewEvent:
         return NewEvent(key=self._progress.next_key(), type=kind, step_id=step, data=data or {})

@@ -1,0 +1,44 @@
+"""A durable ingestion: page after page until nothing is left, through crashes, with a bounded history."""
+
+from datetime import timedelta
+from typing import Final
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityConfig
+
+from workflows.options import KNOWLEDGE
+
+with workflow.unsafe.imports_passed_through():
+    from activities.ingest import IngestActivities
+    from schemas.knowledge import IngestJob, IngestProgress
+
+PAGE: Final[ActivityConfig] = {
+    "task_queue": KNOWLEDGE,
+    "start_to_close_timeout": timedelta(minutes=30),
+    "heartbeat_timeout": timedelta(seconds=30),
+    "retry_policy": RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
+}
+PAGES_A_RUN: Final = 400
+
+
+@workflow.defn
+class Ingestion:
+    """Its id is the job's, so that a job is never worked off twice at once."""
+
+    def __init__(self) -> None:
+        self._progress = IngestProgress()
+
+    @workflow.run
+    async def run(self, job: IngestJob) -> IngestProgress:
+        for _ in range(PAGES_A_RUN):
+            self._progress = await workflow.execute_activity_method(IngestActivities.ingest_page, job, **PAGE)
+            if self._progress.left == 0:
+                return await workflow.execute_activity_method(IngestActivities.ingest_finish, job, **PAGE)
+            if job.pause_s:
+                await workflow.sleep(job.pause_s)
+        workflow.continue_as_new(job.model_copy(update={"pages": job.pages + PAGES_A_RUN}))
+
+    @workflow.query
+    def progress(self) -> IngestProgress:
+        return self._progress
