@@ -108,6 +108,10 @@ class Deployment(Payload):
         description="Under which name the llm worker holds its key, as `openai`; never the key itself.",
     )
     context_tokens: int = Field(default=128_000, ge=256)
+    output_tokens: int = Field(default=8192, ge=64, description="The most it may write in one answer.")
+    sampling: bool = Field(
+        default=True, description="Whether it lets a temperature be set; some reasoning models do not."
+    )
     structured: Literal["schema", "json", "none"] = Field(
         default="schema", description="What the model can be bound to: a JSON schema, any JSON, or nothing."
     )
@@ -173,6 +177,7 @@ class ModelSettings(Payload):
         default="runbook", description="No model answers: plan from runbooks and say so, or wait for a model."
     )
     breaker: BreakerRule = BreakerRule()
+    timeout_s: float = Field(default=120, gt=0, description="For one answer of a planner.")
     repairs: int = Field(
         default=2, ge=0, le=5, description="How often a malformed answer is sent back to be mended."
     )

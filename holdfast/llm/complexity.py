@@ -11,7 +11,7 @@ _JOINTS = (" and ", " then ", " after ", " unless ", " if ", " except ", " witho
 def complexity_of(
     goal: str, *, tools: int, rejections: int = 0, past_success: float | None = None
 ) -> Complexity:
-    """`past_success` is the share of similar goals that succeeded; None where there were none."""
+    """`past_success` is the share of the agent's recent runs that succeeded; None where there were none."""
     lower = f" {goal.lower()} "
     parts = {
         "length": 0.3 * min(1.0, estimate_tokens(goal) / _LONG_GOAL),

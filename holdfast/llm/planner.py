@@ -1,6 +1,6 @@
 """Plans, moves and answers, thought of by a model."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from pydantic import ValidationError
@@ -26,10 +26,26 @@ class PlanListener(Protocol):
     async def restart(self, scope: RunScope) -> None: ...
 
 
+PastSuccess = Callable[[str, str], Awaitable[float | None]]
+"""From a tenant and an agent to the share of its recent runs that succeeded; None where there were none."""
+
+_PLAN_TOKENS = 8192
+
+
 class ModelPlanner:
-    def __init__(self, *, model: Model, repairs: int = 2, listener: PlanListener | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        model: Model,
+        repairs: int = 2,
+        timeout_s: float = 120,
+        history: PastSuccess | None = None,
+        listener: PlanListener | None = None,
+    ) -> None:
         self._model = model
         self._repairs = repairs
+        self._timeout_s = timeout_s
+        self._history = history
         self._listener = listener
 
     async def plan(self, request: PlanRequest) -> PlanProposal:
@@ -42,8 +58,8 @@ class ModelPlanner:
         answered = await ask_for(
             Form("plan", PlanDraft, read),
             self._model,
-            _errand(TaskClass.PLAN, request.scope, request.agent, _complexity(request)),
-            _chat("plan", values_for_plan(request), request.agent),
+            _errand(TaskClass.PLAN, request.scope, request.agent, await self._complexity(request)),
+            self._chat("plan", values_for_plan(request), request.agent, tokens=_PLAN_TOKENS),
             repairs=self._repairs,
             sink=self._sink(request.scope, sources),
         )
@@ -62,7 +78,7 @@ class ModelPlanner:
             Form("move", MoveDraft, read),
             self._model,
             _errand(TaskClass.REACT, request.scope, request.agent),
-            _chat("next", values_for_next(request), request.agent),
+            self._chat("next", values_for_next(request), request.agent),
             repairs=self._repairs,
         )
         step, answer, thought = answered.value
@@ -72,7 +88,7 @@ class ModelPlanner:
 
     async def answer(self, request: AnswerRequest) -> Answer:
         """In free text: a form would gain nothing, and costs small models their best words."""
-        chat = _chat("answer", values_for_answer(request), request.agent)
+        chat = self._chat("answer", values_for_answer(request), request.agent)
         errand = _errand(TaskClass.ANSWER, request.scope, request.agent)
         reply = await self._model.chat(errand, chat)
         return Answer(
@@ -81,6 +97,17 @@ class ModelPlanner:
             cites=request.plan.cites,
             spend_usd=reply.cost_usd,
         )
+
+    async def _complexity(self, request: PlanRequest) -> Complexity:
+        past = await self._history(request.scope.tenant, request.scope.agent) if self._history else None
+        tools = len(request.catalogue.tools)
+        return complexity_of(request.goal, tools=tools, rejections=request.attempt, past_success=past)
+
+    def _chat(
+        self, name: str, values: Mapping[str, str], agent: AgentSpec, *, tokens: int = 4096
+    ) -> ChatRequest:
+        messages = messages_from(name, values, own=agent.prompts)
+        return ChatRequest(messages=messages, max_output_tokens=tokens, timeout_s=self._timeout_s)
 
     def _sink(self, scope: RunScope, sources: Mapping[str, Citation]) -> TextSink | None:
         return _PlanSink(self._listener, scope, sources) if self._listener else None
@@ -112,14 +139,6 @@ def _preview(written: object, sources: Mapping[str, Citation]) -> Step | None:
         return step_from(StepDraft.model_validate(written), sources)
     except (ValidationError, ValueError):
         return None  # the whole plan is read again at the end, and what is wrong is sent back then
-
-
-def _chat(name: str, values: Mapping[str, str], agent: AgentSpec) -> ChatRequest:
-    return ChatRequest(messages=messages_from(name, values, own=agent.prompts))
-
-
-def _complexity(request: PlanRequest) -> Complexity:
-    return complexity_of(request.goal, tools=len(request.catalogue.tools), rejections=request.attempt)
 
 
 def _errand(

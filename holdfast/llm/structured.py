@@ -99,12 +99,18 @@ def json_in(text: str) -> Any:
 
 
 def fit_to(deployment: Deployment, request: ChatRequest) -> ChatRequest:
-    """The request as this deployment needs it: a model that cannot be bound to a schema is shown it."""
+    """The request as this deployment can take it. A model that cannot be bound to a schema is shown it."""
+    fitted = request.model_copy(
+        update={
+            "max_output_tokens": min(request.max_output_tokens, deployment.output_tokens),
+            "temperature": request.temperature if deployment.sampling else None,
+        }
+    )
     if request.form is None or deployment.structured == "schema":
-        return request
+        return fitted
     schema = json.dumps(request.form.json_schema, separators=(",", ":"))
     shown = messages_from("form", {"schema": schema})
-    return request.model_copy(update={"messages": (*request.messages, *shown)})
+    return fitted.model_copy(update={"messages": (*request.messages, *shown)})
 
 
 def _problems(error: Exception, reply: ChatReply) -> str:

@@ -184,3 +184,14 @@ async def test_the_command_line_explains_what_calls_cost_and_why(
     assert "1 / 3 USD" in await in_thread(command, "prices", "house", "--input", "1", "--output", "3")
     assert "runbooks plan" in await in_thread(command, "ls")
     assert "0 panels" in await in_thread(command, "panels")
+
+
+async def test_an_agents_past_makes_its_tasks_look_harder(layer: ModelLayer, database: Database) -> None:
+    assert await layer.spend.past_success("default", "operator") is None
+    for status in ("succeeded", "failed"):
+        ended = await request(database, "look")
+        async with database.tenant("default") as connection:
+            await connection.execute(
+                "update runs set status = %s where id = %s", (status, ended.scope.run_id)
+            )
+    assert await layer.spend.past_success("default", "operator") == 0.5

@@ -33,6 +33,7 @@ from schemas.models import (
     Errand,
     Experiment,
     ModelSettings,
+    OutputForm,
     Price,
     Route,
     RouteDecision,
@@ -266,6 +267,22 @@ async def test_rate_limits_everywhere_mean_wait_and_not_do_without(
             await caller.chat(ERRAND, HELLO)
         assert 30 < (raised.value.retry_after_s or 0) <= 40
     assert len(server.calls) == 2
+
+
+async def test_a_request_is_fitted_to_what_a_deployment_can_take(
+    server: ModelServer, providers: Providers, database: Database
+) -> None:
+    server.rules.append(Rule(replies=(Reply(text="{}"),)))
+    settings = two_deployments(server)
+    limited = settings.deployments[0].model_copy(
+        update={"output_tokens": 64, "sampling": False, "structured": "none"}
+    )
+    asked = HELLO.model_copy(update={"form": OutputForm(name="thing", json_schema={"title": "Thing"})})
+    caller = worker(settings.model_copy(update={"deployments": (limited,)}), providers, database)
+    await caller.chat(ERRAND, asked)
+    body = server.calls[0].body
+    assert (body["max_tokens"], "temperature" in body, "response_format" in body) == (64, False, False)
+    assert '{"title":"Thing"}' in server.calls[0].last
 
 
 async def test_what_is_wrong_with_a_route_is_said(

@@ -31,6 +31,7 @@ from schemas.models import ModelSettings, Price, TaskClass
 from schemas.plans import Finding, Plan
 from schemas.stages import PlanRequest
 
+_LONGEST_CALL_S = 3600.0
 _PRICES = TypeAdapter(dict[str, Price])
 
 
@@ -52,13 +53,15 @@ class ModelLayer:
 
     @classmethod
     async def open(cls, section: Section, *, database: Database) -> Self:
-        """Prices set while running stand above those of the settings. Libraries are loaded now, not in a first call."""
+        """Prices set while running stand above those of the settings. Libraries are loaded now, not in a first call.
+        Claims of workers that died in a call are settled, as nobody else will."""
         settings = settings_from(section)
         live = await PostgresSpend(database=database).prices()
         settings = settings.model_copy(update={"prices": {**settings.prices, **live}})
         keys = {provider: key.get_secret_value() for provider, key in section.api_keys.items()}
         layer = cls(settings=settings, keys=KeyRing(keys), database=database)
         await layer.providers.load(settings.deployments)
+        await layer.spend.presume_spent(older_than_s=_LONGEST_CALL_S)
         return layer
 
     async def close(self) -> None:
@@ -82,7 +85,13 @@ class ModelLayer:
         )
 
     def _thinking(self, *, embed: Embed | None, cache: bool, listener: PlanListener | None) -> Planner:
-        planner: Planner = ModelPlanner(model=self.model, repairs=self.settings.repairs, listener=listener)
+        planner: Planner = ModelPlanner(
+            model=self.model,
+            repairs=self.settings.repairs,
+            timeout_s=self.settings.timeout_s,
+            history=self.spend.past_success,
+            listener=listener,
+        )
         if self._has_own_judge:
             planner = ReviewingPlanner(planner=planner, judge=PlanJudge(model=self.model))
         if cache:
@@ -113,7 +122,8 @@ def settings_from(section: Section) -> ModelSettings:
         keys=section.api_keys,
         allow_unpriced=section.allow_unknown_price,
     )
-    return settings.model_copy(update={"prices": _prices_in(section.prices_file)})
+    prices = _prices_in(section.prices_file)
+    return settings.model_copy(update={"prices": prices, "timeout_s": section.timeout_s})
 
 
 def _prices_in(file: Path | None) -> dict[str, Price]:

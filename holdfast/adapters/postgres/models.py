@@ -76,6 +76,19 @@ class PostgresSpend:
             )
             return [TrackRecord(task=task, **row) for row in await cursor.fetchall()]
 
+    async def past_success(self, tenant: str, agent: str) -> float | None:
+        """Of an agent's recent runs that ended, the share that succeeded."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select avg((status = 'succeeded')::int)::float8 as share from runs
+                   where agent = %s and status in ('succeeded', 'failed', 'rejected', 'timed_out')
+                     and created_at > clock_timestamp() - %s::interval""",
+                (agent, _LEARNT_FROM),
+            )
+            row = await cursor.fetchone()
+        share: float | None = row["share"] if row else None
+        return share
+
     async def experiment(self, tenant: str, name: str) -> Sequence[ArmReport]:
         """How the arms of an A/B split did, by the calls that were given to them."""
         async with self._database.tenant(tenant) as connection:
