@@ -153,6 +153,28 @@ class IngestReport(Payload):
     failures: tuple[IngestFailure, ...] = ()
 
 
+class IngestJob(Payload):
+    """A durable ingestion: staged documents to read, or a whole library to embed under another model."""
+
+    tenant: Name
+    job: str
+    author: str = ""
+    work: Literal["ingest", "embed"] = "ingest"
+    page: int = Field(default=25, ge=1, le=500)
+    pages: int = Field(default=0, description="Done in earlier runs of the workflow.")
+    pause_s: float = Field(
+        default=0, ge=0, le=60, description="Rest between pages, for an endpoint with a limit."
+    )
+
+
+class IngestProgress(Payload):
+    """Where a job stands."""
+
+    done: int = 0
+    left: int = 0
+    outcomes: dict[str, int] = {}
+
+
 class Severity(StrEnum):
     ERROR = "error"
     WARNING = "warning"

@@ -37,7 +37,9 @@ class Ingestion:
                 return await workflow.execute_activity_method(IngestActivities.ingest_finish, job, **PAGE)
             if job.pause_s:
                 await workflow.sleep(job.pause_s)
-        workflow.continue_as_new(job.model_copy(update={"pages": job.pages + PAGES_A_RUN}))
+        workflow.continue_as_new(
+            job.model_copy(update={"pages": job.pages + PAGES_A_RUN})
+        )
 
     @workflow.query
     def progress(self) -> IngestProgress:

@@ -6,7 +6,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.knowledge import Document, DocumentDraft, IngestReport, SearchHit, SearchRequest, SearchResult
+from schemas.knowledge import (
+    Document,
+    DocumentDraft,
+    IngestJob,
+    IngestProgress,
+    IngestReport,
+    SearchHit,
+    SearchRequest,
+    SearchResult,
+)
 
 Vectors = NDArray[np.float32]
 
@@ -32,6 +41,13 @@ class Library(Protocol):
     async def ingest(self, tenant: str, drafts: Sequence[DocumentDraft], *, author: str) -> IngestReport: ...
     async def search(self, tenant: str, request: SearchRequest) -> SearchResult: ...
     async def read(self, tenant: str, document_id: str, version: int | None = None) -> Document: ...
+
+
+class IngestDesk(Protocol):
+    """Works off a durable ingestion, page by page."""
+
+    async def page(self, job: IngestJob) -> IngestProgress: ...
+    async def finish(self, job: IngestJob) -> IngestProgress: ...
 
 
 class Reranker(Protocol):

@@ -8,6 +8,7 @@ from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge_ingest import LibraryWriter
+from holdfast.adapters.postgres.knowledge_jobs import LibraryJobs
 from holdfast.adapters.postgres.knowledge_rows import COLUMNS, document_of, where_json
 from holdfast.adapters.postgres.knowledge_search import LibraryReader
 from holdfast.adapters.postgres.knowledge_upkeep import LibraryKeeper
@@ -20,11 +21,18 @@ from schemas.knowledge import Document, DocumentDraft, IngestReport, SearchFilte
 class PostgresLibrary:
     """Without an embedder it finds by words alone, and says so."""
 
-    def __init__(self, *, database: Database, embedder: Embedder | None = None) -> None:
+    def __init__(
+        self, *, database: Database, embedder: Embedder | None = None, before: Embedder | None = None
+    ) -> None:
+        """`before` answers questions until a library that is moving to `embedder` has arrived there."""
         cached = CachedEmbedder(database=database, embedder=embedder) if embedder else None
+        older = CachedEmbedder(database=database, embedder=before) if before else None
         self._database = database
         self._writer = LibraryWriter(database=database, embedder=cached)
-        self._reader = LibraryReader(database=database, embedder=cached)
+        self._reader = LibraryReader(
+            database=database, embedders=[each for each in (cached, older) if each is not None]
+        )
+        self.jobs = LibraryJobs(database=database, writer=self._writer)
         self._keeper = LibraryKeeper(database=database, writer=self._writer)
 
     async def ingest(self, tenant: str, drafts: Sequence[DocumentDraft], *, author: str) -> IngestReport:

@@ -10,12 +10,23 @@ from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.adapters.postgres.knowledge_rows import CONTENT
-from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder, declare_model, to_text
+from holdfast.adapters.postgres.knowledge_vectors import (
+    EXACT,
+    CachedEmbedder,
+    declare_model,
+    documents_left,
+    documents_without,
+    draft_of_row,
+    put_in_force,
+    still_at,
+    to_text,
+    vectors_of,
+)
 from holdfast.errors import HoldfastError
 from holdfast.knowledge.indexing import Entry, View, entry_of, placed
 from holdfast.knowledge.ports import Vectors
 from holdfast.knowledge.reading import read_draft
-from schemas.knowledge import DocumentDraft, IngestFailure, IngestReport
+from schemas.knowledge import DocumentDraft, IngestFailure, IngestProgress, IngestReport
 
 Placed = list[tuple[int, Vectors]]
 
@@ -41,6 +52,9 @@ class LibraryWriter:
         batch = await self._sorted(tenant, drafts)
         vectors, embedded = await self._vectors(tenant, batch.fresh)
         added = 0
+        # Documents that went in before there was a model are caught up with here.
+        if batch.unchanged and self._embedder is not None:
+            await self.embed_missing(tenant, limit=len(drafts))
         for entry, places in zip(batch.fresh, vectors, strict=True):
             async with self._database.tenant(tenant) as connection:
                 added += await self._write(connection, tenant, entry, places, author)
@@ -77,15 +91,12 @@ class LibraryWriter:
         return batch
 
     async def _digests(self, tenant: str, ids: Sequence[str]) -> dict[str, str]:
-        """The digest of each document that stands, searchable under the model of today."""
-        model = self._embedder.model if self._embedder else None
+        """The digest of each document that stands."""
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(
-                """select d.id, d.digest from knowledge_documents d
-                   where d.tenant = %s and d.id = any(%s) and d.deleted_at is null
-                     and (%s::text is null or exists (
-                       select from knowledge_vectors v where v.document = d.key and v.model = %s))""",
-                (tenant, list(ids), model, model),
+                """select id, digest from knowledge_documents
+                   where tenant = %s and id = any(%s) and deleted_at is null""",
+                (tenant, list(ids)),
             )
             return {row["id"]: row["digest"] for row in await cursor.fetchall()}
 
@@ -100,6 +111,41 @@ class LibraryWriter:
             result.append(placed(entry.views, embedded.vectors[at : at + len(entry.views)]))
             at += len(entry.views)
         return result, _computed_chunks(views, embedded.computed)
+
+    async def embed_missing(self, tenant: str, *, limit: int) -> IngestProgress:
+        """Give the next documents their vectors under this model, beside those of the model in force."""
+        if self._embedder is None:
+            return IngestProgress()
+        async with self._database.tenant(tenant) as connection:
+            await declare_model(connection, tenant, self._embedder.model, self._embedder.dimensions)
+            rows = await documents_without(connection, self._embedder.model, limit)
+        readings = [(row["key"], row["digest"], entry_of(read_draft(draft_of_row(row)))) for row in rows]
+        vectors, _ = await self._vectors(tenant, [entry for _, _, entry in readings])
+        async with self._database.tenant(tenant) as connection:
+            for (key, digest, _), places in zip(readings, vectors, strict=True):
+                # A document changed meanwhile has new vectors already, or is found again.
+                if await still_at(connection, key, digest):
+                    await connection.execute(
+                        "delete from knowledge_vectors where document = %s and model = %s",
+                        (key, self._embedder.model),
+                    )
+                    await put_vectors(connection, tenant, self._embedder.model, key, places)
+            left = await documents_left(connection, self._embedder.model)
+        return IngestProgress(done=len(readings), left=left)
+
+    async def settle(self, tenant: str) -> None:
+        """Put a complete model in force, drop the vectors of the one before, and index what has grown large."""
+        if self._embedder is None:
+            return
+        async with self._database.tenant(tenant) as connection:
+            await declare_model(connection, tenant, self._embedder.model, self._embedder.dimensions)
+            if await documents_without(connection, self._embedder.model, 1):
+                return
+            await put_in_force(connection, tenant, self._embedder.model)
+            if await vectors_of(connection, tenant) > EXACT:
+                await connection.execute(
+                    "select index_vectors(%s, %s)", (self._embedder.model, self._embedder.dimensions)
+                )
 
     async def _write(
         self, connection: Connection, tenant: str, entry: Entry, places: Placed, author: str

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.adapters.postgres.knowledge_rows import COLUMNS, document_of, where_json
-from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder, to_text
+from holdfast.adapters.postgres.knowledge_vectors import EXACT, CachedEmbedder, to_text
 from holdfast.knowledge.bm25 import K1, B, rarity
 from holdfast.knowledge.confidence import SURE, confidence, share_of_words
 from holdfast.knowledge.fusion import (
@@ -30,12 +30,13 @@ from holdfast.knowledge.snippets import best_chunk, snippet_of
 from holdfast.knowledge.terms import terms_of
 from schemas.knowledge import Chunk, SearchHit, SearchRequest, SearchResult
 
-EXACT = 10_000
 EXACT_DOCUMENTS = 1_500
 TERMS = 32
 
 _RARITY = """
 select t.documents, t.chunks, t.length / greatest(t.documents, 1) as length, q.term, (
+  select m.model from knowledge_models m where m.tenant = %(tenant)s and m.state = 'active'
+) as model, (
   select count(*) from knowledge_postings p where p.tenant = %(tenant)s and p.term = q.term
 ) as containing
 from unnest(%(terms)s::text[]) as q (term), knowledge_totals t where t.tenant = %(tenant)s
@@ -89,6 +90,7 @@ class Query:
     rarities: dict[str, float] = field(default_factory=dict)
     average: float = 1.0
     vectors: int = 0
+    in_force: str = ""
 
     @property
     def where(self) -> dict[str, Any]:
@@ -110,29 +112,33 @@ class Query:
 
 
 class LibraryReader:
-    def __init__(self, *, database: Database, embedder: CachedEmbedder | None) -> None:
+    """Asks the model in force; while another is being built, that is the one before, if its embedder is at hand."""
+
+    def __init__(self, *, database: Database, embedders: Sequence[CachedEmbedder]) -> None:
         self._database = database
-        self._embedder = embedder
+        self._embedders = {embedder.model: embedder for embedder in embedders}
 
     async def search(self, tenant: str, request: SearchRequest) -> SearchResult:
         query = Query(tenant, request)
-        if self._embedder is not None and request.signals != "lexical":
-            query.vector = to_text(await self._embedder.embed_query(request.query))
-            query.model, query.dimensions = self._embedder.model, self._embedder.dimensions
         async with self._database.tenant(tenant) as connection:
             await self._weigh(connection, query)
+            if (embedder := self._embedders.get(query.in_force)) and request.signals != "lexical":
+                query.vector = to_text(await embedder.embed_query(request.query))
+                query.model, query.dimensions = embedder.model, embedder.dimensions
             ranked = await self._ranked(connection, query)
             hits = await _hits(connection, query, ranked[: request.limit])
         return _result(query, ranked, hits)
 
     async def _weigh(self, connection: Connection, query: Query) -> None:
         cursor = await connection.execute(
-            _RARITY, {"tenant": query.tenant, "terms": list(set(terms_of(query.request.query)))}
+            _RARITY, {"tenant": query.tenant, "terms": list(set(terms_of(query.request.query))) or [""]}
         )
         for row in await cursor.fetchall():
-            query.rarities[row["term"]] = rarity(row["documents"], row["containing"])
+            if row["term"]:
+                query.rarities[row["term"]] = rarity(row["documents"], row["containing"])
             query.average = row["length"]
             query.vectors = row["documents"] + row["chunks"]
+            query.in_force = row["model"] or ""
 
     async def _ranked(self, connection: Connection, query: Query) -> list[Candidate]:
         names = _signals(query)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,10 @@ from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.errors import Conflict
 from holdfast.knowledge.indexing import View
 from holdfast.knowledge.ports import Embedder, Vectors
+from schemas.knowledge import DocumentDraft
+
+EXACT = 10_000
+"""Up to so many vectors of a tenant, exact search is as quick as a graph, and misses nothing."""
 
 _BATCH = 64
 
@@ -99,3 +104,62 @@ async def declare_model(connection: Connection, tenant: str, model: str, dimensi
             remedy="Give the changed model a name of its own, and re-embed.",
             model=model,
         )
+
+
+async def documents_left(connection: Connection, model: str) -> int:
+    cursor = await connection.execute(
+        """select count(*) as n from knowledge_documents d where d.deleted_at is null and not exists (
+             select from knowledge_vectors x where x.document = d.key and x.model = %s)""",
+        (model,),
+    )
+    row = await cursor.fetchone()
+    return row["n"] if row else 0
+
+
+async def documents_without(connection: Connection, model: str, limit: int) -> list[dict[str, Any]]:
+    """Documents in the search that have no vector under this model."""
+    cursor = await connection.execute(
+        """select d.key, d.id, d.digest, v.content from knowledge_documents d
+           join knowledge_versions v on v.document = d.key and v.version = d.version
+           where d.deleted_at is null and not exists (
+             select from knowledge_vectors x where x.document = d.key and x.model = %s)
+           order by d.key limit %s""",
+        (model, limit),
+    )
+    return await cursor.fetchall()
+
+
+def draft_of_row(row: dict[str, Any]) -> DocumentDraft:
+    return DocumentDraft.model_validate({"id": row["id"], **row["content"]})
+
+
+async def still_at(connection: Connection, key: int, digest: str) -> bool:
+    cursor = await connection.execute(
+        "select from knowledge_documents where key = %s and digest = %s and deleted_at is null for update",
+        (key, digest),
+    )
+    return await cursor.fetchone() is not None
+
+
+async def put_in_force(connection: Connection, tenant: str, model: str) -> None:
+    """One model answers at a time; the switch is one transaction, so no search sees half of it."""
+    cursor = await connection.execute(
+        """update knowledge_models set state = 'retired'
+           where tenant = %s and state = 'active' and model <> %s returning model""",
+        (tenant, model),
+    )
+    retired = [row["model"] for row in await cursor.fetchall()]
+    await connection.execute(
+        "update knowledge_models set state = 'active' where tenant = %s and model = %s", (tenant, model)
+    )
+    await connection.execute(
+        "delete from knowledge_vectors where tenant = %s and model = any(%s)", (tenant, retired)
+    )
+
+
+async def vectors_of(connection: Connection, tenant: str) -> int:
+    cursor = await connection.execute(
+        "select documents + chunks as n from knowledge_totals where tenant = %s", (tenant,)
+    )
+    row = await cursor.fetchone()
+    return row["n"] if row else 0

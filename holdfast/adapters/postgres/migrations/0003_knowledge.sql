@@ -105,6 +105,20 @@ create table embedding_cache (
 );
 create index embedding_cache_by_age on embedding_cache (tenant, used_at);
 
+-- Documents handed in and not yet read: what a durable ingestion works off, row by row, whatever dies in between.
+create table knowledge_staged (
+  tenant   text not null references tenants,
+  job      text not null,
+  number   int not null,
+  draft    jsonb,
+  outcome  text,
+  message  text not null default '',
+  at       timestamptz not null default clock_timestamp(),
+  primary key (tenant, job, number)
+);
+create index knowledge_staged_open on knowledge_staged (tenant, job, number) where outcome is null;
+
+call keep_tenants_apart('knowledge_staged');
 call keep_tenants_apart('knowledge_documents');
 call keep_tenants_apart('knowledge_versions');
 call keep_tenants_apart('knowledge_chunks');

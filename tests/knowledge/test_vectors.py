@@ -1,0 +1,171 @@
+"""Vectors beside words: hybrid search, the cache, a second model, and an ingestion that survives its worker.
+
+The embedder here is small and real in what matters: like texts are near, unlike ones are not, and it counts its work.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.ingest import IngestActivities
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.knowledge import PostgresLibrary
+from holdfast.knowledge.ports import Vectors
+from holdfast.knowledge.terms import terms_of
+from schemas.knowledge import DocumentDraft, IngestJob, IngestProgress, SearchFilter, SearchRequest
+from workflows.ingest import Ingestion
+
+TENANT = "default"
+SYNONYMS = {"storag": "disk", "volum": "disk"}
+
+
+class HashedWords:
+    """Each word is a direction; a text is the sum of its words."""
+
+    def __init__(self, model: str = "words", dimensions: int = 64) -> None:
+        self.model = model
+        self.dimensions = dimensions
+        self.embedded = 0
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        self.embedded += len(texts)
+        return np.stack([self._one(text) for text in texts])
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _one(self, text: str) -> Vectors:
+        total = np.full(self.dimensions, 1e-6, np.float32)
+        for term in terms_of(text):
+            word = SYNONYMS.get(term, term)
+            seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
+            total += np.random.default_rng(seed).standard_normal(self.dimensions).astype(np.float32)
+        unit: Vectors = total / np.linalg.norm(total)
+        return unit
+
+
+def _drafts(count: int = 6) -> list[DocumentDraft]:
+    texts = ["The disk is full and writes fail.", "A node does not report.", "Certificates expire soon."]
+    return [
+        DocumentDraft(id=f"d{at}", text=f"# Book {at}\n\n{texts[at % 3]}\n\n## More\n\nNumber {at}.\n")
+        for at in range(count)
+    ]
+
+
+async def test_a_meaning_is_found_where_no_word_is_shared(database: Database) -> None:
+    library = PostgresLibrary(database=database, embedder=HashedWords())
+    await library.ingest(TENANT, _drafts(3), author="ann")
+    result = await library.search(TENANT, SearchRequest(query="storage volume"))
+    assert result.hits[0].document.id == "d0"
+    assert {signal.name for signal in result.hits[0].signals} == {"lexical", "dense"}
+    assert result.model == "words"
+
+
+async def test_unchanged_chunks_are_not_embedded_again(database: Database) -> None:
+    embedder = HashedWords()
+    library = PostgresLibrary(database=database, embedder=embedder)
+    await library.ingest(TENANT, _drafts(), author="ann")
+    before = embedder.embedded
+    assert (await library.ingest(TENANT, _drafts(), author="ann")).embedded == 0
+    assert embedder.embedded == before
+    changed = _drafts()[0].model_copy(update={"text": _drafts()[0].text + "\n## New\n\nOne more.\n"})
+    report = await library.ingest(TENANT, [changed], author="ann")
+    assert (report.chunks, report.embedded) == (3, 1)
+
+
+async def test_documents_from_before_the_model_get_their_vectors_and_no_new_version(
+    database: Database,
+) -> None:
+    await PostgresLibrary(database=database).ingest(TENANT, _drafts(), author="ann")
+    library = PostgresLibrary(database=database, embedder=HashedWords())
+    assert (await library.ingest(TENANT, _drafts(), author="ann")).unchanged == 6
+    result = await library.search(TENANT, SearchRequest(query="storage volume", signals="dense", limit=2))
+    assert {hit.document.id for hit in result.hits} == {"d0", "d3"}
+    assert (await library.read(TENANT, "d0")).version == 1
+
+
+async def test_a_library_moves_to_another_model_while_the_old_one_answers(database: Database) -> None:
+    old, new = HashedWords("old", 64), HashedWords("new", 32)
+    await PostgresLibrary(database=database, embedder=old).ingest(TENANT, _drafts(), author="ann")
+    library = PostgresLibrary(database=database, embedder=new, before=old)
+    job = IngestJob(tenant=TENANT, job="move", work="embed", page=4)
+    assert (await library.jobs.page(job)).left == 2
+    assert (await library.search(TENANT, SearchRequest(query="storage"))).model == "old"
+    await library.jobs.finish(job)
+    assert (await library.search(TENANT, SearchRequest(query="storage"))).model == "old"
+    assert (await library.jobs.page(job)).left == 0
+    await library.jobs.finish(job)
+    result = await library.search(TENANT, SearchRequest(query="storage volume"))
+    assert result.model == "new"
+    assert result.hits[0].document.id in ("d0", "d3")
+
+
+async def test_a_model_that_is_not_at_hand_leaves_words_and_says_so(database: Database) -> None:
+    await PostgresLibrary(database=database, embedder=HashedWords()).ingest(TENANT, _drafts(), author="ann")
+    result = await PostgresLibrary(database=database).search(TENANT, SearchRequest(query="full disk"))
+    assert result.hits[0].document.id == "d0"
+    assert "words alone" in result.note
+
+
+async def test_a_filter_returns_all_that_pass_above_the_exact_limit_too(database: Database) -> None:
+    library = PostgresLibrary(database=database, embedder=HashedWords())
+    drafts = [
+        draft.model_copy(update={"source": "few" if at < 4 else "many"})
+        for at, draft in enumerate(_drafts(40))
+    ]
+    await library.ingest(TENANT, drafts, author="ann")
+    async with database.tenant(TENANT) as connection:
+        await connection.execute("update knowledge_totals set chunks = 1000000")
+        await connection.execute("select index_vectors('words', 64)")
+    found = await library.search(
+        TENANT, SearchRequest(query="storage", where=SearchFilter(source="few"), signals="dense")
+    )
+    assert len(found.hits) == 4
+    whole = await library.search(TENANT, SearchRequest(query="storage volume", signals="dense", limit=5))
+    assert all(int(hit.document.id[1:]) % 3 == 0 for hit in whole.hits)
+
+
+class Dying:
+    """A desk whose worker dies after some pages, before its answer is heard."""
+
+    def __init__(self, library: PostgresLibrary, deaths: int) -> None:
+        self._library = library
+        self._deaths = deaths
+
+    async def page(self, job: IngestJob) -> IngestProgress:
+        progress = await self._library.jobs.page(job)
+        if self._deaths:
+            self._deaths -= 1
+            raise ConnectionError("the worker died")
+        return progress
+
+    async def finish(self, job: IngestJob) -> IngestProgress:
+        return await self._library.jobs.finish(job)
+
+
+async def test_a_durable_ingestion_ends_whole_though_its_pages_die(
+    database: Database, temporal_client: Client
+) -> None:
+    library = PostgresLibrary(database=database, embedder=HashedWords())
+    drafts = [*_drafts(30), DocumentDraft(id="bad", text=" ")]
+    assert await library.jobs.stage(TENANT, "job", drafts) == 31
+    assert await library.jobs.stage(TENANT, "job", drafts) == 31
+    desk = IngestActivities(desk=Dying(library, deaths=2))
+    queue = "knowledge"
+    client = temporal_client
+    async with Worker(
+        client, task_queue=queue, workflows=[Ingestion], activities=[desk.ingest_page, desk.ingest_finish]
+    ):
+        job = IngestJob(tenant=TENANT, job="job", author="ann", page=10)
+        async with asyncio.timeout(60):
+            progress = await client.execute_workflow(
+                Ingestion.run, job, id=f"ingest-{id(database)}", task_queue=queue
+            )
+    assert (progress.left, progress.outcomes) == (0, {"done": 30, "failed": 1})
+    documents = await library.documents(TENANT)
+    assert len(documents) == 30
+    assert {document.version for document in documents} == {1}
