@@ -18,11 +18,12 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
 from holdfast.adapters.egress.http import BadRequest, parse_head
 from holdfast.adapters.egress.proxy import EgressLimits, EgressProxy
 from holdfast.adapters.egress.tls import NotTls, server_name
 from holdfast.sandbox.egress import BadRule, Destination, EgressRules, canonical_host
-from schemas.sandbox import NetworkPolicy, SecretHeader
+from schemas.sandbox import NetworkPolicy, SandboxRequest, SecretHeader
 from tests.sandbox.conftest import until
 
 SECRET = "s3cret-value-of-the-api"
@@ -152,6 +153,27 @@ async def test_a_secret_is_added_on_the_way_and_never_seen_inside(certificate: P
     assert "forged" not in answer
     assert f"Host: api.test:{target}" in answer
     assert SECRET not in str(proxy.decisions)
+
+
+async def test_a_tool_calls_the_alias_and_never_holds_the_secret(certificate: Path, tmp_path: Path) -> None:
+    context = ssl.create_default_context(cafile=str(certificate))
+
+    async def here(_: str) -> Sequence[str]:
+        return ["127.0.0.1"]
+
+    async with echo_server(certificate) as target:
+        secret = SecretHeader(
+            alias_host="vault.alias", destination=f"api.test:{target}", header="X-Api-Key", secret_name="api"
+        )
+        sandbox = BubblewrapSandbox(store=tmp_path, secrets=OneSecret(), resolver=here, tls=context)
+        program = (
+            "curl -sS http://vault.alias/a; curl -sS --noproxy '*' http://vault.alias/b; env; cat /etc/hosts"
+        )
+        result = await sandbox.run(SandboxRequest(program=program, network=allow(secrets=[secret])))
+        await sandbox.close()
+    assert result.stdout.count(f"X-Api-Key: {'*' * len(SECRET)}") == 2, result.stderr
+    assert SECRET not in result.model_dump_json()
+    assert [(d.host, d.verdict) for d in result.network] == [("api.test", "allowed")] * 2
 
 
 async def test_a_secret_goes_only_to_a_destination_that_proves_its_name(certificate: Path) -> None:

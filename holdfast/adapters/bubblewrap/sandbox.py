@@ -99,7 +99,7 @@ class BubblewrapSandbox:
         self, client: LauncherClient, request: SandboxRequest, rules: EgressRules
     ) -> SandboxResult:
         workspace = workspace_name(request.run if request.run is not None else f"call:{uuid.uuid4()}")
-        spec = _call_spec(request, workspace)
+        spec = _call_spec(request, workspace, aliases=sorted(rules.aliases))
         try:
             report, decisions = await self._call(client, spec, rules)
         except LauncherLost as error:
@@ -222,7 +222,7 @@ def _missing_interpreter(request: SandboxRequest) -> str | None:
     return f"{program} is not installed on this machine; install it, or use another language"
 
 
-def _call_spec(request: SandboxRequest, workspace: str) -> CallSpec:
+def _call_spec(request: SandboxRequest, workspace: str, *, aliases: list[str]) -> CallSpec:
     return CallSpec(
         workspace=workspace,
         keep_workspace=request.run is not None,
@@ -235,7 +235,7 @@ def _call_spec(request: SandboxRequest, workspace: str) -> CallSpec:
         collect=list(request.collect),
         collect_bytes=_COLLECT_BYTES,
         proxied=request.network.mode == "allowlist",
-        aliases=[secret.alias_host for secret in request.network.secrets],
+        aliases=aliases,
     )
 
 

