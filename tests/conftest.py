@@ -27,6 +27,7 @@ _exit_status = 0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record-histories", metavar="FOLDER", help="write the histories of tests/runs there")
     parser.addoption("--full", action="store_true", help="run the long forms: battery, crash certificate")
 
 

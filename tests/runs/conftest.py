@@ -1,9 +1,11 @@
 """A whole run on real servers: Temporal, Postgres, workers for every queue. Only what thinks is scripted."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,6 +83,7 @@ class Stage:
     host: RegistryToolHost
     fast: RegistryToolHost
     ledger: PostgresLedger
+    started: list[str] = field(default_factory=list)
 
     @property
     def runs(self) -> PostgresRuns:
@@ -99,6 +102,7 @@ class Stage:
             **({"on_failure": "fail"} | fields),
         )
         await self.runs.create(run_input)
+        self.started.append(run_input.run_id)
         return await self.client.start_workflow(
             AgentRun.run, run_input, id=run_input.run_id, task_queue="orchestration"
         )
@@ -179,5 +183,16 @@ async def make_stage(database: Database, temporal_address: str) -> AsyncIterator
 
 
 @pytest.fixture
-async def stage(make_stage: StageMaker) -> Stage:
-    return await make_stage()
+async def stage(make_stage: StageMaker, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    made = await make_stage()
+    yield made
+    folder = request.config.getoption("record_histories")
+    if folder:
+        await record(made, Path(folder) / f"{request.node.name.removeprefix('test_')}.json")
+
+
+async def record(stage: Stage, file: Path) -> None:
+    """The history of the test's first run, for tests/replay: with what it kept outside read back in."""
+    handle = stage.client.get_workflow_handle(stage.started[0])
+    history = (await handle.fetch_history()).to_json()
+    file.write_text(re.sub(r'"identity": "[^"]*"', '"identity": "worker"', history))
