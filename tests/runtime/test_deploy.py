@@ -234,7 +234,7 @@ async def test_the_processes_start_with_the_environment_of_the_compose_file(
 ) -> None:
     folder = tmp_path_factory.mktemp("processes")
     hosts = {"postgres:5432": f"127.0.0.1:{deployed}", "temporal:7233": temporal_address}
-    names = ("api", "worker-orchestration", "worker-tools")
+    names = ("api", "worker-tools")  # the two logins
     await asyncio.gather(*(starts_and_stops(name, hosts, folder / f"{name}.log") for name in names))
 
 
