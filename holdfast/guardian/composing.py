@@ -8,6 +8,9 @@ from holdfast.guardian.conditions import ConditionProblem
 from holdfast.guardian.shipped import shipped_bundle
 from schemas.policies import ActivationRequest, Bundle, PolicyRef, PolicyVersion
 
+MOST_POLICIES = 10_000
+"""Compiling so many takes a worker about four seconds, once."""
+
 
 def wanted(
     request: ActivationRequest, active: Iterable[PolicyRef], newest: Iterable[PolicyRef]
@@ -23,8 +26,13 @@ def wanted(
     return tuple(chosen[name] for name in sorted(chosen))
 
 
-def composed(versions: Iterable[PolicyVersion]) -> Bundle:
+def composed(versions: Sequence[PolicyVersion]) -> Bundle:
     """The bundle of these versions beside what ships. Raises Unprocessable where they do not stand together."""
+    if len(versions) > MOST_POLICIES:
+        raise Unprocessable(
+            f"A bundle holds at most {MOST_POLICIES} policies, and these are {len(versions)}.",
+            remedy="Retire some, or say more in one: lists of names cost less than many rules.",
+        )
     base = shipped_bundle()
     bundle = base.model_copy(update={"policies": (*base.policies, *versions)})
     try:

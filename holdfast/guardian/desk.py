@@ -19,7 +19,7 @@ from holdfast.guardian.guardian import PolicyGuardian
 from holdfast.guardian.reading import read_action
 from holdfast.guardian.shipped import shipped_bundle, shipped_templates, shipped_versions
 from holdfast.guardian.sources import FixedPolicies
-from holdfast.guardian.stores import PolicyStore, RecordStore
+from holdfast.guardian.stores import Head, PolicyStore, RecordStore
 from holdfast.guardian.trials import explain, request_of
 from schemas.policies import (
     Activation,
@@ -121,8 +121,9 @@ class PolicyDesk:
     # Putting in force ------------------------------------------------------------------------------------------------
 
     async def activate(self, tenant: str, request: ActivationRequest, *, by: str) -> Activation:
-        bundle = await self._composed(tenant, request)
-        return await self._policies.activate(tenant, bundle, by=by, note=request.note)
+        head = await self._policies.head(tenant)
+        bundle = await self._composed(tenant, request, head)
+        return await self._policies.activate(tenant, bundle, by=by, note=request.note, expected=head)
 
     async def rollback(self, tenant: str, request: RollbackRequest, *, by: str) -> Activation:
         history = await self._policies.activations(tenant, limit=10_000)
@@ -147,17 +148,17 @@ class PolicyDesk:
         bundle = await self.active(tenant)
         if request.draft:
             bundle = _with(bundle, [await self._drafted(tenant, request.draft)])
-        book, asked = RuleBook(bundle), request_of(request.action, tenant=tenant)
+        book, asked = await _compiled(bundle), request_of(request.action, tenant=tenant)
         record = await PolicyGuardian(policies=FixedPolicies(book)).judge(asked)
         view, _ = read_action(asked)
         return explain(book, view, record, datetime.now(UTC))
 
     async def backtest(self, tenant: str, request: BacktestRequest) -> BacktestReport:
         """Decide what is on record again, by the active bundle and by the one that would be activated."""
-        trial = await self._composed(tenant, request)
+        trial = await self._composed(tenant, request, await self._policies.head(tenant))
         trial = _with(trial, [await self._drafted(tenant, draft) for draft in request.drafts])
-        active = RuleBook(await self.active(tenant))
-        test = Backtest(active=active, draft=RuleBook(trial), now=datetime.now(UTC))
+        active, draft = await _compiled(await self.active(tenant)), await _compiled(trial)
+        test = Backtest(active=active, draft=draft, now=datetime.now(UTC))
         batch: list[Recorded | None] = []
         async for recorded in self._records.recorded(tenant, days=request.days, limit=request.limit):
             batch.append(recorded)
@@ -178,18 +179,19 @@ class PolicyDesk:
     async def _in_force(self, tenant: str) -> Sequence[PolicyRef]:
         return await self._policies.in_force(tenant, (await self._policies.head(tenant)).digest)
 
-    async def _composed(self, tenant: str, request: ActivationRequest) -> Bundle:
+    async def _composed(self, tenant: str, request: ActivationRequest, head: Head) -> Bundle:
         retired = await self._policies.retired(tenant)
         newest = [
             PolicyRef(name=each.name, version=each.version)
             for each in await self._policies.newest(tenant)
             if each.name not in retired
         ]
-        refs = wanted(request, await self._in_force(tenant), newest)
+        refs = wanted(request, await self._policies.in_force(tenant, head.digest), newest)
         return await asyncio.to_thread(composed, await self._policies.named(tenant, refs))
 
     async def _admit(self, tenant: str, draft: PolicyDraft, *, version: int, author: str) -> PolicyVersion:
-        admitted = admit(
+        admitted = await asyncio.to_thread(
+            admit,
             draft.document,
             version=version,
             parent=await self._parent(tenant, draft.document),
@@ -208,6 +210,11 @@ class PolicyDesk:
         if document.extends is None:
             return None
         return await self.read(tenant, document.extends.name, document.extends.version)
+
+
+async def _compiled(bundle: Bundle) -> RuleBook:
+    """Aside, since many rules take a while and others have requests too."""
+    return await asyncio.to_thread(RuleBook, bundle)
 
 
 def _with(bundle: Bundle, drafts: Sequence[PolicyVersion]) -> Bundle:

@@ -75,16 +75,20 @@ class PolicyGuardian:
         ruled = _Ruled(_decide_safely(book, view, now), book)
         if request.bundle and request.bundle != book.digest:
             ruled = _stricter(ruled, await self._by_bundle(request.scope.tenant, request.bundle, view, book))
+        if in_force.problem:
+            said = f"the policies in force cannot be applied: {in_force.problem}"
+            ruled = _stricter(ruled, _Ruled(_refusal(Decision.DENY, said), book))
         if errors:
             ruled = _stricter(ruled, _Ruled(_refusal(Decision.REQUIRE_APPROVAL, errors[0]), book))
         return await self._settle(view, ruled, now)
 
     async def _by_bundle(self, tenant: str, digest: Digest, view: View, active: RuleBook) -> _Ruled:
-        """What the bundle says that the run started under; a bundle that is gone asks people."""
+        """What the bundle says that the run started under; a bundle that is gone, or that no rule of today reads, asks people."""
         try:
             book = await self._policies.book(tenant, digest)
-        except NotFound as error:
-            return _Ruled(_refusal(Decision.REQUIRE_APPROVAL, error.message), active)
+        except (NotFound, ValueError) as error:
+            said = f"the policies this run started under cannot be applied: {error}"
+            return _Ruled(_refusal(Decision.REQUIRE_APPROVAL, said), active)
         return _Ruled(_decide_safely(book, view, self._clock()), book)
 
     async def _settle(self, view: View, ruled: _Ruled, now: datetime) -> _Ruled:

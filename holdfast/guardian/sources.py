@@ -13,10 +13,11 @@ from schemas.policies import Envelope, Freeze
 
 @dataclass(frozen=True)
 class InForce:
-    """What holds for a tenant now."""
+    """What holds for a tenant now. `problem`: its own bundle cannot be read, and nothing may be allowed meanwhile."""
 
     book: RuleBook
     freezes: Sequence[Freeze] = ()
+    problem: str = ""
 
 
 class PolicySource(Protocol):
