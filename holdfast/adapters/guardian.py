@@ -8,16 +8,20 @@ import asyncio
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import structlog
 
 from holdfast.guardian.bundles import RuleBook
-from holdfast.guardian.shipped import shipped_book, shipped_bundle
+from holdfast.guardian.shipped import shipped_book
 from holdfast.guardian.sources import InForce
 from holdfast.guardian.stores import BrakeStore, PolicyStore
 from schemas.base import Digest
 from schemas.policies import Envelope
 
 _MOST_BOOKS = 32
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,19 @@ class StoredPolicies:
         if known and known.revision == head.revision:
             in_force = known.in_force
         else:
-            book = await self.book(tenant, head.digest) if head.digest else await self._shipped()
             # Read after the revision: a freeze that came in between is held to early, never too late.
-            in_force = InForce(book, await self._brakes.freezes(tenant))
+            in_force = replace(
+                await self._rules(tenant, head.digest), freezes=await self._brakes.freezes(tenant)
+            )
         self._known[tenant] = _Known(asked_at, head.revision, in_force)
         return self._known[tenant]
 
-    async def _shipped(self) -> RuleBook:
-        await asyncio.to_thread(shipped_bundle)
-        return shipped_book()
+    async def _rules(self, tenant: str, digest: Digest | None) -> InForce:
+        if digest is None:
+            return InForce(await asyncio.to_thread(shipped_book))
+        try:
+            return InForce(await self.book(tenant, digest))
+        except ValueError as error:
+            # Stored by another version of this program. The guardian denies until a bundle is activated that can be read.
+            log.error("policy_bundle_unreadable", tenant=tenant, bundle=digest, error=str(error))  # noqa: TRY400
+            return InForce(await asyncio.to_thread(shipped_book), problem=str(error))

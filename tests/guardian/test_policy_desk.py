@@ -5,6 +5,7 @@ import pytest
 from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.policies import PostgresPolicies
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.errors import Conflict, NotFound, Unprocessable
 from holdfast.guardian.bundles import RuleBook
@@ -92,6 +93,17 @@ async def test_activating_puts_the_newest_in_force_and_rolling_back_takes_it_out
     assert (await desk.rollback(tenant, RollbackRequest(), by="ada")).digest == first.digest
     assert (await desk.rollback(tenant, RollbackRequest(to=2), by="ada")).digest == second.digest
     assert before.digest not in {first.digest, second.digest}
+
+
+async def test_of_two_activations_at_once_the_second_is_refused(
+    desk: PolicyDesk, store: PostgresPolicies, tenant: str, document: DocumentMaker
+) -> None:
+    await desk.create(tenant, PolicyDraft(document=document()), author="ada")
+    seen = await store.head(tenant)
+    await desk.activate(tenant, NEWEST, by="ada")
+    with pytest.raises(Conflict):
+        await store.activate(tenant, await desk.active(tenant), by="grace", note="", expected=seen)
+    assert len(await desk.activations(tenant)) == 1
 
 
 async def test_rolling_back_the_first_activation_leaves_what_ships(

@@ -179,6 +179,20 @@ async def test_a_bundle_nobody_has_makes_the_answer_an_approval(
     assert record.errors
 
 
+async def test_a_bundle_that_cannot_be_read_any_more_denies_everything(
+    store: PostgresPolicies, brakes: PostgresBrakes, tenant: str
+) -> None:
+    old = policy()
+    broken = old.resolved.model_copy(update={"when": "facts.of_an_older_version == 1"})
+    stored = await store.add(tenant, old.model_copy(update={"resolved": broken}))
+    bundle = composed([]).model_copy(update={"policies": (*composed([]).policies, stored)})
+    await store.activate(tenant, bundle, by="ada", note="")
+    guardian = PolicyGuardian(policies=StoredPolicies(policies=store, brakes=brakes, max_age_s=0))
+    verdict = (await guardian.judge(request_of(LS, tenant=tenant))).verdict
+    assert verdict.decision is Decision.DENY
+    assert "no-listing@1" in verdict.why
+
+
 async def test_a_freeze_holds_what_it_names_and_a_thaw_lets_it_go(
     store: PostgresPolicies, brakes: PostgresBrakes, tenant: str
 ) -> None:

@@ -137,15 +137,24 @@ class PostgresPolicies:
             await _keep(connection, tenant, bundle)
         return bundle.digest
 
-    async def activate(self, tenant: str, bundle: Bundle, *, by: str, note: str) -> Activation:
+    async def activate(
+        self, tenant: str, bundle: Bundle, *, by: str, note: str, expected: Head | None = None
+    ) -> Activation:
         """Keep the bundle and move the pointer, in one transaction."""
         async with self._database.tenant(tenant) as connection:
+            head = await _lock(connection, tenant)
+            if expected and head.digest != expected.digest:
+                raise Conflict(
+                    "Somebody else activated policies in the meantime.",
+                    remedy="Look at `holdfast policies history`, and activate yours again.",
+                )
             await _keep(connection, tenant, bundle)
             return await _move(connection, tenant, bundle.digest, by=by, note=note)
 
     async def reactivate(self, tenant: str, digest: Digest, *, by: str, note: str) -> Activation:
         """Move the pointer to a bundle that was kept before."""
         async with self._database.tenant(tenant) as connection:
+            await _lock(connection, tenant)
             return await _move(connection, tenant, digest, by=by, note=note)
 
     async def activations(self, tenant: str, *, limit: int = 100) -> Sequence[Activation]:
@@ -162,6 +171,15 @@ async def _head(connection: Connection) -> Head:
     cursor = await connection.execute("select revision, digest from policy_heads")
     row = await cursor.fetchone()
     return Head(row["revision"], row["digest"]) if row else Head(0, None)
+
+
+async def _lock(connection: Connection, tenant: str) -> Head:
+    """The head, for this transaction alone: of two activations at once, one comes after the other."""
+    await connection.execute(
+        "insert into policy_heads (tenant) values (%s) on conflict do nothing", (tenant,)
+    )
+    await connection.execute("select from policy_heads for update")
+    return await _head(connection)
 
 
 async def _keep(connection: Connection, tenant: str, bundle: Bundle) -> None:
