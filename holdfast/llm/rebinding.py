@@ -28,6 +28,14 @@ _TEXTS = (
 )
 _NUMBER = re.compile(r"(-?)(\d+(?:[.,]\d+)*)\s?(\D*)")
 _FIXED = frozenset({Kind.QUOTED, Kind.VERSION, Kind.EMAIL})
+_NAMES = frozenset({Kind.HOST, Kind.NAME, Kind.ADDRESS, Kind.URL})
+_NEAR_KINDS = {
+    Kind.HOST: _NAMES,
+    Kind.NAME: _NAMES,
+    Kind.NUMBER: frozenset({Kind.NUMBER, Kind.DATE}),
+    Kind.DATE: frozenset({Kind.NUMBER, Kind.DATE}),
+}
+_UNREAD = ("id", "depends_on", "cites")
 _EDGE = r"[\w./:@-]"
 
 
@@ -42,8 +50,8 @@ def rebound(plan: Plan, made_for: Reading, wanted: Reading) -> Plan:
     changes = _changes(made_for.parameters, wanted.parameters)
     if not changes:
         return plan
+    _refuse_derived(changes, made_for, plan)
     written = _written(plan)
-    _refuse_derived(changes, made_for, written)
     for old in changes:
         if not any(re.search(_whole(old), text) for text in written):
             raise NotTheSame(f"the plan does not carry {old!r}, so it cannot be told what it stands for")
@@ -83,20 +91,21 @@ def _amount(digits: str) -> float:
     return float(plain) if plain.count(".") <= 1 else 1.0
 
 
-def _refuse_derived(changes: Mapping[str, Parameter], made_for: Reading, written: Sequence[str]) -> None:
-    """A value of the same kind that the goal did not name may have been worked out from the one that changes."""
+def _refuse_derived(changes: Mapping[str, Parameter], made_for: Reading, plan: Plan) -> None:
+    """A value of the same kind that the goal did not name, or the same digits elsewhere, may have been worked out from
+    what changes: a port from a host's number, an end from a beginning."""
     named = {parameter.value for parameter in made_for.parameters}
-    kinds = {parameter.kind for parameter in changes.values()}
-    if kinds & {Kind.HOST, Kind.NAME}:
-        kinds |= {Kind.ADDRESS, Kind.URL, Kind.HOST, Kind.NAME}
-    for text in written:
+    kinds = {
+        kind for parameter in changes.values() for kind in _NEAR_KINDS.get(parameter.kind, {parameter.kind})
+    }
+    digits = {int(run) for old in changes for run in re.findall(r"\d+", old)}
+    for text in [*_written(plan), *_elsewhere(plan)]:
         for found in read_goal(text).parameters:
-            if found.kind in kinds and found.value not in named and not found.value.startswith("steps."):
+            if found.kind in kinds and found.value not in named:
                 raise NotTheSame(f"the plan holds {found.value!r}, which may depend on what differs")
-        for old in changes:
-            rest = re.sub(_whole(old), "", text)
-            if old in rest:
-                raise NotTheSame(f"the plan holds {old!r} inside a longer word")
+        rest = re.sub("|".join(map(_whole, changes)), " ", text)
+        if digits & {int(run) for run in re.findall(r"\d+", rest)} or any(old in rest for old in changes):
+            raise NotTheSame(f"the plan holds parts of {', '.join(changes)} elsewhere")
 
 
 def _whole(value: str) -> str:
@@ -109,6 +118,13 @@ def _written(plan: Plan) -> list[str]:
     texts = [text for step in steps for name in _TEXTS for text in _strings(step.get(name))]
     texts += [plan.rationale, plan.answer or ""]
     return [re.sub(r"\$\{[^}]*\}", " ", text) for text in texts]
+
+
+def _elsewhere(plan: Plan) -> list[str]:
+    """What of a step is not bound anew: its tool, its times, its retries. Nothing of the goal may stand there."""
+    steps = plan.model_dump(mode="json", exclude_defaults=True)["steps"]
+    fields = [value for step in steps for name, value in step.items() if name not in (*_TEXTS, *_UNREAD)]
+    return [text for value in fields for text in _strings(value)]
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -17,7 +17,7 @@ from holdfast.llm.rebinding import NotTheSame, rebound
 from holdfast.testing.embedding import embed_by_words
 from schemas.agents import AgentSpec
 from schemas.canonical import digest_of
-from schemas.plans import Citation, Finding, Plan, PlanSource, ToolStep
+from schemas.plans import Citation, Finding, Plan, PlanSource, ToolStep, WaitStep
 from schemas.runs import RunInput
 from schemas.stages import (
     Answer,
@@ -88,6 +88,16 @@ def test_sums_are_bound_rightly_or_not_at_all(a: int, b: int, c: int, d: int) ->
     except NotTheSame:
         return
     assert command_of(plan) == f"print({c} + {d})"
+
+
+def test_what_stands_outside_of_texts_is_not_left_behind() -> None:
+    """The wait was worked out from the goal, and would stay as it is."""
+    steps = (
+        ToolStep(id="do", tool="shell", arguments={"command": "notify 30"}, timeout_s=300),
+        WaitStep(id="wait", seconds=30),
+    )
+    with pytest.raises(NotTheSame):
+        rebound(Plan(steps=steps), read_goal("notify in 30 and wait"), read_goal("notify in 45 and wait"))
 
 
 class Thinker:
