@@ -4,15 +4,13 @@ An envelope answers for people, so it can only turn an approval into an allow: n
 never where text from outside chose an argument.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from holdfast.guardian.combining import Outcome
 from holdfast.guardian.scope import matches_pattern
-from holdfast.plan.references import Reference, parse
 from schemas.actions import Action
-from schemas.base import ApprovalId, RunId
 from schemas.policies import ArgumentRange, Envelope, EnvelopeEntry
 from schemas.verdicts import Decision
 
@@ -30,42 +28,6 @@ def envelopable(action: Action, outcome: Outcome) -> bool:
     if outcome.decision is not Decision.REQUIRE_APPROVAL or outcome.failed or action.tainted:
         return False
     return not any(match.binding for match in outcome.deciding)
-
-
-def envelope_of_plan(
-    steps: Iterable[tuple[str, str, Mapping[str, Any]]],
-    *,
-    run_id: RunId,
-    approval_id: ApprovalId,
-    environment: str,
-) -> Envelope:
-    """What approving a plan permits: its calls, as (step, tool, arguments) name them.
-
-    An argument that is a text with references is open, since its value is known only when the step runs; whatever
-    comes from outside the run is tainted by then, and asks again.
-    """
-    entries = tuple(
-        EnvelopeEntry(
-            step=step,
-            tool=tool.partition("@")[0],
-            environment=environment,
-            arguments={name: _range(value) for name, value in arguments.items()},
-        )
-        for step, tool, arguments in steps
-    )
-    return Envelope(approval_id=approval_id, run_id=run_id, entries=entries)
-
-
-def _range(value: Any) -> ArgumentRange:
-    return ArgumentRange(any=True) if _refers(value) else ArgumentRange(equals=value)
-
-
-def _refers(value: Any) -> bool:
-    if isinstance(value, str):
-        return any(isinstance(part, Reference) for part in parse(value))
-    if isinstance(value, dict):
-        return any(_refers(each) for each in value.values())
-    return isinstance(value, list | tuple) and any(_refers(each) for each in value)
 
 
 def _inside(envelope: Envelope, action: Action, now: datetime) -> bool:

@@ -10,9 +10,9 @@ from holdfast.errors import Unavailable
 from holdfast.guardian import guardian as guardian_module
 from holdfast.guardian import reading
 from holdfast.guardian.bundles import RuleBook
-from holdfast.guardian.envelopes import envelope_of_plan
 from holdfast.guardian.guardian import PolicyGuardian
 from holdfast.guardian.judge import CautiousJudge, Opinion
+from holdfast.guardian.planned import envelope_of_plan
 from holdfast.guardian.shipped import shipped_bundle
 from holdfast.guardian.sources import FixedPolicies, InForce
 from holdfast.guardian.trials import request_of

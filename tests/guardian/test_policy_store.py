@@ -11,8 +11,8 @@ from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.errors import Conflict, NotFound
 from holdfast.guardian.admission import admit
 from holdfast.guardian.composing import composed
-from holdfast.guardian.envelopes import envelope_of_plan
 from holdfast.guardian.guardian import PolicyGuardian
+from holdfast.guardian.planned import envelope_of_plan
 from holdfast.guardian.shipped import shipped_book
 from holdfast.guardian.trials import request_of
 from holdfast.ids import new_id
