@@ -18,7 +18,7 @@ UV_VERSION := 0.13.8
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/holdfast/wheels
 BIN := .venv/bin
 ARGS ?=
-BENCH ?= *
+BENCH ?= steps sandbox policies retrieval_scale
 
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_SYSTEM_CERTS := 1
@@ -84,7 +84,7 @@ certify: .stamps/venv
 	@$(BIN)/pytest --full -s tests/certificate $(ARGS)
 
 bench: .stamps/venv
-	@for each in benchmarks/$(BENCH).py; do echo "== $$each"; $(BIN)/python "$$each" $(ARGS); done
+	@for each in $(BENCH); do echo "== $$each"; $(BIN)/python -m benchmarks.$$each $(ARGS); done
 
 clean:
 	rm -rf .venv .stamps .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
