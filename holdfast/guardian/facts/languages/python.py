@@ -3,6 +3,7 @@
 # ruff: noqa: SIM905 - word lists read better as text
 
 import ast
+import re
 import warnings
 from collections.abc import Callable
 
@@ -14,6 +15,9 @@ from schemas.facts import Effect
 SIZE_LIMIT = 20_000
 NODE_LIMIT = 5_000
 _NESTING = 200
+_OPERATORS = 3_000
+_SIGNS = re.compile(r"(?:[-+~]\s*){100}")
+_RECURSIVE = re.compile(r"\b(?:lambda|not|await|else|elif|yield)\b|\*\*|:=")
 _PURE_MODULES = frozenset(
     """json math re datetime time collections itertools functools statistics string textwrap decimal fractions random
     calendar uuid hashlib base64 binascii platform sys typing dataclasses enum operator bisect heapq pprint difflib
@@ -75,11 +79,14 @@ def read_python(code: str, draft: Draft, shell: Callable[[str], None]) -> None:
 
 
 def _deeply_nested(code: str) -> bool:
+    """The parser of the interpreter recurses on the C stack: what nests deeply must not reach it."""
     depth = deepest = 0
     for char in code:
         depth += (char in "([{") - (char in ")]}")
         deepest = max(deepest, depth)
-    return deepest > _NESTING or code.count("not ") + code.count("-" * 50) + code.count("~" * 50) > _NESTING
+    if sum(map(code.count, "+-*/%|&^@<>")) > _OPERATORS:
+        return True
+    return deepest > _NESTING or bool(_SIGNS.search(code)) or len(_RECURSIVE.findall(code)) > _NESTING
 
 
 class _Code:
