@@ -103,6 +103,7 @@ class Launcher:
     def _become_keeper(self, name: str, launcher: socket.socket) -> NoReturn:
         """In the forked child: prepare what is slow, wait for a call, keep it, end."""
         try:
+            gc.disable()  # a short life: collecting would only copy the launcher's pages
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             kernel.die_with_parent(signal.SIGKILL)
