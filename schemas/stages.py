@@ -10,6 +10,7 @@ from schemas.approvals import ApprovalSubject, ApprovalSummary
 from schemas.base import ApprovalId, Digest, JsonObject, Name, Payload, RunId
 from schemas.events import NewEvent
 from schemas.plans import Citation, Finding, Plan, Step
+from schemas.policies import EnvelopeEntry
 from schemas.runs import RunStatus, StepOutcome
 from schemas.tools import Catalogue, ToolResult, ToolSpec
 from schemas.verdicts import ApprovalTerms, Verdict
@@ -219,6 +220,9 @@ class AskRequest(Payload):
     terms: ApprovalTerms = ApprovalTerms()
     requested_by: str = ""
     action: Action | None = None
+    entries: tuple[EnvelopeEntry, ...] = Field(
+        default=(), description="What saying yes permits for the rest of the run, beside the digest itself."
+    )
 
 
 class ReadApprovalRequest(Payload):

@@ -5,6 +5,7 @@ from temporalio.exceptions import ActivityError
 
 from activities.guard import GuardActivities
 from activities.think import ThinkActivities
+from holdfast.guardian.planned import entries_of_plan
 from holdfast.plan.progress import Progress
 from schemas.approvals import ApprovalStatus, ApprovalSubject, ApprovalSummary
 from schemas.canonical import digest_of
@@ -207,7 +208,9 @@ class Planning:
             why=plan.rationale,
             detail="\n".join(f"{step.id}: {step.title or step.kind}" for step in plan.steps[:200]),
         )
-        approval = await self._desk.decide(self._desk.question(ApprovalSubject.PLAN, digest, summary))
+        question = self._desk.question(ApprovalSubject.PLAN, digest, summary)
+        entries = entries_of_plan(plan, environment=self._start.environment)
+        approval = await self._desk.decide(question.model_copy(update={"entries": entries}))
         if approval.status is not ApprovalStatus.APPROVED:
             raise RunStopped(RunStatus.REJECTED, f"the plan was not approved: {approval.status.value}")
 

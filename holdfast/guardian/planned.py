@@ -1,35 +1,28 @@
-"""The envelope of a plan: what approving it permits. Free of the rule engine, so that workflows may import it."""
+"""What approving a plan permits. Free of the rule engine, so that workflows may ask."""
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 from holdfast.plan.references import Reference, parse
-from schemas.base import ApprovalId, RunId
-from schemas.policies import ArgumentRange, Envelope, EnvelopeEntry
+from schemas.plans import Plan, ToolStep
+from schemas.policies import ArgumentRange, EnvelopeEntry
 
 
-def envelope_of_plan(
-    steps: Iterable[tuple[str, str, Mapping[str, Any]]],
-    *,
-    run_id: RunId,
-    approval_id: ApprovalId,
-    environment: str,
-) -> Envelope:
-    """What approving a plan permits: its calls, as (step, tool, arguments) name them.
+def entries_of_plan(plan: Plan, *, environment: str) -> tuple[EnvelopeEntry, ...]:
+    """The calls of the plan, each in its own step and with its own arguments.
 
-    An argument that is a text with references is open, since its value is known only when the step runs; whatever
-    comes from outside the run is tainted by then, and asks again.
+    An argument with references is open, since its value is known only when the step runs; where that value comes from
+    outside it is tainted by then, and asks again.
     """
-    entries = tuple(
-        EnvelopeEntry(
-            step=step,
-            tool=tool.partition("@")[0],
-            environment=environment,
-            arguments={name: _range(value) for name, value in arguments.items()},
-        )
-        for step, tool, arguments in steps
+    return tuple(_entry(step, environment) for step in plan.steps if isinstance(step, ToolStep))
+
+
+def _entry(step: ToolStep, environment: str) -> EnvelopeEntry:
+    return EnvelopeEntry(
+        step=step.id,
+        tool=step.tool.partition("@")[0],
+        environment=environment,
+        arguments={name: _range(value) for name, value in step.arguments.items()},
     )
-    return Envelope(approval_id=approval_id, run_id=run_id, entries=entries)
 
 
 def _range(value: Any) -> ArgumentRange:

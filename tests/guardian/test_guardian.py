@@ -12,11 +12,12 @@ from holdfast.guardian import reading
 from holdfast.guardian.bundles import RuleBook
 from holdfast.guardian.guardian import PolicyGuardian
 from holdfast.guardian.judge import CautiousJudge, Opinion
-from holdfast.guardian.planned import envelope_of_plan
+from holdfast.guardian.planned import entries_of_plan
 from holdfast.guardian.shipped import shipped_bundle
 from holdfast.guardian.sources import FixedPolicies, InForce
 from holdfast.guardian.trials import request_of
 from holdfast.guardian.vocabulary import View
+from schemas.plans import Plan, ToolStep
 from schemas.policies import ArgumentRange, Envelope, EnvelopeEntry, Example, PolicyDocument, PolicyVersion
 from schemas.stages import JudgeRequest
 from schemas.tools import ToolSpec
@@ -132,14 +133,16 @@ async def test_the_record_says_what_it_was_based_on() -> None:
 # Envelopes ------------------------------------------------------------------------------------------------------------
 
 
-def plan_envelope(request: JudgeRequest, **arguments: object) -> Envelope:
-    steps = [("example", "shell", {"command": "mkdir /opt/out", **arguments})]
-    return envelope_of_plan(steps, run_id=request.action.run_id, approval_id=APPROVAL, environment="prod")
+def plan_envelope(request: JudgeRequest, command: str) -> Envelope:
+    """What approving a plan permits that has this one call."""
+    plan = Plan(steps=(ToolStep(id="example", tool="shell@1.0.0", arguments={"command": command}),))
+    entries = entries_of_plan(plan, environment=request.action.environment)
+    return Envelope(approval_id=APPROVAL, run_id=request.action.run_id, entries=entries)
 
 
 async def test_what_an_approved_plan_says_goes_ahead_and_anything_else_asks() -> None:
     request = shell("mkdir /opt/out", environment="prod")
-    envelope = plan_envelope(request)
+    envelope = plan_envelope(request, "mkdir /opt/out")
     assert await decision(request) is ASK
     assert await decision(request, envelope) is ALLOW
     assert await decision(shell("mkdir /opt/other", environment="prod"), envelope) is ASK
@@ -149,13 +152,15 @@ async def test_what_an_approved_plan_says_goes_ahead_and_anything_else_asks() ->
 async def test_an_argument_the_plan_did_not_name_asks() -> None:
     request = shell("mkdir /opt/out", environment="prod")
     more = request.action.model_copy(update={"arguments": {"command": "mkdir /opt/out", "sudo": True}})
-    assert await decision(request.model_copy(update={"action": more}), plan_envelope(request)) is ASK
+    assert (
+        await decision(request.model_copy(update={"action": more}), plan_envelope(request, "mkdir /opt/out"))
+        is ASK
+    )
 
 
 async def test_a_reference_in_the_plan_is_open_until_text_from_outside_fills_it() -> None:
     request = shell("mkdir /opt/out", environment="prod")
-    steps = [("example", "shell", {"command": "${steps.look.output.command}"})]
-    envelope = envelope_of_plan(steps, run_id=request.action.run_id, approval_id=APPROVAL, environment="prod")
+    envelope = plan_envelope(request, "${steps.look.output.command}")
     assert await decision(request, envelope) is ALLOW
     assert await decision(shell("mkdir /opt/out", environment="prod", tainted=["command"]), envelope) is ASK
 
@@ -163,14 +168,10 @@ async def test_a_reference_in_the_plan_is_open_until_text_from_outside_fills_it(
 async def test_no_envelope_answers_a_deny_or_a_locked_rule() -> None:
     for command, wanted in (("mkfs.ext4 /dev/sda1", DENY), ("curl http://169.254.169.254/", DENY)):
         request = shell(command, environment="prod")
-        steps = [("example", "shell", {"command": command})]
-        envelope = envelope_of_plan(
-            steps, run_id=request.action.run_id, approval_id=APPROVAL, environment="prod"
-        )
+        envelope = plan_envelope(request, command)
         assert await decision(request, envelope) is wanted
     risky = shell("ls", claimed_risk="high")
-    steps = [("example", "shell", {"command": "ls"})]
-    envelope = envelope_of_plan(steps, run_id=risky.action.run_id, approval_id=APPROVAL, environment="dev")
+    envelope = plan_envelope(risky, "ls")
     assert await decision(risky, envelope) is ASK
 
 
@@ -207,7 +208,7 @@ async def test_a_scope_holds_arguments_to_their_ranges(
 
 async def test_an_envelope_ends_with_its_time_and_with_its_run() -> None:
     request = shell("mkdir /opt/out", environment="prod")
-    envelope = plan_envelope(request)
+    envelope = plan_envelope(request, "mkdir /opt/out")
     late = envelope.model_copy(update={"expires_at": datetime.now(UTC) - timedelta(seconds=1)})
     other = envelope.model_copy(update={"run_id": "run_" + "1" * 26})
     assert await decision(request, late) is ASK

@@ -12,12 +12,13 @@ from holdfast.errors import Conflict, NotFound
 from holdfast.guardian.admission import admit
 from holdfast.guardian.composing import composed
 from holdfast.guardian.guardian import PolicyGuardian
-from holdfast.guardian.planned import envelope_of_plan
+from holdfast.guardian.planned import entries_of_plan
 from holdfast.guardian.shipped import shipped_book
 from holdfast.guardian.trials import request_of
 from holdfast.ids import new_id
 from schemas.agents import AgentSpec
 from schemas.approvals import ApprovalSubject, ApprovalSummary
+from schemas.plans import Plan, ToolStep
 from schemas.policies import (
     Activation,
     Example,
@@ -219,23 +220,24 @@ async def test_an_envelope_counts_once_its_approval_stands_for_its_digest(
     )
     scope = RunScope(tenant=tenant, run_id=run_id, agent="operator", environment="prod")
     digest = "sha256:" + "1" * 64
-    asked = AskRequest(
-        scope=scope,
-        id=approval_id,
-        subject=ApprovalSubject.PLAN,
-        digest=digest,
-        summary=ApprovalSummary(what="plan"),
+    plan = Plan(steps=(ToolStep(id="make", tool="shell", arguments={"command": "mkdir /opt/out"}),))
+    entries = entries_of_plan(plan, environment="prod")
+    await PostgresApprovals(database=module_database).ask(
+        AskRequest(
+            scope=scope,
+            id=approval_id,
+            subject=ApprovalSubject.PLAN,
+            digest=digest,
+            summary=ApprovalSummary(what="plan"),
+            entries=entries,
+        )
     )
-    await PostgresApprovals(database=module_database).ask(asked)
-    steps = [("make", "shell", {"command": "mkdir /opt/out"})]
-    envelope = envelope_of_plan(steps, run_id=run_id, approval_id=approval_id, environment="prod")
-    await brakes.grant(tenant, envelope, digest=digest)
     assert await brakes.envelopes(tenant, run_id) == []
     await approve(module_database, tenant, approval_id, "sha256:" + "2" * 64)
     assert await brakes.envelopes(tenant, run_id) == []
     await approve(module_database, tenant, approval_id, digest)
     (granted,) = await brakes.envelopes(tenant, run_id)
-    assert granted.entries == envelope.entries
+    assert granted.entries == entries
     assert await brakes.envelopes("default", run_id) == []
 
 

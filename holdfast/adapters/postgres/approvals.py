@@ -39,6 +39,8 @@ class PostgresApprovals:
                     request.terms.expires_s,
                 ),
             )
+            if request.entries:
+                await _lay_envelope(connection, request)
             await _tell(connection, request.scope.run_id, _requested(request))
             return await _read(connection, request.id)
 
@@ -63,6 +65,21 @@ class PostgresApprovals:
                 )
                 await _tell(connection, row["run_id"], expired)
             return await _read(connection, approval_id)
+
+
+async def _lay_envelope(connection: Connection, request: AskRequest) -> None:
+    """It permits nothing until this approval stands, for the digest that was asked about."""
+    await connection.execute(
+        """insert into envelopes (approval_id, tenant, run_id, digest, entries)
+           values (%s, %s, %s, %s, %s) on conflict do nothing""",
+        (
+            request.id,
+            request.scope.tenant,
+            request.scope.run_id,
+            request.digest,
+            Jsonb([entry.model_dump(mode="json") for entry in request.entries]),
+        ),
+    )
 
 
 async def _read(connection: Connection, approval_id: str) -> Approval:
