@@ -31,15 +31,17 @@ class Ingestion:
 
     @workflow.run
     async def run(self, job: IngestJob) -> IngestProgress:
-        for _ in range(PAGES_A_RUN):
+        pages = 0
+        while True:
             self._progress = await workflow.execute_activity_method(IngestActivities.ingest_page, job, **PAGE)
             if self._progress.left == 0:
                 return await workflow.execute_activity_method(IngestActivities.ingest_finish, job, **PAGE)
             if job.pause_s:
                 await workflow.sleep(job.pause_s)
-        workflow.continue_as_new(
-            job.model_copy(update={"pages": job.pages + PAGES_A_RUN})
-        )
+            pages += 1
+            if pages == PAGES_A_RUN:
+                # With an empty history: a million documents are tens of thousands of pages.
+                workflow.continue_as_new(job.model_copy(update={"pages": job.pages + pages}))
 
     @workflow.query
     def progress(self) -> IngestProgress:
