@@ -33,9 +33,11 @@ from api.routes import (
     freezes,
     health,
     keys,
+    metrics,
     policies,
     runs,
     stories,
+    streams,
     tenants,
 )
 from api.services import Services
@@ -67,6 +69,8 @@ ROUTERS = (
     runs.router,
     commands.router,
     stories.router,
+    streams.router,
+    metrics.router,
     approvals.router,
     agents.router,
     policies.router,

@@ -32,19 +32,29 @@ class Context:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
         headers = Headers(scope=scope)
         state["request_id"] = _request_id(headers)
         state["trace_id"] = _trace_id(headers)
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
         exchange = Exchange(scope, send)
         with structlog.contextvars.bound_contextvars(
             request_id=state["request_id"], trace_id=state["trace_id"]
         ):
             await self._answer(scope, receive, exchange)
         exchange.measure()
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A socket that is refused before it is accepted is answered with 403; there is no room for more words."""
+        try:
+            await self._app(scope, receive, send)
+        except HoldfastError as error:
+            await send({"type": "websocket.close", "code": 1008, "reason": error.code})
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: "Exchange") -> None:
         try:

@@ -14,6 +14,8 @@ from holdfast.errors import Forbidden, InvalidInput
 from schemas.access import Principal
 from schemas.problems import Problem
 
+_BEARER = "holdfast.bearer."
+
 
 class Door:
     def __init__(self, app: ASGIApp, *, table: Table) -> None:
@@ -64,7 +66,7 @@ class Door:
 
 async def _admit(scope: Scope, rule: Rule) -> Principal:
     services: Services = scope["state"]["services"]
-    authorization = Headers(scope=scope).get("authorization", "")
+    authorization = Headers(scope=scope).get("authorization") or _from_subprotocol(scope)
     principal = await services.credentials.admit(authorization, route_class=rule.route_class)
     assert rule.permission is not None  # noqa: S101 - the caller asks only for rules with one
     if not principal.may(rule.permission):
@@ -74,6 +76,15 @@ async def _admit(scope: Scope, rule: Rule) -> Principal:
             remedy=f"Its roles are {', '.join(principal.roles) or 'none'}; ask an admin.",
         )
     return principal
+
+
+def _from_subprotocol(scope: Scope) -> str:
+    """A browser can set no header on a WebSocket; it names its key as a subprotocol, `holdfast.bearer.<key>`."""
+    for offered in scope.get("subprotocols", ()):
+        if offered.startswith(_BEARER):
+            scope["state"]["subprotocol"] = offered
+            return f"Bearer {offered.removeprefix(_BEARER)}"
+    return ""
 
 
 def _refuse_nul(scope: Scope) -> None:

@@ -74,3 +74,5 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.end_streams()
         await super().shutdown(sockets)
+        # uvicorn would raise the signal again after a shutdown that went well, and the exit code would tell of a crash.
+        self._captured_signals.clear()

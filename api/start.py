@@ -2,6 +2,7 @@
 found and started by `make_good`."""
 
 import asyncio
+from contextlib import aclosing
 
 import structlog
 
@@ -35,8 +36,9 @@ async def wait_for_end(held: Services, run: Run, *, seconds: float) -> Run:
     """The run when it has ended, or as it is when the time is up."""
     try:
         async with asyncio.timeout(seconds):
-            async for _ in held.streams.run(run.tenant, run.id, after=0):
-                pass
+            async with aclosing(held.streams.run(run.tenant, run.id, after=0)) as events:
+                async for _ in events:
+                    pass
     except TimeoutError:
         pass
     return await held.runs.read(run.tenant, run.id)

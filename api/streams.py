@@ -1,12 +1,12 @@
 """Event streams: read from Postgres, woken by the feed. A stream holds one page of events and a place in the story,
 so a slow client costs a page, and any client can come back with the last number it saw."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
 from api.metrics import EVENTS, STREAMS
-from holdfast.adapters.postgres.feed import EventFeed, Follower
+from holdfast.adapters.postgres.feed import Delta, EventFeed, Follower
 from holdfast.errors import LimitReached
 from schemas.events import TERMINAL_EVENT, RunEvent
 
@@ -50,8 +50,9 @@ class Streams:
 
     async def run(
         self, tenant: str, run_id: str, *, after: int, follow: bool = True
-    ) -> AsyncIterator[RunEvent | None]:
-        """The story of a run from there on, and None as a heartbeat; ends with the run, or with the process."""
+    ) -> AsyncGenerator[RunEvent | Delta | None]:
+        """The story of a run from there on, pieces of what its models write meanwhile, and None as a heartbeat; ends
+        with the run, or with the process."""
         async with self._feed.follow(tenant, run_id) as follower:
             while True:
                 last: RunEvent | None = None
@@ -64,7 +65,11 @@ class Streams:
                 while not await self._news(follower, after):
                     if follower.closed:
                         return
-                    yield None
+                    deltas = follower.deltas()
+                    for delta in deltas:
+                        yield delta
+                    if not deltas:
+                        yield None
 
     async def _told(self, tenant: str, run_id: str, after: int) -> AsyncIterator[RunEvent]:
         """All events after this one that are told so far, a page at a time."""
@@ -80,4 +85,4 @@ class Streams:
         told = await follower.news(timeout_s=self._heartbeat_s)
         if told is None or follower.closed:
             return False
-        return not told or max(told.values()) > after
+        return follower.take_missed() or (bool(told) and max(told.values()) > after)

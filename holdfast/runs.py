@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Protocol
 
-from holdfast.errors import Forbidden, NotFound
+from holdfast.errors import Forbidden, NotFound, Unprocessable
 from holdfast.ids import new_id
 from holdfast.ports import Agents
 from schemas.access import Principal
@@ -49,7 +49,7 @@ class Acceptance:
                 remedy=f"It may in {', '.join(principal.environments or ())}.",
             )
         agent = await self._agent(principal.tenant, request)
-        delegates = [await self._agents.read(principal.tenant, name) for name in agent.delegates]
+        delegates = [await self._named(principal.tenant, name, None) for name in agent.delegates]
         catalogue = await self._catalogues.tools(principal.tenant, request.environment)
         return RunInput(
             run_id=run_id_for(operation),
@@ -75,11 +75,18 @@ class Acceptance:
 
     async def _agent(self, tenant: str, request: RunRequest) -> AgentSpec:
         try:
-            return await self._agents.read(tenant, request.agent, request.agent_version)
-        except NotFound:
+            return await self._named(tenant, request.agent, request.agent_version)
+        except Unprocessable:
             if request.agent == DEFAULT_AGENT.name and request.agent_version in (None, DEFAULT_AGENT.version):
                 return DEFAULT_AGENT
             raise
+
+    async def _named(self, tenant: str, name: str, version: int | None) -> AgentSpec:
+        """The agent that a request or another agent names: its absence is the request's fault."""
+        try:
+            return await self._agents.read(tenant, name, version)
+        except NotFound as error:
+            raise Unprocessable(error.message, remedy=error.remedy) from error
 
 
 def allowed_tools(catalogue: Catalogue, patterns: Sequence[str]) -> Catalogue:

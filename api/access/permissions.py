@@ -37,11 +37,14 @@ RULES: tuple[Rule, ...] = (
     _read("/readyz", None),
     _read("/openapi.json", None),
     _read("/docs", None),
+    _read("/metrics", Permission.METRICS_READ),
     _read("/v1/whoami", Permission.RUNS_READ),
     _write("POST", "/v1/runs", Permission.RUNS_WRITE),
     _read("/v1/runs", Permission.RUNS_READ),
     _read("/v1/runs/{run_id}", Permission.RUNS_READ),
     _stream("/v1/runs/{run_id}/events", Permission.RUNS_READ),
+    _stream("/v1/runs/{run_id}/ws", Permission.RUNS_READ),
+    _stream("/v1/events", Permission.EVENTS_READ),
     _write("DELETE", "/v1/runs/{run_id}", Permission.RUNS_DELETE),
     *(
         _read(f"/v1/runs/{{run_id}}/{part}", Permission.RUNS_READ)

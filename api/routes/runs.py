@@ -3,6 +3,7 @@
 # ruff: noqa: FAST003 - the run in the path is looked up by `own_run`
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -14,9 +15,11 @@ from api.problems import documented
 from api.services import LONGEST_WAIT_S, Caller, Held, Operation
 from api.start import start_run, wait_for_end
 from api.streams import StreamOver
+from holdfast.adapters.postgres.feed import Delta
 from holdfast.adapters.postgres.readings import RunFilter
 from holdfast.errors import InvalidInput, NotFound
 from schemas.base import Name
+from schemas.events import RunEvent
 from schemas.pages import Page
 from schemas.runs import Run, RunRequest, RunStatus
 
@@ -136,11 +139,17 @@ async def stream_events(
 ) -> AsyncIterator[ServerSentEvent]:
     """The story of the run as server-sent events, from its beginning or from where the client was. The id of each is
     its number; the type `run.ended` comes last."""
-    async for event in held.streams.run(run.tenant, run.id, after=after, follow=follow):
-        if event is None:
-            yield ServerSentEvent(comment="here")
-        else:
-            yield ServerSentEvent(raw_data=event.model_dump_json(), event=event.type, id=str(event.seq))
+    async with aclosing(held.streams.run(run.tenant, run.id, after=after, follow=follow)) as events:
+        async for event in events:
+            yield _sent(event)
+
+
+def _sent(event: RunEvent | Delta | None) -> ServerSentEvent:
+    if event is None:
+        return ServerSentEvent(comment="here")
+    if isinstance(event, Delta):
+        return ServerSentEvent(raw_data=event.data, event="model.delta")
+    return ServerSentEvent(raw_data=event.model_dump_json(), event=event.type, id=str(event.seq))
 
 
 def visible(asked: list[str] | None, allowed: tuple[str, ...] | None) -> list[str] | None:

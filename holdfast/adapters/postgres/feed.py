@@ -3,18 +3,44 @@ events: what it missed it reads from Postgres, so a slow one costs nothing and l
 """
 
 import asyncio
-from collections import defaultdict
+import json
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Self
 
 import psycopg
 import structlog
 
-_CHANNEL = "holdfast_events"
+from holdfast.adapters.postgres.database import Database
+from schemas.base import JsonObject
+
+_EVENTS = "holdfast_events"
+_DELTAS = "holdfast_deltas"
+_LONGEST_DELTA = 7000
+"""A notification holds less than 8,000 bytes."""
+_DELTAS_KEPT = 256
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A piece of what a model is writing. It is in no table: who was not listening does not get it."""
+
+    run_id: str
+    data: str
+
+
+async def tell_delta(database: Database, *, tenant: str, run_id: str, data: JsonObject) -> None:
+    """Show a piece of a model's words to whoever follows the run now."""
+    text = json.dumps(data)
+    if len(text.encode()) > _LONGEST_DELTA:
+        return
+    async with database.statement() as connection:
+        await connection.execute("select pg_notify(%s, %s)", (_DELTAS, f"{tenant} {run_id} {text}"))
 
 
 class Follower:
@@ -22,23 +48,41 @@ class Follower:
 
     def __init__(self) -> None:
         self._news: dict[str, int] = {}
+        self._deltas: deque[Delta] = deque(maxlen=_DELTAS_KEPT)
         self._wake = asyncio.Event()
+        self._missed = False
         self.closed = False
 
     def tell(self, run_id: str, seq: int) -> None:
         self._news[run_id] = max(seq, self._news.get(run_id, 0))
         self._wake.set()
 
-    def wake(self) -> None:
+    def tell_delta(self, delta: Delta) -> None:
+        """A slow reader loses the oldest: what counts comes again, whole, as an event."""
+        self._deltas.append(delta)
         self._wake.set()
+
+    def deltas(self) -> list[Delta]:
+        """The deltas since the last call."""
+        found = list(self._deltas)
+        self._deltas.clear()
+        return found
+
+    def miss(self) -> None:
+        """Nobody listened for a while: what was told then has to be read."""
+        self._missed = True
+        self._wake.set()
+
+    def take_missed(self) -> bool:
+        missed, self._missed = self._missed, False
+        return missed
 
     def close(self) -> None:
         self.closed = True
         self._wake.set()
 
     async def news(self, *, timeout_s: float) -> dict[str, int] | None:
-        """How far runs have come since the last call; empty when everything should be read again, None after the
-        timeout."""
+        """How far runs have come since the last call; None after the timeout."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._wake.wait()
@@ -118,16 +162,25 @@ class EventFeed:
         )
         async with connection:
             await connection.execute("set role holdfast_app")
-            await connection.execute(f"listen {_CHANNEL}")
+            await connection.execute(f"listen {_EVENTS}")
+            await connection.execute(f"listen {_DELTAS}")
             self._listening.set()
             # What was told while nobody listened is in the tables: everybody reads once more.
             for follower in self._everyone():
-                follower.wake()
+                follower.miss()
             async for notify in connection.notifies():
-                self._pass_on(notify.payload)
+                if notify.channel == _EVENTS:
+                    self._pass_on(notify.payload)
+                else:
+                    self._pass_on_delta(notify.payload)
 
     def _pass_on(self, payload: str) -> None:
         tenant, run_id, seq = payload.split(" ")
         for key in ((tenant, run_id), (tenant, None)):
             for follower in self._followers.get(key, ()):
                 follower.tell(run_id, int(seq))
+
+    def _pass_on_delta(self, payload: str) -> None:
+        tenant, run_id, data = payload.split(" ", 2)
+        for follower in self._followers.get((tenant, run_id), ()):
+            follower.tell_delta(Delta(run_id, data))

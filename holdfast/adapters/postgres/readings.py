@@ -10,12 +10,17 @@ from psycopg.types.json import Jsonb
 from holdfast.adapters.postgres.database import Database
 from holdfast.errors import NotFound
 from schemas.base import Digest
+from schemas.events import RunEvent
 from schemas.reports import ModelCost, RunCost, VerdictView
 from schemas.runs import Run
 
 _RUN_COLUMNS: LiteralString = """r.tenant, r.id, r.goal, r.agent, r.agent_version, r.environment, r.mode, r.status,
   r.reason, r.answer, r.outputs, r.cites, r.labels, r.thread, r.parent, r.forked_from, r.requested_by,
   r.spend_usd::float8 as spend_usd, r.created_at, r.started_at, r.ended_at, h.last_seq"""
+
+
+Measure = tuple[str, tuple[str, ...], tuple[str, ...], float]
+"""A metric's name, its labels and their values, and how much."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,45 @@ class PostgresReadings:
             cursor = await connection.execute("select digest from policy_heads")
             row = await cursor.fetchone()
         return row["digest"] if row else None
+
+    async def tenant_events(
+        self,
+        tenant: str,
+        *,
+        since: datetime,
+        environments: Sequence[str] | None,
+        run_id: str | None = None,
+        after: int = 0,
+        limit: int = 500,
+    ) -> Sequence[RunEvent]:
+        """Events told after a moment, in the order of time: of all runs, or of one run after a number."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select e.tenant, e.run_id, e.seq, e.type, e.step_id, e.data, e.at
+                   from run_events e join runs r on r.id = e.run_id
+                   where e.tenant = %(tenant)s and e.at > %(since)s
+                     and (%(run)s::text is null or (e.run_id = %(run)s and e.seq > %(after)s))
+                     and (%(environments)s::text[] is null or r.environment = any (%(environments)s))
+                   order by e.at, e.run_id, e.seq limit %(limit)s""",
+                {
+                    "tenant": tenant,
+                    "since": since,
+                    "run": run_id,
+                    "after": after,
+                    "environments": None if environments is None else list(environments),
+                    "limit": limit,
+                },
+            )
+            return [RunEvent.model_validate(row) for row in await cursor.fetchall()]
+
+    async def measures(self) -> list[Measure]:
+        """Counts over all tenants, for the metrics page."""
+        async with self._database.statement() as connection:
+            cursor = await connection.execute("select name, labels, label_values, amount from measures()")
+            return [
+                (row["name"], tuple(row["labels"]), tuple(row["label_values"]), row["amount"])
+                for row in await cursor.fetchall()
+            ]
 
     async def schema_version(self) -> str:
         """The newest migration that ran here."""

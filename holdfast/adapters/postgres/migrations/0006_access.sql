@@ -234,3 +234,40 @@ grant execute on function take_token(text, double precision, double precision) t
 grant execute on function admit_key(text, bytea, text, double precision, double precision) to holdfast_app;
 grant execute on function all_tenants() to holdfast_app;
 grant execute on function append_audit(text, text) to holdfast_app;
+
+-- Metrics: counts over all tenants, for the one who runs the platform. No row's content comes out. ------------------------
+
+create function measures() returns table (name text, labels text[], label_values text[], amount double precision)
+language sql security definer set search_path = holdfast as $$
+  select 'holdfast_runs', array['status'], array[status], count(*)::float8 from runs group by status
+  union all
+  select 'holdfast_tool_calls', array['tool', 'outcome'], array[tool, status], count(*)::float8
+  from effects group by tool, status
+  union all
+  select 'holdfast_verdicts', array['decision'], array[decision], count(*)::float8 from verdicts group by decision
+  union all
+  select 'holdfast_approvals_waiting', '{}', '{}', count(*)::float8 from approvals where status = 'pending'
+  union all
+  select 'holdfast_approvals_oldest_seconds', '{}', '{}',
+    coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8
+  from approvals where status = 'pending'
+  union all
+  select 'holdfast_model_tokens', array['model', 'direction'], array[model, direction], sum(tokens)::float8
+  from (select model, 'in' as direction, input_tokens as tokens from model_calls
+        union all select model, 'out', output_tokens from model_calls) t
+  group by model, direction
+  union all
+  select 'holdfast_model_cost_usd', array['model'], array[model], sum(coalesce(cost_usd, 0))::float8
+  from model_calls group by model
+$$;
+revoke all on function measures() from public;
+grant execute on function measures() to holdfast_app;
+
+do $$
+declare
+  tbl text;
+begin
+  foreach tbl in array array['effects', 'verdicts', 'model_calls'] loop
+    execute format('create policy owner_rows on %I to %I using (true) with check (true)', tbl, current_user);
+  end loop;
+end $$;

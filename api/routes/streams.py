@@ -1,0 +1,100 @@
+"""The other ways to follow: a run over WebSocket, and everything that happens in a tenant."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, WebSocket, WebSocketDisconnect
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from api.problems import documented
+from api.routes.runs import first_event, own_run
+from api.services import Caller, Held, Services
+from api.tenant_stream import TenantStream, place
+from holdfast.errors import HoldfastError
+from schemas.events import RunEvent
+from schemas.runs import Run
+
+router = APIRouter(tags=["streams"])
+
+LATEST = 10**16
+_GOING_AWAY, _POLICY = 1001, 1008
+
+
+@router.websocket("/v1/runs/{run_id}/ws")
+async def run_over_websocket(
+    socket: WebSocket, run_id: str, held: Held, caller: Caller, after: Annotated[int, Depends(first_event)]
+) -> None:
+    """The story of a run, one message an event. Closed with 1000 after the last one, with 1001 when it may be resumed
+    with `?after=`."""
+    try:
+        run = await own_run(run_id, held, caller)
+        with held.streams.slot():
+            await socket.accept(subprotocol=socket.scope["state"].get("subprotocol"))
+            await _send_until_gone(socket, held, run, after)
+    except HoldfastError as error:
+        await socket.close(_POLICY, reason=error.message[:120])
+
+
+async def _send_until_gone(socket: WebSocket, held: Services, run: Run, after: int) -> None:
+    """Sending and listening at once: only listening notices that the other side has left."""
+    sending = asyncio.create_task(_send(socket, held, run, after))
+    gone = asyncio.create_task(_wait_until_gone(socket))
+    await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (sending, gone):
+        task.cancel()
+    await asyncio.gather(sending, gone, return_exceptions=True)
+
+
+async def _send(socket: WebSocket, held: Services, run: Run, after: int) -> None:
+    seen = after
+    async with aclosing(held.streams.run(run.tenant, run.id, after=after)) as events:
+        async for event in events:
+            if isinstance(event, RunEvent):
+                await socket.send_text(event.model_dump_json())
+                seen = event.seq
+    ended = (await held.runs.read(run.tenant, run.id)).last_seq <= seen
+    await socket.close(1000 if ended else _GOING_AWAY)
+
+
+async def _wait_until_gone(socket: WebSocket) -> None:
+    try:
+        while True:
+            await socket.receive()
+    except (WebSocketDisconnect, RuntimeError):  # Starlette's words for: it has left, and: it had left before
+        return
+
+
+async def tenant_slot(held: Held) -> AsyncIterator[None]:
+    with held.streams.slot():
+        yield
+
+
+@router.get(
+    "/v1/events",
+    response_class=EventSourceResponse,
+    dependencies=[Depends(tenant_slot)],
+    responses=documented(),
+)
+async def stream_tenant(
+    held: Held,
+    caller: Caller,
+    last_event_id: Annotated[
+        int | None, Header(ge=0, le=LATEST, description="The last id seen; what follows is sent.")
+    ] = None,
+    after: Annotated[
+        int | None, Query(ge=0, le=LATEST, description="The same, for a first connection.")
+    ] = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """Everything that happens in the tenant, from now on or from the last id seen. Events of one run stay in their
+    order. After a reconnection those of the last half minute come again: `run_id` and `seq` tell which you know."""
+    stream = TenantStream(
+        readings=held.readings, caller=caller, after_us=after if last_event_id is None else last_event_id
+    )
+    async with aclosing(stream.events(held.feed, heartbeat_s=held.settings.api.heartbeat_s)) as events:
+        async for event in events:
+            if event is None:
+                yield ServerSentEvent(comment="here")
+            else:
+                yield ServerSentEvent(raw_data=event.model_dump_json(), event=event.type, id=place(event))

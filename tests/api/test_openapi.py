@@ -1,0 +1,74 @@
+"""The OpenAPI document tells the truth: whatever is sent, the answer is one that it names, and never a 5xx."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case, GenerationMode
+from schemathesis.core.result import Ok
+from schemathesis.schemas import APIOperation, BaseSchema
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from holdfast.runtime.settings import AuthSettings
+from tests.api.conftest import RunningApi, reaching, serve
+
+EXAMPLES = int(os.environ.get("EXAMPLES", "2"))
+"""A request or two of each kind in every test run; `EXAMPLES=50 pytest tests/api/test_openapi.py` digs."""
+CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+@pytest.fixture(scope="module")
+async def api(module_database_url: str, temporal_address: str) -> AsyncIterator[RunningApi]:
+    auth = AuthSettings(reads_per_s=1e6, writes_per_s=1e6)
+    async with serve(module_database_url, reaching(temporal_address), auth=auth) as running:
+        yield running
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+async def test_every_operation_answers_as_its_document_says(api: RunningApi, mode: GenerationMode) -> None:
+    async with api.stranger() as http:
+        document = (await http.get("/openapi.json")).json()
+    schema = schemathesis.openapi.from_dict(document)
+    schema.config.update(base_url=api.url)
+    failures = await asyncio.to_thread(_try_all, schema, api.key, mode)
+    assert not failures, "\n\n".join(failures[:20])
+
+
+def _try_all(schema: BaseSchema, key: str, mode: GenerationMode) -> list[str]:
+    operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
+    return [said for operation in operations if (said := _try(operation, key, mode))]
+
+
+def _try(operation: APIOperation[Any, Any, Any, Any], key: str, mode: GenerationMode) -> str:
+    """What went wrong with this operation; nothing, if nothing did."""
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def attempt(case: Case[Any]) -> None:
+        response = case.call(headers={"Authorization": f"Bearer {key}"}, timeout=20)
+        assert response.status_code < 500, response.text
+        case.validate_response(response, checks=CHECKS)
+
+    try:
+        attempt()
+    except Unsatisfiable:
+        return ""  # nothing can be wrong with a request that has no parts
+    except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - collected, to be told together
+        return f"{operation.label}: {error} {getattr(error, 'exceptions', '')}"
+    return ""
