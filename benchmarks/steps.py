@@ -1,0 +1,262 @@
+"""What a governed step costs: both lanes against a bare Temporal step, in one run on the same servers.
+
+    python benchmarks/steps.py [--steps 10] [--rounds 3] [--at 1 32]
+
+Each figure is milliseconds a step, the median over rounds that take turns; x is the ratio to the bare step, which is
+one regular activity in a workflow and nothing else: no verdict, no ledger, no events. Servers are the embedded ones, on
+disk, as `holdfast up` starts them.
+"""
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from temporalio import activity, workflow
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from holdfast.adapters.guardian import StoredPolicies
+from holdfast.adapters.postgres.approvals import PostgresApprovals
+from holdfast.adapters.postgres.artifacts import PostgresArtifacts
+from holdfast.adapters.postgres.brakes import PostgresBrakes
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.migrate import migrate
+from holdfast.adapters.postgres.payloads import PostgresPayloads
+from holdfast.adapters.postgres.policies import PostgresPolicies
+from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.guardian.guardian import PolicyGuardian
+from holdfast.ids import new_id
+from holdfast.runtime.embedded.postgres import EmbeddedPostgres
+from holdfast.runtime.embedded.temporal import EmbeddedTemporal
+from holdfast.runtime.exit import leave
+from holdfast.runtime.settings import TemporalSettings, WorkerSettings
+from holdfast.runtime.temporal import HoldfastPlugin, connect
+from holdfast.tools.builtin.calculator import calc
+from holdfast.tools.declare import Tool, ToolContext, declared
+from holdfast.tools.host import RegistryToolHost
+from holdfast.tools.registry import Registry
+from schemas.agents import AgentSpec, RunLimits
+from schemas.base import Request
+from schemas.plans import Plan, ToolStep
+from schemas.runs import RunInput, RunState
+from schemas.stages import (
+    Answer,
+    AnswerRequest,
+    Learned,
+    LearnRequest,
+    NextMove,
+    NextRequest,
+    PlanProposal,
+    PlanRequest,
+    RecallRequest,
+    Recollection,
+)
+from schemas.tools import Catalogue, EffectClass, ToolResult
+from workers import pools
+
+BARE_QUEUE = "bare"
+
+
+@activity.defn
+async def nothing(number: int) -> int:
+    return number
+
+
+@workflow.defn
+class Bare:
+    @workflow.run
+    async def run(self, steps: int) -> int:
+        for number in range(steps):
+            await workflow.execute_activity(
+                nothing, number, task_queue=BARE_QUEUE, start_to_close_timeout=timedelta(seconds=30)
+            )
+        return steps
+
+
+class NoArguments(Request):
+    text: str = ""
+
+
+@declared("nothing", effect=EffectClass.READ_ONLY)
+async def no_op(arguments: NoArguments, context: ToolContext) -> ToolResult:
+    """Does nothing, on the tools queue."""
+    return ToolResult(ok=True, untrusted=False)
+
+
+class Mute:
+    """Neither plans nor remembers: these runs bring their plan."""
+
+    async def plan(self, request: PlanRequest) -> PlanProposal:
+        raise NotImplementedError
+
+    async def next(self, request: NextRequest) -> NextMove:
+        raise NotImplementedError
+
+    async def answer(self, request: AnswerRequest) -> Answer:
+        return Answer(text="done")
+
+    async def recall(self, request: RecallRequest) -> Recollection:
+        return Recollection()
+
+    async def learn(self, request: LearnRequest) -> Learned:
+        return Learned()
+
+
+@dataclass
+class Bench:
+    client: Client
+    database: Database
+    catalogue: Catalogue
+
+    async def bare(self, steps: int) -> int:
+        await self.client.execute_workflow(Bare.run, steps, id=new_id("bare"), task_queue=BARE_QUEUE)
+        return 0
+
+    async def governed(self, tool: Tool, steps: int) -> int:
+        """A run of that many steps, each behind the one before; the length of its history comes back."""
+        arguments = {"expression": "1 + 1"} if tool is calc else {}
+        plan = Plan(
+            steps=tuple(
+                ToolStep(
+                    id=f"s{n}",
+                    tool=tool.spec.name,
+                    arguments=arguments,
+                    depends_on=(f"s{n - 1}",) if n else (),
+                )
+                for n in range(steps)
+            )
+        )
+        run = RunInput(
+            run_id=new_id("run"),
+            tenant="default",
+            goal="measure",
+            agent=AgentSpec(name="operator"),
+            catalogue=self.catalogue,
+            limits=RunLimits(steps=steps + 1),
+            on_failure="fail",
+            state=RunState(plan=plan),
+        )
+        await PostgresRuns(database=self.database).create(run)
+        handle = await self.client.start_workflow("AgentRun", run, id=run.run_id, task_queue="orchestration")
+        output = await handle.result()
+        if output["status"] != "succeeded":
+            raise RuntimeError(output["reason"])
+        return (await handle.describe()).history_length
+
+
+async def per_step(work: Callable[[int], Awaitable[int]], *, steps: int, at: int) -> float:
+    """Milliseconds a step of `at` runs at once: the cost of ending is taken out by a run of no more than one step."""
+    begun = time.perf_counter()
+    await asyncio.gather(*(work(1) for _ in range(at)))
+    overhead = time.perf_counter() - begun
+    begun = time.perf_counter()
+    await asyncio.gather(*(work(steps + 1) for _ in range(at)))
+    return (time.perf_counter() - begun - overhead) * 1000 / steps
+
+
+async def measure(bench: Bench, *, steps: int, rounds: int, at: int) -> None:
+    lanes: dict[str, Callable[[int], Awaitable[int]]] = {
+        "bare Temporal, one activity": bench.bare,
+        "sandbox lane (verdict, ledger, tool)": lambda count: bench.governed(no_op, count),
+        "fast lane (verdict, ledger, tool)": lambda count: bench.governed(calc, count),
+    }
+    found: dict[str, list[float]] = {name: [] for name in lanes}
+    for _ in range(rounds):
+        for name, work in lanes.items():
+            found[name].append(await per_step(work, steps=steps, at=at))
+    bare = statistics.median(found["bare Temporal, one activity"])
+    print(f"\n{at} at once, {steps} steps, {rounds} rounds: ms a step")
+    for name, figures in found.items():
+        median = statistics.median(figures)
+        print(
+            f"  {name:38} {median:8.2f}   x {median / bare:.2f}   ({min(figures):.2f} to {max(figures):.2f})"
+        )
+
+
+async def history_cost(bench: Bench) -> None:
+    for tool in (no_op, calc):
+        short, long = await bench.governed(tool, 2), await bench.governed(tool, 22)
+        print(f"history events a step, {tool.spec.name}: {(long - short) / 20:.2f}")
+
+
+async def start_rate(bench: Bench, *, runs: int = 100) -> None:
+    begun = time.perf_counter()
+    await asyncio.gather(*(bench.governed(calc, 1) for _ in range(runs)))
+    print(f"runs of one fast step, started and ended: {runs / (time.perf_counter() - begun):.1f} a second")
+
+
+async def long_run(bench: Bench, *, steps: int) -> None:
+    begun = time.perf_counter()
+    await bench.governed(calc, steps)
+    print(f"a run of {steps} fast steps: {time.perf_counter() - begun:.1f} s")
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    async with AsyncExitStack() as stack:
+        bench = await prepared(stack)
+        for at in arguments.at:
+            await measure(bench, steps=arguments.steps, rounds=arguments.rounds, at=at)
+        print()
+        await history_cost(bench)
+        await start_rate(bench)
+        await long_run(bench, steps=arguments.long)
+
+
+async def prepared(stack: AsyncExitStack) -> Bench:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    postgres = EmbeddedPostgres(folder / "postgres", log=folder / "postgres.log")
+    temporal = EmbeddedTemporal(log=folder / "temporal.log", database=folder / "temporal.db")
+    for server in (postgres, temporal):
+        await server.start()
+        stack.push_async_callback(server.stop)
+    await migrate(postgres.url)
+    database = await Database.open(postgres.url, max_size=20)
+    stack.push_async_callback(database.close)
+    client = await connect(HoldfastPlugin(payloads=PostgresPayloads(database)), address=temporal.address)
+    runs, artifacts = PostgresRuns(database=database), PostgresArtifacts(database=database)
+    ledger = PostgresLedger(database=database)
+    policies = StoredPolicies(
+        policies=PostgresPolicies(database=database), brakes=PostgresBrakes(database=database)
+    )
+    host, fast, mute = RegistryToolHost(Registry([no_op])), RegistryToolHost(Registry([calc])), Mute()
+    made = [
+        pools.orchestration(
+            story=runs,
+            runs=runs,
+            artifacts=artifacts,
+            guardian=PolicyGuardian(policies=policies),
+            ledger=ledger,
+            approvals=PostgresApprovals(database=database),
+            fast_tools=fast,
+        ),
+        pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="bench"),
+        pools.llm(planner=mute),
+        pools.knowledge(memory=mute),
+    ]
+    for pool in made:
+        settings = WorkerSettings(tools_slots=32)
+        await stack.enter_async_context(pool.worker(client, workers=settings, temporal=TemporalSettings()))
+    await stack.enter_async_context(
+        Worker(client, task_queue=BARE_QUEUE, workflows=[Bare], activities=[nothing])
+    )
+    return Bench(client, database, Catalogue(tools=(no_op.spec, calc.spec)))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--at", type=int, nargs="+", default=[1, 32])
+    parser.add_argument("--long", type=int, default=5000, help="steps of the long run")
+    asyncio.run(main(parser.parse_args()))
+    leave(0)
