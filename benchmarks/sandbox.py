@@ -71,7 +71,9 @@ async def latency(sandbox: BubblewrapSandbox, figures: Figures, rounds: int) -> 
         ("sh -c true", "true", "sh", ("/bin/sh", "-c", "true")),
         ("python -c pass", "pass", "python", ("/usr/bin/python3", "-I", "-c", "pass")),
     ):
-        request = SandboxRequest.model_validate({"run": "bench", "language": language, "program": program}, strict=False)
+        request = SandboxRequest.model_validate(
+            {"run": "bench", "language": language, "program": program}, strict=False
+        )
         found = await overheads(lambda c=command: bare(*c), lambda r=request: sandbox.run(r), rounds)  # type: ignore[misc]  # bound per turn
         figures.add(f"{name}: added, p50", percentile(found, 0.5), 25)
         figures.add(f"{name}: added, p95", percentile(found, 0.95), 60)
@@ -81,9 +83,13 @@ async def allow_list(sandbox: BubblewrapSandbox, figures: Figures, rounds: int) 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Page)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/"
-    network = NetworkPolicy(mode="allowlist", allow=(f"127.0.0.1:{server.server_port}",), allow_cidrs=("127.0.0.0/8",))
+    network = NetworkPolicy(
+        mode="allowlist", allow=(f"127.0.0.1:{server.server_port}",), allow_cidrs=("127.0.0.0/8",)
+    )
     request = SandboxRequest(run="bench", program=f"curl -sS {url}", network=network)
-    found = await overheads(lambda: bare("/bin/sh", "-c", f"curl -sS {url}"), lambda: sandbox.run(request), rounds)
+    found = await overheads(
+        lambda: bare("/bin/sh", "-c", f"curl -sS {url}"), lambda: sandbox.run(request), rounds
+    )
     figures.add("curl through the allow list: added, p50", percentile(found, 0.5), 40)
     server.shutdown()
     server.server_close()
@@ -123,7 +129,9 @@ async def measure(rounds: int, calls: int) -> int:
     with tempfile.TemporaryDirectory() as store:
         sandbox = BubblewrapSandbox(store=Path(store))
         first = await sandbox.run(SandboxRequest(program="true"))
-        print(f"      held by: {', '.join(first.isolation.layers)}; weaker: {first.isolation.degraded or 'nothing'}")
+        print(
+            f"      held by: {', '.join(first.isolation.layers)}; weaker: {first.isolation.degraded or 'nothing'}"
+        )
         bares = [await timed(lambda: bare("/bin/sh", "-c", "true")) for _ in range(20)]
         print(f"      a bare sh -c true takes {statistics.median(bares):.1f} ms here")
         await latency(sandbox, figures, rounds)
