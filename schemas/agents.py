@@ -28,7 +28,9 @@ class AgentSpec(Payload):
     description: str = Field(default="", max_length=2000)
     instructions: str = Field(default="", max_length=32_000)
     tools: tuple[str, ...] = Field(default=("*",), description="Names, or prefixes that end in `*`.")
-    model: str | None = Field(default=None, description="A litellm model name; none means the deployment's routes.")
+    model: str | None = Field(
+        default=None, description="A litellm model name; none means the deployment's routes."
+    )
     mode: Mode = "plan"
     limits: RunLimits = RunLimits()
     delegates: tuple[Name, ...] = Field(default=(), description="Agents it may hand a step to.")

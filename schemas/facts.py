@@ -22,7 +22,7 @@ class Effect(StrEnum):
     EGRESS = "egress"  # sends local data to another host
     KILL = "kill"
     CONFIG = "config"
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105 - the name of an effect
     PRIVILEGE = "privilege"
     ATTACK = "attack"  # the tool's purpose is offence: scanners, brute force, implants
 

@@ -9,7 +9,9 @@ from schemas.base import Digest, JsonObject, Name, Payload
 from schemas.canonical import digest_of
 from schemas.sandbox import Isolation, Limits, NetworkPolicy
 
-ToolName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_-]*)*$", max_length=120)]
+ToolName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_-]*)*$", max_length=120)
+]
 SemVer = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$")]
 
 
@@ -35,7 +37,9 @@ class Permissions(Payload):
     limits: Limits = Limits()
     network: NetworkPolicy = NetworkPolicy()
     secrets: tuple[Name, ...] = ()
-    host_read: tuple[str, ...] = Field(default=(), description="Host paths bound read-only, for tools of host facts.")
+    host_read: tuple[str, ...] = Field(
+        default=(), description="Host paths bound read-only, for tools of host facts."
+    )
 
 
 class ToolExample(Payload):
@@ -59,7 +63,9 @@ class ToolSpec(Payload):
         default="none", description="What kind of text its arguments carry, so that the guardian can read it."
     )
     idempotency_argument: str | None = None
-    probe: ToolName | None = Field(default=None, description="The tool that tells whether a call has happened.")
+    probe: ToolName | None = Field(
+        default=None, description="The tool that tells whether a call has happened."
+    )
     inverse: ToolName | None = Field(default=None, description="The tool that undoes a call.")
     permissions: Permissions = Permissions()
     timeout_s: float = Field(default=120, gt=0, le=3600)
@@ -117,4 +123,6 @@ class ToolResult(Payload):
     artifact: ArtifactRef | None = None
     duration_ms: float = 0
     isolation: Isolation | None = None
-    untrusted: bool = Field(default=True, description="The output holds text from outside: logs, pages, tickets.")
+    untrusted: bool = Field(
+        default=True, description="The output holds text from outside: logs, pages, tickets."
+    )

@@ -46,7 +46,9 @@ class Verdict(Payload):
     bundle: Digest
     terms: ApprovalTerms | None = None
     expires_at: datetime | None = None
-    held: bool = Field(default=False, description="A freeze holds this action: wait for the thaw, then judge again.")
+    held: bool = Field(
+        default=False, description="A freeze holds this action: wait for the thaw, then judge again."
+    )
 
     @property
     def why(self) -> str:

@@ -1,6 +1,7 @@
 """The choke point, as rows of a real Postgres: what goes out, what does not, and what is never said twice."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,9 @@ def ledger(database: Database) -> PostgresLedger:
 
 
 async def new_run(database: Database, tenant: str = "default") -> Run:
-    run_input = RunInput(run_id=new_id("run"), tenant=tenant, goal="look around", agent=AgentSpec(name="operator"))
+    run_input = RunInput(
+        run_id=new_id("run"), tenant=tenant, goal="look around", agent=AgentSpec(name="operator")
+    )
     return await PostgresRuns(database=database).create(run_input)
 
 
@@ -43,23 +46,31 @@ def scope_of(run: Run) -> RunScope:
     return RunScope(tenant=run.tenant, run_id=run.id, agent=run.agent, environment=run.environment)
 
 
-def act(run: Run, **changes: object) -> ActRequest:
-    fields = {"step_id": "look", "arguments": {"command": "ls"}} | changes
+def act(run: Run, **changes: Any) -> ActRequest:
+    fields: dict[str, Any] = {"step_id": "look", "arguments": {"command": "ls"}} | changes
     action = Action(
-        tenant=run.tenant, run_id=run.id, tool="shell", tool_version="1.0.0", environment="dev", agent="operator", **fields
-    )  # type: ignore[arg-type]  # the test says which fields differ
+        tenant=run.tenant,
+        run_id=run.id,
+        tool="shell",
+        tool_version="1.0.0",
+        environment="dev",
+        agent="operator",
+        **fields,
+    )
     return ActRequest(scope=scope_of(run), action=action, digest=action.digest, tool_digest=TOOL.digest)
 
 
-def judge(request: ActRequest, **changes: object) -> tuple[JudgeRequest, VerdictRecord]:
-    fields: dict[str, object] = {"decision": Decision.ALLOW} | changes
+def judge(request: ActRequest, **changes: Any) -> tuple[JudgeRequest, VerdictRecord]:
+    fields: dict[str, Any] = {"decision": Decision.ALLOW} | changes
     verdict = Verdict(
         action_digest=request.digest,
         bundle=BUNDLE,
         reasons=(Reason(policy="test", effect=Decision.ALLOW, message="a test says so"),),
         **fields,
-    )  # type: ignore[arg-type]  # the test says which fields differ
-    return JudgeRequest(scope=request.scope, action=request.action, tool=TOOL), VerdictRecord(verdict=verdict, facts=Facts(kind="shell", safety="read_only"))
+    )
+    return JudgeRequest(scope=request.scope, action=request.action, tool=TOOL), VerdictRecord(
+        verdict=verdict, facts=Facts(kind="shell", safety="read_only")
+    )
 
 
 async def dispatch(ledger: PostgresLedger, request: ActRequest) -> str:
@@ -91,7 +102,9 @@ async def test_a_verdict_permits_its_own_action_and_no_other(run: Run, ledger: P
     assert await dispatch(ledger, judged) == "go"
 
 
-async def test_a_second_dispatch_is_in_doubt_until_the_first_was_observed(run: Run, ledger: PostgresLedger) -> None:
+async def test_a_second_dispatch_is_in_doubt_until_the_first_was_observed(
+    run: Run, ledger: PostgresLedger
+) -> None:
     request = act(run)
     await ledger.give_verdict(*judge(request))
     assert await dispatch(ledger, request) == "go"
@@ -110,7 +123,9 @@ async def test_a_doubtful_effect_waits_for_a_human_word(run: Run, ledger: Postgr
     await ledger.doubt(request, "the worker died")
     assert await dispatch(ledger, request) == "unknown"
     await ledger.resolve(
-        ResolveRequest(scope=request.scope, step_id="look", digest=request.digest, happened=True, by="somebody")
+        ResolveRequest(
+            scope=request.scope, step_id="look", digest=request.digest, happened=True, by="somebody"
+        )
     )
     (effect,) = await ledger.effects(run.tenant, run.id)
     assert (effect.status, effect.resolution, effect.resolved_by) == ("succeeded", "happened", "somebody")
@@ -156,7 +171,8 @@ async def test_a_frozen_tool_is_held_and_goes_on_after_the_thaw(
     await ledger.give_verdict(*judge(request))
     async with database.tenant(run.tenant) as connection:
         await connection.execute(
-            "insert into freezes (id, tenant, tool, reason) values ('f1', %s, 'sh*', 'burning')", (run.tenant,)
+            "insert into freezes (id, tenant, tool, reason) values ('f1', %s, 'sh*', 'burning')",
+            (run.tenant,),
         )
     held = await ledger.dispatch(request, effect=EffectClass.IRREVERSIBLE, worker="w1")
     assert (held.outcome, held.why) == ("held", "burning")
@@ -179,7 +195,9 @@ async def test_a_held_verdict_is_replaced_by_the_next(run: Run, ledger: Postgres
     assert standing.decision is Decision.ALLOW
 
 
-async def test_the_story_has_no_gap_and_no_line_twice(run: Run, ledger: PostgresLedger, database: Database) -> None:
+async def test_the_story_has_no_gap_and_no_line_twice(
+    run: Run, ledger: PostgresLedger, database: Database
+) -> None:
     runs = PostgresRuns(database=database)
     request = act(run)
     for _ in range(2):
@@ -202,17 +220,26 @@ async def test_the_story_has_no_gap_and_no_line_twice(run: Run, ledger: Postgres
     ]
 
 
-async def test_the_fast_lane_tells_the_same_story_in_one_call(run: Run, ledger: PostgresLedger, database: Database) -> None:
+async def test_the_fast_lane_tells_the_same_story_in_one_call(
+    run: Run, ledger: PostgresLedger, database: Database
+) -> None:
     request, record = judge(act(run))
     for _ in range(2):
         await ledger.perform(request, record, ToolResult(ok=True, output={"value": 5}))
     story = await PostgresRuns(database=database).events(run.tenant, run.id)
-    assert [event.type.value for event in story][1:] == ["step.started", "verdict.given", "tool.finished", "step.succeeded"]
+    assert [event.type.value for event in story][1:] == [
+        "step.started",
+        "verdict.given",
+        "tool.finished",
+        "step.succeeded",
+    ]
     (effect,) = await ledger.effects(run.tenant, run.id)
     assert effect.status == "succeeded"
 
 
-async def test_another_tenant_sees_and_changes_nothing(run: Run, ledger: PostgresLedger, database: Database) -> None:
+async def test_another_tenant_sees_and_changes_nothing(
+    run: Run, ledger: PostgresLedger, database: Database
+) -> None:
     request = act(run)
     await ledger.give_verdict(*judge(request))
     await dispatch(ledger, request)

@@ -109,7 +109,9 @@ def translated(error: psycopg.Error) -> HoldfastError:
     if state == "HF404":
         return NotFound(detail)
     if state == "HF429":
-        return LimitReached(detail, remedy="Wait until runs have ended, or ask for a larger quota.", retry_after_s=30)
+        return LimitReached(
+            detail, remedy="Wait until runs have ended, or ask for a larger quota.", retry_after_s=30
+        )
     if state.startswith("22"):
         return Unprocessable(f"Postgres cannot hold this value: {detail}")
     if state.startswith("23"):
