@@ -76,3 +76,79 @@ def test_verbs_decide_at_any_depth_and_groups_only_at_the_front() -> None:
     assert Effect.DESTROY in effects(entry, "a", "delete", "list")[0]
     assert Effect.SECRET in effects(entry, "vault", "get")[0]
     assert effects(entry, "a", "b")[1]
+
+
+SENSITIVE = [
+    "/etc/shadow",
+    "/etc/gshadow-",
+    "/etc/sudoers.d/x",
+    "/etc/kubernetes/admin.conf",
+    "/etc/ssl/private/x",
+    "/etc/ssh/ssh_host_rsa_key",
+    "~/.ssh",
+    "id_rsa",
+    "~/.ssh/authorized_keys",
+    "~/.aws/credentials",
+    "~/.kube/config",
+    "~/.docker/config.json",
+    "~/.gnupg/x",
+    "~/.config/gcloud/x",
+    "~/.config/gh/hosts.yml",
+    "~/.netrc",
+    "~/.pgpass",
+    "~/.my.cnf",
+    "~/.mylogin.cnf",
+    "~/.git-credentials",
+    "~/.vault-token",
+    "~/.npmrc",
+    ".env",
+    ".env.local",
+    "~/.bash_history",
+    "~/.local/share/keyrings/x",
+    "key4.db",
+    "logins.json",
+    "/proc/1/environ",
+    "/proc/$pid/mem",
+    "/proc/self/maps",
+    "/proc/kcore",
+    "/proc/sysrq-trigger",
+    "/dev/mem",
+    "/dev/tcp/h/80",
+    "/run/secrets/x",
+    "/var/run/secrets/kubernetes.io/x",
+    "/var/lib/kubelet/pki/x",
+    "/var/lib/etcd/member",
+    "/var/spool/cron/root",
+    "/var/mail/root",
+    "/root/.profile",
+    "/var/run/docker.sock",
+    "server.pem",
+    "a.p12",
+    "a.kdbx",
+    "a.jks",
+    "private.key",
+    "tls_key.json",
+    "ca.key",
+    "/x/credentials",
+    "/x/secrets.yaml",
+    "terraform.tfstate",
+    "/etc/krb5.keytab",
+    "x/NTDS.dit",
+    "/var/lib/mysql/mysql/user.MYD",
+    "/sys/firmware/efi/efivars/x",
+]
+
+
+@pytest.mark.parametrize("path", [*SENSITIVE, *command_knowledge().paths.canonical])
+def test_every_sensitive_place_is_found_by_its_mark_and_pattern(path: str) -> None:
+    paths = command_knowledge().paths
+    assert paths.match(path)
+    assert paths.match(path.upper())
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/passwd", "/etc/hosts", "/proc/cpuinfo", "/proc/1/status", "/var/log/syslog", "a.keys", "README"],
+)
+def test_ordinary_places_are_not_sensitive(path: str) -> None:
+    assert not command_knowledge().paths.match(path)

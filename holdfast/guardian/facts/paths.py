@@ -40,7 +40,7 @@ def is_sensitive(word: Word, paths: SensitivePaths, *, reads_content: bool) -> b
     if "/" not in text and "." not in text and "_" not in text and "history" not in text:
         return False
     candidates = _spellings(text)
-    if any(paths.pattern.search(candidate) for candidate in candidates):
+    if any(paths.match(candidate) for candidate in candidates):
         return True
     if reads_content and any(paths.devices.search(candidate) for candidate in candidates):
         return True

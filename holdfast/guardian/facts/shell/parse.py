@@ -22,6 +22,7 @@ _COSTLY = {
     "(": 1000,
 }
 _SPLIT_WORD = re.compile(r"[^\s\\]\\\n[^\s]")  # the shell joins such halves, the grammar does not
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _LANGUAGE = Language(tree_sitter_bash.language())
 
 
@@ -31,7 +32,7 @@ def parse_shell(text: str) -> Node | str:
         return f"the script is longer than {SIZE_LIMIT} characters"
     if any(text.count(mark) > limit for mark, limit in _COSTLY.items()):
         return "the script repeats costly syntax"
-    if "\0" in text or (not text.isprintable() and _has_control_characters(text)):
+    if _CONTROL.search(text):
         return "the script contains control characters"
     if _SPLIT_WORD.search(text):
         return "a word is continued on the next line"
@@ -47,7 +48,3 @@ def parse_shell(text: str) -> Node | str:
     if root.descendant_count > NODE_LIMIT:
         return f"the script has more than {NODE_LIMIT} parts"
     return root
-
-
-def _has_control_characters(text: str) -> bool:
-    return any((ord(char) < 32 and char not in "\n\t") or ord(char) == 127 for char in text)
