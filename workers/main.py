@@ -15,12 +15,12 @@ from holdfast.adapters.postgres.brakes import PostgresBrakes
 from holdfast.adapters.postgres.database import Database, Role
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
 from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.memory import PostgresMemory
 from holdfast.adapters.postgres.policies import PostgresPolicies
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.adapters.postgres.tools import PostgresTools
 from holdfast.guardian.guardian import PolicyGuardian
 from holdfast.knowledge.planner import RunbookPlanner
-from holdfast.llm.routing_planner import RoutingPlanner
 from holdfast.runtime.logging import set_up_logging
 from holdfast.runtime.readiness import tell_ready
 from holdfast.runtime.settings import Queue, Settings
@@ -28,7 +28,7 @@ from holdfast.runtime.telemetry import start_telemetry
 from holdfast.tools.builtin import fast_tools, sandboxed_tools
 from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.registry import Registry
-from schemas.stages import Learned, LearnRequest, RecallRequest, Recollection
+from schemas.memory import MemoryStatus, RecallSettings
 from workers import pools
 from workers.parts import Parts, parts
 
@@ -37,7 +37,11 @@ log = structlog.get_logger()
 
 async def run(settings: Settings, *, queues: Sequence[Queue]) -> None:
     """Serve these queues until SIGTERM or SIGINT; then take nothing new and let what is under way end."""
-    set_up_logging(service="worker", level=settings.telemetry.log_level.upper())
+    set_up_logging(
+        service="worker",
+        level=settings.telemetry.log_level.upper(),
+        pretty={"auto": None, "json": False, "pretty": True}[settings.telemetry.log_format],
+    )
     telemetry = start_telemetry(service="worker", endpoint=settings.telemetry.otlp_endpoint)
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -101,22 +105,25 @@ async def _tools(held: Parts) -> pools.Pool:
 
 
 async def _llm(held: Parts) -> pools.Pool:
-    library = PostgresLibrary(database=await held.database())
-    runbook = RunbookPlanner(library=library)
-    return pools.llm(planner=RoutingPlanner(model=None, runbook=runbook))
+    database, settings = await held.database(), held.settings
+    layer = await held.models()
+    library = PostgresLibrary(database=database, embedder=held.embedder())
+    planner = layer.planner(runbook=RunbookPlanner(library=library), cache=settings.models.cache)
+    return pools.llm(planner=planner)
 
 
 async def _knowledge(held: Parts) -> pools.Pool:
-    await held.database()
-    return pools.knowledge(memory=_NothingYet())
-
-
-class _NothingYet:
-    async def recall(self, request: RecallRequest) -> Recollection:  # noqa: ARG002
-        return Recollection()
-
-    async def learn(self, request: LearnRequest) -> Learned:  # noqa: ARG002
-        return Learned()
+    database, settings = await held.database(), held.settings.knowledge
+    memory = PostgresMemory(
+        database=database,
+        embedder=held.embedder(),
+        library=PostgresLibrary(database=database, embedder=held.embedder()),
+        settings=RecallSettings(
+            recency_weight=settings.recency_weight, half_life_days=settings.half_life_days
+        ),
+        new_lessons=MemoryStatus(settings.new_lessons),
+    )
+    return pools.knowledge(memory=memory)
 
 
 _POOLS: Mapping[Queue, Callable[[Parts], Awaitable[pools.Pool]]] = MappingProxyType(

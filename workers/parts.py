@@ -5,17 +5,26 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import structlog
 from temporalio.client import Client
 
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
+from holdfast.adapters.embedding.choice import embedder_for
 from holdfast.adapters.postgres.database import Database, Role
 from holdfast.adapters.postgres.payloads import PostgresPayloads
 from holdfast.errors import Misconfigured
+from holdfast.knowledge.ports import Embedder
 from holdfast.runtime.settings import Settings
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.runtime.workers import temporal_runtime
 from holdfast.sandbox.port import Sandbox
+
+if TYPE_CHECKING:
+    from holdfast.adapters.llm.layer import ModelLayer
+
+log = structlog.get_logger()
 
 
 class Parts:
@@ -26,6 +35,8 @@ class Parts:
         self._stack = stack
         self._databases: dict[Role, Database] = {}
         self._sandbox: Sandbox | None = None
+        self._embedder: Embedder | None = None
+        self._embedder_chosen = False
 
     @property
     def identity(self) -> str:
@@ -58,6 +69,29 @@ class Parts:
             runtime=temporal_runtime(metrics_host=workers.metrics_host, metrics_port=workers.metrics_port),
             identity=self.identity,
         )
+
+    async def models(self) -> "ModelLayer":
+        """For the llm queue alone: it holds the keys, and imports what is slow to import."""
+        from holdfast.adapters.llm.layer import ModelLayer  # noqa: PLC0415
+
+        layer = await ModelLayer.open(self.settings.models, database=await self.database())
+        self._stack.push_async_callback(layer.close)
+        return layer
+
+    def embedder(self) -> Embedder | None:
+        """One for the process; None where words alone are searched."""
+        if not self._embedder_chosen:
+            settings = self.settings.knowledge
+            key = settings.embedding_key
+            self._embedder = embedder_for(settings.embedding, key=key.get_secret_value() if key else None)
+            self._embedder_chosen = True
+            if self._embedder is None and settings.embedding != "none":
+                log.warning(
+                    "embedding_model_missing", model=settings.embedding, effect="search goes by words alone"
+                )
+            elif self._embedder is not None:
+                self._stack.push_async_callback(self._embedder.close)
+        return self._embedder
 
     def sandbox(self) -> Sandbox:
         if self._sandbox is None:

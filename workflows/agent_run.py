@@ -177,8 +177,8 @@ class AgentRun:
         await self._teller.tell(started, patch=RunPatch(status=RunStatus.RUNNING, reason=""))
 
     async def _recall(self) -> Recollection:
-        """What is known already. A run can do without: an outage here is told, and costs nothing more."""
-        if self._progress.accepted or workflow.info().continued_run_id is not None:
+        """What is known already, for whoever plans. A run can do without: an outage is noted, and stops nothing."""
+        if self._progress.plan is not None or workflow.info().continued_run_id is not None:
             return Recollection()
         request = RecallRequest(
             scope=self._teller.scope,
