@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from holdfast.sandbox.port import Sandbox
 from holdfast.tools.builtin.calculator import calc
-from holdfast.tools.builtin.host_facts import HOST_FACTS
+from holdfast.tools.builtin.host import HOST_FACTS
 from holdfast.tools.builtin.programs import program_tools
 from holdfast.tools.declare import Tool
 
