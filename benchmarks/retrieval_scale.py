@@ -194,7 +194,7 @@ async def _print_row(
     database: Database, library: PostgresLibrary, embedder: Seeded, chunks: int, rate: float, queries: int
 ) -> None:
     recall, built = 1.0, 0.0
-    if chunks > EXACT:
+    if chunks + chunks // CHUNKS_EACH > EXACT:
         started = time.perf_counter()
         async with database.tenant(TENANT) as connection:
             await connection.execute("select index_vectors(%s, %s)", (embedder.model, DIMENSIONS))

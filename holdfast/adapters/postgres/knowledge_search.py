@@ -31,13 +31,16 @@ from holdfast.knowledge.terms import terms_of
 from schemas.knowledge import Chunk, SearchHit, SearchRequest, SearchResult
 
 EXACT_DOCUMENTS = 1_500
-TERMS = 32
+TERMS, FEWEST = 32, 2
+POSTINGS = 15_000
 
 _RARITY = """
 select t.documents, t.chunks, t.length / greatest(t.documents, 1) as length, q.term, (
   select m.model from knowledge_models m where m.tenant = %(tenant)s and m.state = 'active'
 ) as model, (
-  select count(*) from knowledge_postings p where p.tenant = %(tenant)s and p.term = q.term
+  select count(*) from (
+    select from knowledge_postings p where p.tenant = %(tenant)s and p.term = q.term limit %(cap)s
+  ) few
 ) as containing
 from unnest(%(terms)s::text[]) as q (term), knowledge_totals t where t.tenant = %(tenant)s
 """
@@ -57,7 +60,7 @@ group by p.document order by score desc, p.document limit %(limit)s
 _DENSE = f"""
 with near as materialized (
   select v.document, v.position, -(v.embedding <#> %(vector)s::vector) as cosine
-  from knowledge_vectors v where v.tenant = %(tenant)s and v.model = %(model)s {{among}}
+  from knowledge_vectors v where v.document = any(%(keys)s) and v.model = %(model)s
 ), best as (
   select document, max(cosine) filter (where position = -1) as own,
          max(cosine) filter (where position >= 0) as passage,
@@ -71,11 +74,11 @@ limit %(limit)s
 """
 _GRAPH = """
 select v.document from knowledge_vectors v
-where v.tenant = %(tenant)s and v.model = %(model)s and v.position >= -1 {among}
+where v.model = %(model)s and v.position >= -1 {among}
 order by v.embedding::vector({dimensions}) <#> %(vector)s::vector({dimensions}) limit %(limit)s
 """
 _LEXICAL_THESE = "and p.document = any(%(keys)s)"
-_DENSE_THESE = "and v.document = any(%(keys)s)"
+_GRAPH_THESE = "and v.document = any(%(keys)s)"
 
 
 @dataclass
@@ -88,6 +91,7 @@ class Query:
     vector: str | None = None
     dimensions: int = 0
     rarities: dict[str, float] = field(default_factory=dict)
+    containing: dict[str, int] = field(default_factory=dict)
     average: float = 1.0
     vectors: int = 0
     in_force: str = ""
@@ -96,8 +100,18 @@ class Query:
     def where(self) -> dict[str, Any]:
         return where_json(self.request.where)
 
+    def terms(self) -> list[str]:
+        """The rarest words, as many as a search can afford: common ones cost most and tell least."""
+        chosen, cost = [], 0
+        for term in sorted(self.rarities, key=lambda each: (-self.rarities[each], each))[:TERMS]:
+            cost += self.containing[term]
+            if len(chosen) >= FEWEST and cost > POSTINGS:
+                break
+            chosen.append(term)
+        return chosen
+
     def parameters(self, **more: Any) -> dict[str, Any]:
-        terms = sorted(self.rarities, key=lambda term: -self.rarities[term])[:TERMS]
+        terms = self.terms()
         return {
             "tenant": self.tenant,
             "terms": terms,
@@ -131,11 +145,17 @@ class LibraryReader:
 
     async def _weigh(self, connection: Connection, query: Query) -> None:
         cursor = await connection.execute(
-            _RARITY, {"tenant": query.tenant, "terms": list(set(terms_of(query.request.query))) or [""]}
+            _RARITY,
+            {
+                "tenant": query.tenant,
+                "terms": list(set(terms_of(query.request.query))) or [""],
+                "cap": POSTINGS,
+            },
         )
         for row in await cursor.fetchall():
             if row["term"]:
                 query.rarities[row["term"]] = rarity(row["documents"], row["containing"])
+                query.containing[row["term"]] = row["containing"]
             query.average = row["length"]
             query.vectors = row["documents"] + row["chunks"]
             query.in_force = row["model"] or ""
@@ -157,20 +177,22 @@ class LibraryReader:
             await _by_vectors(connection, query, found, unmeasured)
         return fuse(list(found.values()), signals=names)
 
-    async def _nearest(
-        self, connection: Connection, query: Query, within: list[int] | None
-    ) -> list[int] | None:
+    async def _nearest(self, connection: Connection, query: Query, within: list[int] | None) -> list[int]:
         """Which documents to measure: all that pass, while they are few; above, those the graph brings up."""
         if query.vectors <= EXACT or (within is not None and len(within) <= EXACT_DOCUMENTS):
-            return within
-        await connection.execute("set local hnsw.iterative_scan = relaxed_order")
-        await connection.execute("set local hnsw.ef_search = 100")
-        among = _DENSE_THESE if within is not None else ""
+            return within if within is not None else await _matching(connection, query)
+        # Sorting would be exact and slow; it must not look cheap to a planner without statistics.
+        await connection.execute(
+            "select set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', '100', true),"
+            " set_config('enable_sort', 'off', true)"
+        )
         cursor = await connection.execute(
-            _GRAPH.format(among=among, dimensions=int(query.dimensions)),
+            _GRAPH.format(among=_GRAPH_THESE if within is not None else "", dimensions=int(query.dimensions)),
             query.parameters(keys=within, limit=2 * CANDIDATES),
         )
-        return list({row["document"] for row in await cursor.fetchall()})
+        keys = list({row["document"] for row in await cursor.fetchall()})
+        await connection.execute("set local enable_sort = on")
+        return keys
 
 
 def _signals(query: Query) -> list[SignalName]:
@@ -201,13 +223,12 @@ async def _by_words(
 
 
 async def _by_vectors(
-    connection: Connection, query: Query, found: dict[int, Candidate], keys: list[int] | None
+    connection: Connection, query: Query, found: dict[int, Candidate], keys: list[int]
 ) -> None:
-    """The nearest, among these documents or all."""
-    if keys == []:
+    """The nearest among these documents."""
+    if not keys:
         return
-    among = "" if keys is None else _DENSE_THESE
-    cursor = await connection.execute(_DENSE.format(among=among), query.parameters(keys=keys))
+    cursor = await connection.execute(_DENSE, query.parameters(keys=keys))
     for row in await cursor.fetchall():
         candidate = found.setdefault(row["document"], Candidate(row["document"]))
         candidate.dense = nearness(row["own"], row["passage"], row["saying"])

@@ -92,7 +92,6 @@ create table knowledge_vectors (
   foreign key (tenant, model) references knowledge_models,
   primary key (document, model, position)
 );
-create index knowledge_vectors_by_model on knowledge_vectors (tenant, model, position);
 
 -- Texts already embedded, by digest: an unchanged chunk is never embedded again.
 create table embedding_cache (
