@@ -1,13 +1,10 @@
 """Real servers, started once per session: Postgres and Temporal. Each test works in a database of its own."""
 
-import itertools
 import os
 import sys
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from psycopg import sql
 from temporalio.client import Client
@@ -16,13 +13,13 @@ from holdfast.runtime.embedded.postgres import THROWAWAY, EmbeddedPostgres
 from holdfast.runtime.embedded.temporal import TIME_SKIPPING, TUNED, EmbeddedTemporal
 from holdfast.runtime.exit import leave
 from holdfast.runtime.temporal import HoldfastPlugin, connect
+from tests.databases import Databases, administer, with_database
 
 if TYPE_CHECKING:
     from holdfast.adapters.postgres.database import Database
 
 TEMPLATE = "holdfast_template"
 _OURS = ("HOLDFAST_", "TEMPORAL_", "DATABASE_URL", "PG")
-_numbers = itertools.count(1)
 _exit_status = 0
 
 
@@ -80,28 +77,31 @@ async def temporal_client(temporal_address: str) -> Client:
 
 
 @pytest.fixture(scope="session")
-async def template_database(postgres: EmbeddedPostgres) -> str:
-    """The URL of a migrated database that is only ever copied."""
+async def databases(postgres: EmbeddedPostgres) -> AsyncIterator[Databases]:
+    """Copies of a migrated database."""
     from holdfast.adapters.postgres.migrate import migrate  # noqa: PLC0415 -- only tests with a database pay for it
 
-    await _administer(postgres.url, sql.SQL("create database {}").format(sql.Identifier(TEMPLATE)))
-    url = with_database(postgres.url, TEMPLATE)
-    await migrate(url)
-    return url
+    await administer(postgres.url, sql.SQL("create database {}").format(sql.Identifier(TEMPLATE)))
+    await migrate(with_database(postgres.url, TEMPLATE))
+    copies = Databases(postgres.url, TEMPLATE)
+    yield copies
+    await copies.close()
 
 
 @pytest.fixture
-async def database_url(postgres: EmbeddedPostgres, template_database: str) -> AsyncIterator[str]:
+async def database_url(databases: Databases) -> AsyncIterator[str]:
     """The owner's URL of a fresh, migrated database."""
-    async for url in _copy(postgres.url):
-        yield url
+    url = await databases.take()
+    yield url
+    databases.give_back(url)
 
 
 @pytest.fixture(scope="module")
-async def module_database_url(postgres: EmbeddedPostgres, template_database: str) -> AsyncIterator[str]:
+async def module_database_url(databases: Databases) -> AsyncIterator[str]:
     """The same for a whole module, where its tests keep out of each other's way and speed counts."""
-    async for url in _copy(postgres.url):
-        yield url
+    url = await databases.take()
+    yield url
+    databases.give_back(url)
 
 
 @pytest.fixture
@@ -116,26 +116,9 @@ async def module_database(module_database_url: str) -> AsyncIterator["Database"]
         yield opened
 
 
-async def _copy(url: str) -> AsyncIterator[str]:
-    name = f"test_{next(_numbers)}"
-    copy = sql.SQL("create database {} template {}")
-    await _administer(url, copy.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
-    yield with_database(url, name)
-    await _administer(url, sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
-
-
 async def _open(url: str) -> AsyncIterator["Database"]:
-    from holdfast.adapters.postgres.database import Database  # noqa: PLC0415 -- see template_database
+    from holdfast.adapters.postgres.database import Database  # noqa: PLC0415 -- see databases
 
     opened = await Database.open(url)
     yield opened
     await opened.close()
-
-
-async def _administer(url: str, statement: sql.Composed) -> None:
-    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-        await connection.execute(statement)
-
-
-def with_database(url: str, name: str) -> str:
-    return urlsplit(url)._replace(path=f"/{name}").geturl()
