@@ -20,6 +20,7 @@ from holdfast.adapters.postgres.policies import PostgresPolicies
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.adapters.postgres.tools import PostgresTools
 from holdfast.guardian.guardian import PolicyGuardian
+from holdfast.guardian.shipped import shipped_book
 from holdfast.knowledge.planner import RunbookPlanner
 from holdfast.runtime.logging import set_up_logging
 from holdfast.runtime.readiness import tell_ready
@@ -75,6 +76,8 @@ def _role(queues: Sequence[Queue]) -> Role:
 async def _orchestration(held: Parts) -> pools.Pool:
     database = await held.database()
     runs = PostgresRuns(database=database)
+    # Reading the command knowledge takes about a second: before the first action, not during it.
+    await asyncio.to_thread(shipped_book)
     return pools.orchestration(
         story=runs,
         runs=runs,

@@ -6,6 +6,7 @@ from holdfast.adapters.guardian import StoredPolicies
 from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.brakes import PostgresBrakes
 from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.policies import PostgresPolicies
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.errors import Conflict, NotFound
@@ -29,7 +30,8 @@ from schemas.policies import (
     PolicyVersion,
 )
 from schemas.runs import RunInput
-from schemas.stages import AskRequest, RunScope
+from schemas.stages import ActRequest, AskRequest, JudgeRequest, RunScope
+from schemas.tools import EffectClass
 from schemas.verdicts import Decision
 
 LS = Example(arguments={"command": "ls -l"})
@@ -247,3 +249,42 @@ async def approve(database: Database, tenant: str, approval_id: str, digest: str
             "update approvals set status = 'approved', approved_digest = %s where id = %s",
             (digest, approval_id),
         )
+
+
+async def judgeable(database: Database, tenant: str) -> JudgeRequest:
+    """A request about `ls` in a run that exists."""
+    run_id, asked = new_id("run"), request_of(LS, tenant=tenant)
+    await PostgresRuns(database=database).create(
+        RunInput(run_id=run_id, tenant=tenant, goal="look", agent=AgentSpec(name="operator"))
+    )
+    action = asked.action.model_copy(update={"run_id": run_id})
+    scope = asked.scope.model_copy(update={"run_id": run_id})
+    return asked.model_copy(update={"action": action, "scope": scope})
+
+
+async def test_a_freeze_stops_an_action_that_was_judged_before_it(
+    brakes: PostgresBrakes, tenant: str, module_database: Database
+) -> None:
+    ledger, request = PostgresLedger(database=module_database), await judgeable(module_database, tenant)
+    verdict = await ledger.give_verdict(request, await PolicyGuardian.shipped().judge(request))
+    assert verdict.decision is Decision.ALLOW
+    action, tool = request.action, request.tool.digest
+    act = ActRequest(scope=request.scope, action=action, digest=action.digest, tool_digest=tool)
+    await brakes.freeze(tenant, FreezeDraft(tool="shell", reason="stop"), by="ada")
+    held = await ledger.dispatch(act, effect=EffectClass.IRREVERSIBLE, worker="w")
+    assert (held.outcome, held.why) == ("held", "stop")
+    await brakes.thaw(tenant, FreezeFilter(), by="ada")
+    assert (await ledger.dispatch(act, effect=EffectClass.IRREVERSIBLE, worker="w")).outcome == "go"
+
+
+async def test_a_held_verdict_gives_way_to_the_one_after_the_thaw(
+    store: PostgresPolicies, brakes: PostgresBrakes, tenant: str, module_database: Database
+) -> None:
+    ledger, request = PostgresLedger(database=module_database), await judgeable(module_database, tenant)
+    guardian = PolicyGuardian(policies=StoredPolicies(policies=store, brakes=brakes, max_age_s=0))
+    await brakes.freeze(tenant, FreezeDraft(), by="ada")
+    assert (await ledger.give_verdict(request, await guardian.judge(request))).held
+    await brakes.thaw(tenant, FreezeFilter(), by="ada")
+    again = request.model_copy(update={"round": 1})
+    verdict = await ledger.give_verdict(again, await guardian.judge(again))
+    assert (verdict.held, verdict.decision) == (False, Decision.ALLOW)
