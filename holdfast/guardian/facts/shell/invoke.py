@@ -97,7 +97,7 @@ class Invoker:
             self._look_at(words, name="")
             return
         self.reads.binaries.add(name)
-        if name in self.scope.functions:
+        if self._wrapped == 1 and self.scope.is_function(name):
             self._call_function(name, words)
             return
         tool = self.draft.knowledge.tools.get(name)

@@ -20,7 +20,7 @@ class Scope:
     """Facts about names, gathered in one pass before the script is walked."""
 
     def __init__(self) -> None:
-        self.functions: set[str] = set()
+        self._functions: set[str] = set()
         self._constant_names: set[str] = set()
         self._values: dict[str, Word] = {}
         self._inside: list[str] = []
@@ -34,8 +34,6 @@ class Scope:
                 counts[name] += 1
                 if node.parent == root and (node.next_sibling is None or node.next_sibling.type != "&"):
                     top.add(name)
-            elif node.type == "function_definition":
-                scope.functions.add(_name(node))
             elif node.type == "for_statement":
                 counts[_text(node.child_by_field_name("variable"))] += 2
             elif node.type in {"unset_command", "declaration_command"}:
@@ -67,8 +65,15 @@ class Scope:
     def enter(self, function: str) -> None:
         self._inside.append(function)
 
-    def leave(self) -> None:
-        self._inside.pop()
+    def leave(self, *, certain: bool) -> None:
+        """`certain`: the definition is at the top level, in the foreground, so that later calls mean it."""
+        function = self._inside.pop()
+        if certain:
+            self._functions.add(function)
+
+    def is_function(self, name: str) -> bool:
+        """Whether `name` means a function of this script here; before its definition it means a command."""
+        return name in self._functions or name in self._inside
 
     def recurses(self, function: str) -> bool:
         return function in self._inside

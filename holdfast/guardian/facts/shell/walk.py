@@ -161,7 +161,10 @@ class _Walker:
     def _unset(self, node: Node) -> None:
         self._keyword(node)
         for child in node.named_children:
-            self._invoker.assign(self._words.word(child).text, Word(""), exported=True)
+            text = self._words.word(child).text
+            if text.startswith("-"):
+                self._draft.unknown(f"unset {text} changes what names mean")
+            self._invoker.assign(text, Word(""), exported=True)
         self._draft.effect({Effect.READ}, "unset")
 
     def _function(self, node: Node) -> None:
@@ -169,7 +172,8 @@ class _Walker:
         self._scope.enter(name.decode(errors="replace"))
         for child in node.named_children[1:]:
             self.visit(child)
-        self._scope.leave()
+        top = node.parent is not None and node.parent.type == "program"
+        self._scope.leave(certain=top and (node.next_sibling is None or node.next_sibling.type != "&"))
         self._draft.effect({Effect.READ}, "function")
 
     def _for(self, node: Node) -> None:
@@ -268,6 +272,9 @@ class _Walker:
     def _folded(self, node: Node) -> str | None:
         """The output of `echo literal` or `printf '%s' literal`, which is how commands hide their names."""
         children = node.named_children
+        inner = (node.text or b"")[1:]
+        if b"$(" in inner or b"`" in inner[:-1] or b"(" in inner[1:]:
+            return None  # nested substitutions are read once, by the walk itself
         if len(children) != 1 or children[0].type != "command":
             return None
         words = [word for child in children[0].named_children for word in self._words.words(child)]

@@ -23,6 +23,9 @@ _FIND_WRITERS = frozenset({"-fprint", "-fprint0", "-fprintf", "-fls"})
 @special("wrapper")
 def _wrapper(invoker: Invoker, call: Call) -> None:
     """`timeout 5 cmd`, `nice cmd`, `sudo cmd`, `env A=b cmd`: own options, own arguments, then a command."""
+    if call.words and call.words[0].text in call.tool.modes:
+        invoker.judge(call)
+        return
     rest = own_part(invoker, call, skip=call.tool.most or 0)
     invoker.draft.effect(call.tool.effects or (), call.name)
     if Effect.PRIVILEGE in (call.tool.effects or ()):
