@@ -1,8 +1,8 @@
 """The HTTP door, put together: layers outside, routes inside, and a lifespan that makes what they hold."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypedDict
 
 import httpx
@@ -39,9 +39,10 @@ from api.routes import (
     stories,
     streams,
     tenants,
+    webhooks,
 )
 from api.services import Services
-from api.start import make_good
+from api.start import make_good, send_webhooks
 from api.streams import Streams
 from holdfast.adapters.postgres.access import PostgresKeys, PostgresRoles, PostgresTenants
 from holdfast.adapters.postgres.agents import PostgresAgents
@@ -59,6 +60,7 @@ from holdfast.adapters.postgres.policy_records import PostgresPolicyRecords
 from holdfast.adapters.postgres.readings import PostgresReadings
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.adapters.postgres.tools import PostgresTools
+from holdfast.adapters.postgres.webhooks import PostgresWebhooks
 from holdfast.errors import Misconfigured
 from holdfast.guardian.desk import PolicyDesk
 from holdfast.runs import Acceptance
@@ -77,6 +79,7 @@ ROUTERS = (
     freezes.router,
     keys.router,
     tenants.router,
+    webhooks.router,
     audit.router,
 )
 
@@ -94,7 +97,10 @@ def create_app(settings: Settings, *, connect: Connect) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
-        async with opened(settings, connect) as services, _background(make_good(services)):
+        async with (
+            opened(settings, connect) as services,
+            _background(make_good(services), send_webhooks(services)),
+        ):
             app.state.services = services
             yield {"services": services}
 
@@ -197,15 +203,16 @@ def _services(
         tenants=PostgresTenants(database=database),
         audit=PostgresAudit(database=database),
         idempotency=PostgresIdempotency(database=database),
+        webhooks=PostgresWebhooks(database=database),
     )
 
 
 @asynccontextmanager
-async def _background(work: Any) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
+async def _background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(one) for one in work]
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -16,8 +16,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.errors import Conflict, HoldfastError, Unavailable
 from schemas.runs import RunInput
+from schemas.webhooks import DeliveryRef
 
 WORKFLOW = "AgentRun"
+DELIVERY = "WebhookDelivery"
 QUEUE = "orchestration"
 _RPC = timedelta(seconds=5)
 _UPDATE = timedelta(seconds=10)
@@ -58,6 +60,22 @@ class Engine:
         except RPCError as error:
             raise _away(error) from error
         return True
+
+    async def deliver(self, ref: DeliveryRef) -> None:
+        """Start the delivery of a webhook's message; one under way stays as it is, and a dead one is tried anew."""
+        client = await self.client()
+        try:
+            await client.start_workflow(
+                DELIVERY,
+                ref,
+                id=ref.id,
+                task_queue=QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                rpc_timeout=_RPC,
+            )
+        except RPCError as error:
+            raise _away(error) from error
 
     async def update(self, run_id: str, name: str, *arguments: Any) -> Any:
         """Ask the run to do something and wait for its answer; what it refuses comes back as a conflict."""

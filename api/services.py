@@ -23,6 +23,7 @@ from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.readings import PostgresReadings
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.adapters.postgres.tools import PostgresTools
+from holdfast.adapters.postgres.webhooks import PostgresWebhooks
 from holdfast.guardian.desk import PolicyDesk
 from holdfast.runs import Acceptance
 from holdfast.runtime.settings import Settings
@@ -55,6 +56,7 @@ class Services:
     tenants: PostgresTenants
     audit: PostgresAudit
     idempotency: PostgresIdempotency
+    webhooks: PostgresWebhooks
 
 
 def _services(connection: HTTPConnection) -> Services:

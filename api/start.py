@@ -15,6 +15,7 @@ from schemas.runs import Run, RunInput, RunRequest
 log = structlog.get_logger(__name__)
 
 _FORGOTTEN_S = 10.0
+_MESSAGES_S = 1.0
 
 
 async def start_run(held: Services, request: RunRequest, caller: Principal, *, operation: str | None) -> Run:
@@ -56,3 +57,15 @@ async def make_good(held: Services) -> None:
         except HoldfastError as error:
             log.warning("making_good_waits", why=error.code)
         await asyncio.sleep(_FORGOTTEN_S)
+
+
+async def send_webhooks(held: Services) -> None:
+    """Give each queued message a workflow of its own, which carries it through outages of ours and of its receiver."""
+    while True:
+        try:
+            for ref in await held.webhooks.unstarted():
+                await held.engine.deliver(ref)
+                await held.webhooks.started(ref)
+        except HoldfastError as error:
+            log.warning("webhooks_wait", why=error.code)
+        await asyncio.sleep(_MESSAGES_S)

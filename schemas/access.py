@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
@@ -216,6 +216,3 @@ class AuditCheck(Payload):
     broken_at: int | None = None
     why: str = ""
     head: str = ""
-
-
-WebhookStatus = Literal["active", "paused"]
