@@ -19,6 +19,7 @@ ONE_WORD_ASKS = [
     line for line in (DATA / "asks.txt").read_text().splitlines() if line.split(" ")[0].isalpha()
 ]
 
+HARMLESS = {"echo", "cat", "env", "ls", "sed", "perl", "printf", "sh"}
 HOSTILE = [
     "a" * 1_000_000,
     "ls; " * 250_000,
@@ -89,14 +90,7 @@ def test_hostile_text_is_judged_within_half_a_second(kind: PayloadKind, text: st
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:12]))
 def test_hostile_shell_text_is_never_allowed_unless_it_only_prints(text: str) -> None:
     facts = facts_of("shell", text)
-    assert default_decision(facts) is not Decision.ALLOW or set(facts.binaries) <= {
-        "echo",
-        "cat",
-        "env",
-        "ls",
-        "sed",
-        "perl",
-    }
+    assert default_decision(facts) is not Decision.ALLOW or set(facts.binaries) <= HARMLESS
 
 
 @given(st.text(max_size=300), st.sampled_from(KINDS))
