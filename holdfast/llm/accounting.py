@@ -138,9 +138,9 @@ class Accounts:
         name = place.deployment.name
         if isinstance(failure, BLAMES_DEPLOYMENT):
             await self._breakers.report(name, failure=failure.code, retry_after_s=failure.retry_after_s)
-        elif isinstance(failure, HoldfastError):
+        elif place.guarded and isinstance(failure, HoldfastError):
             await self._breakers.report(name, failure=None)
-        else:
+        elif place.guarded:
             await self._breakers.release(name)
 
     def _price(self, place: Place) -> Price:

@@ -60,7 +60,9 @@ def _kind_of(decision: RouteDecision, failures: Sequence[HoldfastError]) -> type
 def _remedy(decision: RouteDecision) -> str:
     codes = {each.code for each in decision.excluded}
     if "unpriced" in codes:
-        return "Give the model a price in the settings, or set allow_unpriced."
+        return (
+            "Set one with `holdfast models prices`, or allow it: HOLDFAST_MODELS__ALLOW_UNKNOWN_PRICE=true."
+        )
     if codes & {"cost", "latency", "residency", "context"}:
         return f"Widen the route of `{decision.task}`, or add a deployment that fits it."
     return "Look at `holdfast models` for the state of the deployments."

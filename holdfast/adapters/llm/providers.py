@@ -5,9 +5,14 @@ import importlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from opentelemetry.trace import Span
+
 from holdfast.adapters.llm.keys import KeyRing
 from holdfast.adapters.llm.litellm_provider import LitellmProvider
+from holdfast.llm.configuring import provider_of
 from holdfast.llm.ports import ModelProvider, OnText
+from holdfast.runtime import semconv
+from holdfast.runtime.telemetry import span
 from schemas.models import ChatReply, ChatRequest, Deployment, EmbedReply
 
 
@@ -24,11 +29,17 @@ class Providers:
         self, deployment: Deployment, request: ChatRequest, *, on_text: OnText | None = None
     ) -> ChatReply:
         provider = await self._provider(deployment)
-        return await provider.chat(deployment, request, on_text=on_text)
+        with span("chat", deployment.model, _asked(deployment), client=True) as current:
+            reply = await provider.chat(deployment, request, on_text=on_text)
+            _tell(current, reply)
+        return reply
 
     async def embed(self, deployment: Deployment, texts: Sequence[str], *, timeout_s: float) -> EmbedReply:
         provider = await self._provider(deployment)
-        return await provider.embed(deployment, texts, timeout_s=timeout_s)
+        with span("embeddings", deployment.model, _asked(deployment), client=True) as current:
+            reply = await provider.embed(deployment, texts, timeout_s=timeout_s)
+            _tell(current, reply)
+        return reply
 
     async def load(self, deployments: Iterable[Deployment]) -> None:
         """Import now what these need, so that the first call does not pay for it."""
@@ -51,3 +62,15 @@ class Providers:
                 self._openai = module.OpenAIProvider(keys=self._keys)
         provider: ModelProvider = self._openai
         return provider
+
+
+def _asked(deployment: Deployment) -> dict[str, str]:
+    return {semconv.PROVIDER: provider_of(deployment.model), semconv.REQUEST_MODEL: deployment.model}
+
+
+def _tell(current: Span, reply: ChatReply | EmbedReply) -> None:
+    """Names and counts. What was said stays out of traces."""
+    current.set_attribute(semconv.RESPONSE_MODEL, reply.model)
+    current.set_attribute(semconv.INPUT_TOKENS, reply.usage.input_tokens)
+    current.set_attribute(semconv.OUTPUT_TOKENS, reply.usage.output_tokens)
+    current.set_attribute(semconv.CACHED_TOKENS, reply.usage.cached_tokens)
