@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.retrieval import TENANT, a_database
+from benchmarks.retrieval import TENANT, a_database, vacuum
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
 from holdfast.adapters.postgres.knowledge_vectors import EXACT, declare_model, to_text
@@ -193,6 +193,7 @@ async def main() -> None:
 async def _print_row(
     database: Database, library: PostgresLibrary, embedder: Seeded, chunks: int, rate: float, queries: int
 ) -> None:
+    await vacuum(database)
     recall, built = 1.0, 0.0
     if chunks + chunks // CHUNKS_EACH > EXACT:
         started = time.perf_counter()

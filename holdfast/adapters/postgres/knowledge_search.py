@@ -32,7 +32,9 @@ from schemas.knowledge import Chunk, SearchHit, SearchRequest, SearchResult
 
 EXACT_DOCUMENTS = 1_500
 TERMS, FEWEST = 32, 2
-POSTINGS = 15_000
+POSTINGS = 8_000
+COMMON = 4_000
+"""A word in so many documents is not counted further; it is searched for only where there is hardly another."""
 
 _RARITY = """
 select t.documents, t.chunks, t.length / greatest(t.documents, 1) as length, q.term, (
@@ -105,7 +107,7 @@ class Query:
         chosen, cost = [], 0
         for term in sorted(self.rarities, key=lambda each: (-self.rarities[each], each))[:TERMS]:
             cost += self.containing[term]
-            if len(chosen) >= FEWEST and cost > POSTINGS:
+            if len(chosen) >= FEWEST and (cost > POSTINGS or self.containing[term] >= COMMON):
                 break
             chosen.append(term)
         return chosen
@@ -149,7 +151,7 @@ class LibraryReader:
             {
                 "tenant": query.tenant,
                 "terms": list(set(terms_of(query.request.query))) or [""],
-                "cap": POSTINGS,
+                "cap": COMMON,
             },
         )
         for row in await cursor.fetchall():
