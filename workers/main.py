@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from types import MappingProxyType
 
 import structlog
@@ -16,7 +17,9 @@ from holdfast.adapters.postgres.database import Database, Role
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.memory import PostgresMemory
+from holdfast.adapters.postgres.payload_retention import forgotten_by, purge_payloads
 from holdfast.adapters.postgres.policies import PostgresPolicies
+from holdfast.adapters.postgres.retention import PostgresRetention
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.adapters.postgres.tools import PostgresTools
 from holdfast.guardian.guardian import PolicyGuardian
@@ -31,9 +34,12 @@ from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.registry import Registry
 from schemas.memory import MemoryStatus, RecallSettings
 from workers import pools
+from workers.housekeeping import Chore, doing, retention_chores, workspace_chores
 from workers.parts import Parts, parts
 
 log = structlog.get_logger()
+
+_CHORES_EVERY = timedelta(hours=1)
 
 
 async def run(settings: Settings, *, queues: Sequence[Queue]) -> None:
@@ -62,10 +68,24 @@ async def _serve(held: Parts, queues: Sequence[Queue], stop: asyncio.Event) -> N
             pool = await _POOLS[queue](held)
             worker = pool.worker(client, workers=settings.workers, temporal=settings.temporal)
             await stack.enter_async_context(worker)
+        await stack.enter_async_context(doing(await _chores(held, queues), every=_CHORES_EVERY))
         tell_ready()
         log.info("worker_ready", queues=[queue.value for queue in queues], identity=held.identity)
         await stop.wait()
         log.info("worker_stopping", queues=[queue.value for queue in queues])
+
+
+async def _chores(held: Parts, queues: Sequence[Queue]) -> Mapping[str, Chore]:
+    chores: dict[str, Chore] = {}
+    if Queue.KNOWLEDGE in queues:
+        database, client = await held.database(), await held.client(role="holdfast_app")
+        chores |= retention_chores(PostgresRetention(database=database), held.settings.retention)
+        age = timedelta(days=held.settings.retention.payloads_days)
+        chores["purge_payloads"] = lambda: purge_payloads(database, forgotten_by(client), older_than=age)
+    if Queue.TOOLS in queues:
+        retention = PostgresRetention(database=await held.database("holdfast_tools"))
+        chores |= workspace_chores(retention, held.sandbox())
+    return chores
 
 
 def _role(queues: Sequence[Queue]) -> Role:

@@ -19,6 +19,7 @@ from holdfast.knowledge.ports import Embedder
 from holdfast.runtime.settings import Settings
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.runtime.workers import temporal_runtime
+from holdfast.sandbox.limits import Ceiling
 from holdfast.sandbox.port import Sandbox
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Parts:
         self.settings = settings
         self._stack = stack
         self._databases: dict[Role, Database] = {}
+        self._client: Client | None = None
         self._sandbox: Sandbox | None = None
         self._embedder: Embedder | None = None
         self._embedder_chosen = False
@@ -59,6 +61,11 @@ class Parts:
         return self._databases[role]
 
     async def client(self, *, role: Role) -> Client:
+        if self._client is None:
+            self._client = await self._connected(role)
+        return self._client
+
+    async def _connected(self, role: Role) -> Client:
         payloads = PostgresPayloads(await self.database(role))
         workers = self.settings.workers
         return await connect(
@@ -100,6 +107,8 @@ class Parts:
                 store=Path(self.settings.data_dir).absolute() / "workspaces",
                 bwrap=settings.bwrap,
                 concurrency=self.settings.workers.tools_slots,
+                ceiling=Ceiling(**settings.ceiling.model_dump()),
+                allow_degraded=bool(settings.accept_degraded) or self.settings.profile == "dev",
             )
             self._stack.push_async_callback(sandbox.close)
             self._sandbox = sandbox

@@ -75,7 +75,7 @@ class TemporalSettings(Section):
     profile: str | None = Field(
         None, description="Read from `TEMPORAL_PROFILE`; names a profile of Temporal's TOML."
     )
-    inline_bytes: Count = Field(65_536, description="Larger payloads are stored in Postgres and referenced.")
+    inline_bytes: Count = Field(32_768, description="Larger payloads are stored in Postgres and referenced.")
     encryption_keys: SecretStr | None = Field(
         None,
         description="AES-256 keys for payloads as `id:base64,older-id:base64`, the newest first. "
