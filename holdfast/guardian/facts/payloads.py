@@ -76,10 +76,19 @@ def _note_address(url: str, draft: Draft) -> None:
 
 
 def read_file_action(action: ActionView, draft: Draft) -> None:
-    """`path` and `operation`. Paths are texts here: the tool must still refuse links that lead elsewhere."""
+    """`path` and `operation`. Paths are texts here: the tool must still refuse links that lead elsewhere.
+
+    A tool that our own catalogue declares a read does nothing else; where it names no path, it has one of its own.
+    """
     arguments = action.arguments
-    operation = str(arguments.get("operation", arguments.get("op", "write"))).lower()
-    paths = [arguments[key] for key in ("path", "source", "target", "destination") if key in arguments]
+    operation = "read"
+    if not action.declared_read_only:
+        operation = str(arguments.get("operation", arguments.get("op", "write"))).lower()
+    keys = ("path", "source", "target", "destination", "other")
+    paths = [arguments[key] for key in keys if arguments.get(key) is not None]
+    if not paths and action.declared_read_only:
+        draft.effect({Effect.READ}, action.tool)
+        return
     if not paths or not all(isinstance(path, str) for path in paths):
         draft.unknown("file: no path")
         return

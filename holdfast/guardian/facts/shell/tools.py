@@ -42,6 +42,8 @@ def _http(invoker: Invoker, call: Call) -> None:
             continue
         text = word.text if "://" in word.text else f"http://{word.text}"
         host = host_of(text)
+        if "@" in text.partition("://")[2].partition("/")[0]:
+            invoker.draft.effect({Effect.SECRET}, f"{call.name}: credentials in the address")
         invoker.draft.note("hosts", host)
         if not text.lower().startswith(("http://", "https://")):
             invoker.unknown(f"{call.name}: {text.partition(':')[0]} addresses are not understood")
