@@ -122,7 +122,7 @@ async def _until(stopping: asyncio.Event, settings: Settings, view: StackView) -
     if not starting.done():
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
-        return
+        raise click.exceptions.Exit(130)
     starting.result()
     view.tell("stack", "ready\n" + _addresses(supervisor.state, settings))
     await asked

@@ -62,13 +62,15 @@ class Stack:
 
     @asynccontextmanager
     async def up(self) -> AsyncIterator["Up"]:
-        process = await self._start(["up"], {})
-        running = Up(process)
+        running = await self.begin()
         try:
             await running.says("stack: ready")
             yield running
         finally:
             await running.end(signal.SIGTERM)
+
+    async def begin(self) -> "Up":
+        return Up(await self._start(["up"], {}))
 
     async def _start(
         self, arguments: list[str] | tuple[str, ...], environment: Mapping[str, str]

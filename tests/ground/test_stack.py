@@ -117,6 +117,13 @@ async def test_killed_or_asked_to_stop_it_leaves_no_process_and_keeps_its_data(t
     assert "Nothing is running" in (await stack.run("down"))[1]
 
 
+async def test_interrupted_while_it_starts_it_leaves_nothing(tmp_path: Path, database_url: str) -> None:
+    up = await Stack(tmp_path, DATABASE_URL=database_url).begin()
+    await up.says("temporal: ready")
+    assert await up.end(signal.SIGINT) == 130
+    assert processes_in(tmp_path) == []
+
+
 async def test_servers_that_were_given_are_used_and_ctrl_c_ends_the_rest(
     tmp_path: Path, database_url: str, temporal_address: str
 ) -> None:
