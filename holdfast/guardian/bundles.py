@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import product
 from math import prod
 
-from holdfast.guardian.guards import guard_of
+from holdfast.guardian.guards import Kind, guard_of, values_of
 from holdfast.guardian.rules import Rule
 from holdfast.guardian.scope import covers
 from holdfast.guardian.source import ConditionProblem
@@ -18,24 +18,23 @@ Key = tuple[str, str, str]
 
 
 class Place:
-    """The rules of one environment, tool and agent, by the value that must be there for them to match."""
+    """The rules of one environment, tool and agent, by what must be there for them to match."""
 
     def __init__(self) -> None:
         self._always: list[Rule] = []
-        self._guarded: dict[str, dict[str, list[Rule]]] = {}
+        self._guarded: dict[tuple[Kind, str], dict[str, list[Rule]]] = {}
 
     def add(self, rule: Rule) -> None:
         guard = guard_of(rule)
         if guard is None:
             self._always.append(rule)
         else:
-            self._guarded.setdefault(guard.variable, {}).setdefault(guard.value, []).append(rule)
+            self._guarded.setdefault(guard.place, {}).setdefault(guard.value, []).append(rule)
 
     def for_view(self, view: View) -> Iterator[Rule]:
         yield from self._always
-        for variable, by_value in self._guarded.items():
-            present = view.light[variable]
-            for value in (present,) if isinstance(present, str) else set(present):
+        for place, by_value in self._guarded.items():
+            for value in values_of(place, view):
                 yield from by_value.get(value, ())
 
 

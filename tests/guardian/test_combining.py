@@ -13,7 +13,7 @@ from holdfast.guardian.rules import Bindings, arm
 from holdfast.guardian.scope import covers
 from holdfast.guardian.trials import request_of
 from holdfast.guardian.vocabulary import View
-from schemas.facts import Effect, Facts
+from schemas.facts import CommandFact, Effect, Facts
 from schemas.policies import Bundle, Example, PolicyDocument, PolicyVersion
 from schemas.verdicts import Decision
 
@@ -22,7 +22,9 @@ FAILING = "facts.binaries[99] == 'x'"
 CONDITIONS = st.sampled_from(
     ["", "true", "false", FAILING, "'rm' in facts.binaries", "facts.safety == 'read_only'",
      "'rm' in facts.binaries && " + FAILING, "size(facts.hosts) > 0 || 'ls' in facts.binaries",
-     "action.environment == 'prod' && facts.kind == 'shell'", "'delete' in facts.effects"]
+     "action.environment == 'prod' && facts.kind == 'shell'", "'delete' in facts.effects", "facts.hosts.exists(h, h == 'x')", "size(facts.binaries) > 0",
+     "facts.commands.exists(c, c.binary == 'rm' && c.args[5] == 'x')", "facts.privileged && " + FAILING,
+     "facts.binaries.exists(b, b == 'rm') == false"]
 )  # fmt: skip
 NAMES = st.lists(st.sampled_from(["dev", "prod", "st*"]), max_size=2, unique=True)
 RULES = st.fixed_dictionaries(
@@ -44,7 +46,14 @@ RULES = st.fixed_dictionaries(
 
 def view(environment: str, binaries: list[str], safety: Any, effects: list[Effect]) -> View:
     request = request_of(Example(arguments={"command": "x"}, environment=environment))
-    facts = Facts(kind="shell", safety=safety, binaries=tuple(binaries), effects=tuple(effects))
+    facts = Facts(
+        kind="shell",
+        safety=safety,
+        binaries=tuple(binaries),
+        effects=tuple(effects),
+        commands=tuple(CommandFact(binary=binary) for binary in binaries),
+        privileged=len(binaries) > 1,
+    )
     return View(request.action, request.tool, facts)
 
 

@@ -142,9 +142,24 @@ def judged_quietly(text: str) -> None:
 @pytest.mark.parametrize(
     ("when", "guard"),
     [
-        ("'ls' in facts.binaries && size(facts.hosts) > 0", Guard("facts.binaries", "ls")),
-        ("facts.kind == 'sql'", Guard("facts.kind", "sql")),
-        ("'sql' == facts.kind && 'rm' in facts.binaries", Guard("facts.binaries", "rm")),
+        ("'ls' in facts.binaries && size(facts.hosts) > 0", Guard("member", "facts.binaries", "ls")),
+        ("facts.kind == 'sql'", Guard("equal", "facts.kind", "sql")),
+        ("'sql' == facts.kind && 'rm' in facts.binaries", Guard("member", "facts.binaries", "rm")),
+        ("size(facts.hosts) > 0", Guard("filled", "facts.hosts")),
+        ("facts.privileged && size(facts.unknowns) > 2", Guard("switch", "facts.privileged")),
+        ("facts.hosts.exists(h, h == 'x' || true)", Guard("filled", "facts.hosts")),
+        (
+            "facts.commands.exists(c, c.binary == 'rm' && '-r' in c.flags)",
+            Guard("binary", "facts.commands", "rm"),
+        ),
+        ("facts.commands.exists(c, c.binary == 'rm' || c.binary == 'dd')", None),
+        ("facts.commands.exists(c, c.subcommand == 'rm')", None),
+        ("facts.hosts.exists(h, h == 'x') == false", None),
+        ("facts.hosts.all(h, h == 'x')", None),
+        ("size(facts.hosts) == 0", None),
+        ("size(facts.hosts) > 00", None),
+        ("!facts.privileged", None),
+        ("facts.privileged == false", None),
         ("'ls' in facts.binaries || 'rm' in facts.binaries", None),
         ("'ls' in facts.binaries ? true : false", None),
         ("!('ls' in facts.binaries)", None),
@@ -153,7 +168,7 @@ def judged_quietly(text: str) -> None:
         ("'a\\'b' in facts.binaries", None),
         (
             "facts.hosts.exists(h, h == 'x && y' || 'ls' in facts.binaries) && 'x' in facts.hosts",
-            Guard("facts.hosts", "x"),
+            Guard("member", "facts.hosts", "x"),
         ),
     ],
 )
