@@ -41,24 +41,25 @@ class Entry:
     views: tuple[View, ...]
 
 
-def entry_of(reading: Reading) -> Entry:
+def entry_of(reading: Reading, lent: Sequence[str] = ()) -> Entry:
+    """`lent` are words of the alert rules that name this document; they count as questions it answers."""
     document = reading.document
     frequencies = count_terms(
         [
             (spelt(document.title), TITLE_WEIGHT),
             (reading.lead, LEAD_WEIGHT),
             (reading.body, 1.0),
-            *((question, QUESTION_WEIGHT) for question in document.questions),
+            *((question, QUESTION_WEIGHT) for question in (*document.questions, *lent)),
         ]
     )
-    views = tuple(_views(reading))
+    views = tuple(_views(reading, lent))
     return Entry(reading, dict(frequencies), float(sum(frequencies.values())), views)
 
 
-def _views(reading: Reading) -> list[View]:
+def _views(reading: Reading, lent: Sequence[str]) -> list[View]:
     document, title = reading.document, spelt(reading.document.title)
     own = [View(DOCUMENT, text) for text in (f"{title}\n{reading.lead}", f"{title}\n{reading.body}")]
-    said = [*document.questions, *first_sentences(reading.chunks)]
+    said = [*document.questions, *lent, *first_sentences(reading.chunks)]
     sayings = [View(DOCUMENT - 1 - at, text) for at, text in enumerate(said)]
     return own + sayings + [View(chunk.position, chunk_text(document, chunk)) for chunk in reading.chunks]
 

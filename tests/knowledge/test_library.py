@@ -5,7 +5,7 @@ import pytest
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
 from holdfast.errors import NotFound
-from schemas.knowledge import DocumentDraft, SearchFilter, SearchRequest
+from schemas.knowledge import DocumentDraft, DocumentKind, SearchFilter, SearchRequest
 
 TENANT = "default"
 DISK = "# Disk filling up\n\n## Meaning\n\nA file system has little space left.\n\n## Do\n\n```shell\ndf -h\n```\n"
@@ -114,3 +114,28 @@ async def test_a_removed_document_is_not_found_and_can_come_back(library: Postgr
     await library.restore(TENANT, "disk", 1, author="bo")
     assert (await library.read(TENANT, "disk")).version == 2
     assert (await library.search(TENANT, SearchRequest(query="disk"))).hits[0].document.id == "disk"
+
+
+async def test_an_alert_rule_lends_its_words_to_the_runbook_it_names(library: PostgresLibrary) -> None:
+    asked = SearchRequest(
+        query="heartbeat lost for fifteen minutes", where=SearchFilter(kinds=(DocumentKind.RUNBOOK,))
+    )
+    await library.ingest(
+        TENANT, [DocumentDraft(id="node", text=NODE), DocumentDraft(id="disk", text=DISK)], author="ann"
+    )
+    assert (await library.search(TENANT, asked)).hits == ()
+    rule = DocumentDraft(
+        id="rules/node",
+        title="KubeNodeNotReady",
+        alert="KubeNodeNotReady",
+        kind=DocumentKind.ALERT_RULE,
+        text="# Rule\n\nup == 0",
+        questions=("The heartbeat of a node was lost for fifteen minutes.",),
+    )
+    await library.ingest(TENANT, [rule], author="ann")
+    found = await library.search(TENANT, asked)
+    assert [hit.document.id for hit in found.hits] == ["node"]
+    assert (await library.read(TENANT, "node")).version == 1
+    changed = DocumentDraft(id="node", text=NODE + "\nMore.\n")
+    await library.ingest(TENANT, [changed], author="ann")
+    assert (await library.search(TENANT, asked)).hits[0].document.id == "node"

@@ -2,13 +2,14 @@
 
 # ruff: noqa: S608 -- only our own constants are written into SQL text
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Connection, Database
+from holdfast.adapters.postgres.knowledge_lending import alerts_in, lent_words, name_of, runbooks_for
 from holdfast.adapters.postgres.knowledge_rows import CONTENT
 from holdfast.adapters.postgres.knowledge_vectors import (
     EXACT,
@@ -25,8 +26,8 @@ from holdfast.adapters.postgres.knowledge_vectors import (
 from holdfast.errors import HoldfastError
 from holdfast.knowledge.indexing import Entry, View, entry_of, placed
 from holdfast.knowledge.ports import Vectors
-from holdfast.knowledge.reading import read_draft
-from schemas.knowledge import DocumentDraft, IngestFailure, IngestProgress, IngestReport
+from holdfast.knowledge.reading import Reading, read_draft
+from schemas.knowledge import DocumentDraft, DocumentKind, IngestFailure, IngestProgress, IngestReport
 
 Placed = list[tuple[int, Vectors]]
 
@@ -35,7 +36,7 @@ Placed = list[tuple[int, Vectors]]
 class _Batch:
     """What a batch of drafts turned out to be."""
 
-    fresh: list[Entry] = field(default_factory=list)
+    fresh: list[Reading] = field(default_factory=list)
     failures: list[IngestFailure] = field(default_factory=list)
     unchanged: int = 0
     chunks: int = 0
@@ -50,14 +51,16 @@ class LibraryWriter:
     async def ingest(self, tenant: str, drafts: Sequence[DocumentDraft], *, author: str) -> IngestReport:
         """Each document that can be read goes in; the others are told, with why."""
         batch = await self._sorted(tenant, drafts)
-        vectors, embedded = await self._vectors(tenant, batch.fresh)
+        entries = await self._entries(tenant, batch.fresh)
+        vectors, embedded = await self._vectors(tenant, entries)
         added = 0
         # Documents that went in before there was a model are caught up with here.
         if batch.unchanged and self._embedder is not None:
             await self.embed_missing(tenant, limit=len(drafts))
-        for entry, places in zip(batch.fresh, vectors, strict=True):
+        for entry, places in zip(entries, vectors, strict=True):
             async with self._database.tenant(tenant) as connection:
                 added += await self._write(connection, tenant, entry, places, author)
+        await self._lend(tenant, alerts_in(batch.fresh))
         return IngestReport(
             added=added,
             changed=len(batch.fresh) - added,
@@ -87,8 +90,32 @@ class LibraryWriter:
             if standing.get(draft.id) == reading.document.digest:
                 batch.unchanged += 1
             else:
-                batch.fresh.append(entry_of(reading))
+                batch.fresh.append(reading)
         return batch
+
+    async def _entries(self, tenant: str, readings: Sequence[Reading]) -> list[Entry]:
+        async with self._database.tenant(tenant) as connection:
+            lent = await lent_words(connection, [name_of(reading.document) for reading in readings])
+        return [entry_of(reading, _lent_to(reading, lent)) for reading in readings]
+
+    async def _lend(self, tenant: str, alerts: Sequence[str]) -> None:
+        """Index the runbooks of these alerts anew, with what their rules say; their versions stay."""
+        if not alerts:
+            return
+        async with self._database.tenant(tenant) as connection:
+            rows = await runbooks_for(connection, alerts)
+        entries = await self._entries(tenant, [read_draft(draft_of_row(row)) for row in rows])
+        vectors, _ = await self._vectors(tenant, entries)
+        for row, entry, places in zip(rows, entries, vectors, strict=True):
+            async with self._database.tenant(tenant) as connection:
+                if await still_at(connection, row["key"], row["digest"]):
+                    await connection.execute(
+                        "update knowledge_documents set length = %s where key = %s",
+                        (entry.length, row["key"]),
+                    )
+                    await self._index(connection, tenant, row["key"], entry, places)
+                    grown = entry.length - row["length"]
+                    await connection.execute("select count_knowledge(0, 0, %s)", (grown,))
 
     async def _digests(self, tenant: str, ids: Sequence[str]) -> dict[str, str]:
         """The digest of each document that stands."""
@@ -119,19 +146,19 @@ class LibraryWriter:
         async with self._database.tenant(tenant) as connection:
             await declare_model(connection, tenant, self._embedder.model, self._embedder.dimensions)
             rows = await documents_without(connection, self._embedder.model, limit)
-        readings = [(row["key"], row["digest"], entry_of(read_draft(draft_of_row(row)))) for row in rows]
-        vectors, _ = await self._vectors(tenant, [entry for _, _, entry in readings])
+        entries = await self._entries(tenant, [read_draft(draft_of_row(row)) for row in rows])
+        vectors, _ = await self._vectors(tenant, entries)
         async with self._database.tenant(tenant) as connection:
-            for (key, digest, _), places in zip(readings, vectors, strict=True):
+            for row, places in zip(rows, vectors, strict=True):
                 # A document changed meanwhile has new vectors already, or is found again.
-                if await still_at(connection, key, digest):
+                if await still_at(connection, row["key"], row["digest"]):
                     await connection.execute(
                         "delete from knowledge_vectors where document = %s and model = %s",
-                        (key, self._embedder.model),
+                        (row["key"], self._embedder.model),
                     )
-                    await put_vectors(connection, tenant, self._embedder.model, key, places)
+                    await put_vectors(connection, tenant, self._embedder.model, row["key"], places)
             left = await documents_left(connection, self._embedder.model)
-        return IngestProgress(done=len(readings), left=left)
+        return IngestProgress(done=len(rows), left=left)
 
     async def settle(self, tenant: str) -> None:
         """Put a complete model in force, drop the vectors of the one before, and index what has grown large."""
@@ -160,6 +187,13 @@ class LibraryWriter:
                values (%s, %s, %s, %s, %s, %s)""",
             (tenant, key, version, document.digest, Jsonb(content), author),
         )
+        await self._index(connection, tenant, key, entry, places)
+        await self._count(connection, entry, before)
+        return version == 1
+
+    async def _index(
+        self, connection: Connection, tenant: str, key: int, entry: Entry, places: Placed
+    ) -> None:
         for table in ("knowledge_chunks", "knowledge_postings", "knowledge_vectors"):
             await connection.execute(f"delete from {table} where document = %s", (key,))
         await _put_chunks(connection, tenant, key, entry)
@@ -167,8 +201,6 @@ class LibraryWriter:
         if self._embedder is not None:
             await declare_model(connection, tenant, self._embedder.model, self._embedder.dimensions)
             await put_vectors(connection, tenant, self._embedder.model, key, places)
-        await self._count(connection, entry, before)
-        return version == 1
 
     async def _count(self, connection: Connection, entry: Entry, before: dict[str, Any] | None) -> None:
         """Last in the transaction: the tenant's row of totals is locked as briefly as may be."""
@@ -200,6 +232,11 @@ class LibraryWriter:
 
 def _computed_chunks(views: Sequence[View], computed: frozenset[str]) -> int:
     return sum(view.position >= 0 and view.digest in computed for view in views)
+
+
+def _lent_to(reading: Reading, lent: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    is_runbook = reading.document.kind is DocumentKind.RUNBOOK
+    return lent.get(name_of(reading.document), ()) if is_runbook else ()
 
 
 def _failure(draft: DocumentDraft, code: str, message: str) -> IngestFailure:
