@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from holdfast.sandbox.port import Sandbox
 from holdfast.tools.builtin.calculator import calc
+from holdfast.tools.builtin.files import file_tools
 from holdfast.tools.builtin.host import HOST_FACTS
 from holdfast.tools.builtin.programs import program_tools
 from holdfast.tools.declare import Tool
@@ -16,4 +17,4 @@ def fast_tools() -> Sequence[Tool]:
 
 def sandboxed_tools(sandbox: Sandbox) -> Sequence[Tool]:
     """What only a tools worker can do."""
-    return (*program_tools(sandbox), *HOST_FACTS)
+    return (*program_tools(sandbox), *file_tools(sandbox), *HOST_FACTS)
