@@ -16,6 +16,7 @@ from holdfast.knowledge.sources import Found, draft_of, read_path
 from schemas.base import JsonObject
 from schemas.knowledge import (
     Document,
+    DocumentKind,
     IngestReport,
     LintFinding,
     SearchFilter,
@@ -190,7 +191,7 @@ def lint(paths: tuple[Path, ...], *, as_json: bool) -> None:
         for failure in found.failures:
             click.echo(f"{failure.id}: {failure.message}")
             worst = 1
-        for draft in found.drafts:
+        for draft in (each for each in found.drafts if each.kind is DocumentKind.RUNBOOK):
             for finding in lint_runbook(draft.id, draft.text, media=draft.media):
                 click.echo(finding.model_dump_json() if as_json else _finding(draft.id, finding))
                 worst = max(worst, int(finding.severity is Severity.ERROR))
