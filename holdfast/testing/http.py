@@ -1,4 +1,4 @@
-"""As much of an HTTP/1.1 server as a test model needs: one request a connection, streams, and a line that can be cut."""
+"""As much of an HTTP/1.1 server as a test model needs: requests one after another, streams, and a line that can be cut."""
 
 import asyncio
 import contextlib
@@ -19,10 +19,10 @@ class HttpRequest:
 
 @dataclass
 class HttpResponse:
-    """Writes one response. A response that is not ended is a broken one."""
+    """Writes one response. One that is not ended is broken: the line is cut behind it."""
 
     writer: asyncio.StreamWriter
-    started: bool = field(default=False)
+    ended: bool = field(default=False)
 
     async def send_json(
         self, value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
@@ -32,6 +32,7 @@ class HttpResponse:
     async def send(self, data: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         length = {"content-type": "application/json", "content-length": str(len(data)), **(headers or {})}
         await self._head(status, length)
+        self.ended = True
         self.writer.write(data)
         await self.writer.drain()
 
@@ -44,12 +45,12 @@ class HttpResponse:
         await self.writer.drain()
 
     async def end_stream(self) -> None:
+        self.ended = True
         self.writer.write(b"0\r\n\r\n")
         await self.writer.drain()
 
     async def _head(self, status: int, headers: Mapping[str, str]) -> None:
-        self.started = True
-        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "connection: close"]
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self.writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
         await self.writer.drain()
@@ -60,9 +61,13 @@ Handler = Callable[[HttpRequest, HttpResponse], Awaitable[None]]
 
 async def serve(handler: Handler, *, host: str, port: int) -> asyncio.Server:
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ahead, ended = b"", True
         try:
-            request = await _read_request(reader)
-            await _until_hung_up(handler(request, HttpResponse(writer)), reader)
+            while ended:
+                request = await _read_request(reader, ahead)
+                response = HttpResponse(writer)
+                ahead = await _until_hung_up(handler(request, response), reader)
+                ended = response.ended
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the caller is gone, which is a thing callers may do
         finally:
@@ -73,8 +78,9 @@ async def serve(handler: Handler, *, host: str, port: int) -> asyncio.Server:
     return await asyncio.start_server(converse, host, port, limit=64 * 1024 * 1024)
 
 
-async def _read_request(reader: asyncio.StreamReader) -> HttpRequest:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+async def _read_request(reader: asyncio.StreamReader, ahead: bytes) -> HttpRequest:
+    """`ahead` is what was read of it already."""
+    head = (ahead + await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     method, path, _ = head[0].split(" ", 2)
     pairs = (line.partition(":") for line in head[1:] if line)
     headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
@@ -82,13 +88,17 @@ async def _read_request(reader: asyncio.StreamReader) -> HttpRequest:
     return HttpRequest(method=method, path=path, headers=headers, body=body)
 
 
-async def _until_hung_up(work: Awaitable[None], reader: asyncio.StreamReader) -> None:
-    """Cancels the answering when the caller closes the line, as a provider does."""
+async def _until_hung_up(work: Awaitable[None], reader: asyncio.StreamReader) -> bytes:
+    """Cancels the answering when the caller closes the line, as a provider does. What comes back is the beginning of
+    the caller's next request, if it was that quick."""
     answering = asyncio.ensure_future(work)
-    hanging_up = asyncio.ensure_future(reader.read(1))
-    await asyncio.wait({answering, hanging_up}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (answering, hanging_up):
+    listening = asyncio.ensure_future(reader.read(1))
+    await asyncio.wait({answering, listening}, return_when=asyncio.FIRST_COMPLETED)
+    if listening.done() and listening.exception() is None and listening.result():
+        await asyncio.wait({answering})
+    for task in (answering, listening):
         task.cancel()
-    results = await asyncio.gather(answering, hanging_up, return_exceptions=True)
-    if isinstance(results[0], Exception):
-        raise results[0]
+    answered, heard = await asyncio.gather(answering, listening, return_exceptions=True)
+    if isinstance(answered, Exception):
+        raise answered
+    return heard if isinstance(heard, bytes) else b""
