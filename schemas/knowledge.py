@@ -107,7 +107,7 @@ class SearchRequest(Request):
 class Signal(Payload):
     """One signal's part in a score: what it measured, and what it added."""
 
-    name: Literal["lexical", "dense", "twin", "rerank"]
+    name: Literal["lexical", "dense", "rerank"]
     raw: float
     share: float
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from schemas.knowledge import Signal
+from schemas.knowledge import SearchHit, Signal
 
 SignalName = Literal["lexical", "dense"]
 
@@ -55,6 +55,15 @@ def fuse(candidates: Sequence[Candidate], *, signals: Sequence[SignalName]) -> l
             candidate.signals.append(Signal(name=name, raw=value, share=share))
             candidate.score += share
     return sorted(candidates, key=lambda candidate: (-candidate.score, candidate.key))
+
+
+def reordered(hits: Sequence[SearchHit], scores: Sequence[float]) -> list[SearchHit]:
+    """The hits in the order of a reranker; its score stands beside the others."""
+    pairs = sorted(zip(hits, scores, strict=True), key=lambda pair: -pair[1])
+    return [
+        hit.model_copy(update={"signals": (*hit.signals, Signal(name="rerank", raw=score, share=score))})
+        for hit, score in pairs
+    ]
 
 
 def standardised(values: Sequence[float]) -> list[float]:

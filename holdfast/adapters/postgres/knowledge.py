@@ -14,7 +14,7 @@ from holdfast.adapters.postgres.knowledge_search import LibraryReader
 from holdfast.adapters.postgres.knowledge_upkeep import LibraryKeeper
 from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder
 from holdfast.errors import NotFound
-from holdfast.knowledge.ports import Embedder
+from holdfast.knowledge.ports import Embedder, Reranker
 from schemas.knowledge import Document, DocumentDraft, IngestReport, SearchFilter, SearchRequest, SearchResult
 
 
@@ -22,7 +22,12 @@ class PostgresLibrary:
     """Without an embedder it finds by words alone, and says so."""
 
     def __init__(
-        self, *, database: Database, embedder: Embedder | None = None, before: Embedder | None = None
+        self,
+        *,
+        database: Database,
+        embedder: Embedder | None = None,
+        before: Embedder | None = None,
+        reranker: Reranker | None = None,
     ) -> None:
         """`before` answers questions until a library that is moving to `embedder` has arrived there."""
         cached = CachedEmbedder(database=database, embedder=embedder) if embedder else None
@@ -30,7 +35,9 @@ class PostgresLibrary:
         self._database = database
         self._writer = LibraryWriter(database=database, embedder=cached)
         self._reader = LibraryReader(
-            database=database, embedders=[each for each in (cached, older) if each is not None]
+            database=database,
+            embedders=[each for each in (cached, older) if each is not None],
+            reranker=reranker,
         )
         self.jobs = LibraryJobs(database=database, writer=self._writer)
         self._keeper = LibraryKeeper(database=database, writer=self._writer)

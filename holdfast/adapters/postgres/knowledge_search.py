@@ -23,9 +23,12 @@ from holdfast.knowledge.fusion import (
     SAYING,
     Candidate,
     SignalName,
+    diversified,
     fuse,
     nearness,
+    reordered,
 )
+from holdfast.knowledge.ports import Reranker
 from holdfast.knowledge.snippets import best_chunk, snippet_of
 from holdfast.knowledge.terms import terms_of
 from schemas.knowledge import Chunk, SearchHit, SearchRequest, SearchResult
@@ -130,8 +133,11 @@ class Query:
 class LibraryReader:
     """Asks the model in force; while another is being built, that is the one before, if its embedder is at hand."""
 
-    def __init__(self, *, database: Database, embedders: Sequence[CachedEmbedder]) -> None:
+    def __init__(
+        self, *, database: Database, embedders: Sequence[CachedEmbedder], reranker: Reranker | None
+    ) -> None:
         self._database = database
+        self._reranker = reranker
         self._embedders = {embedder.model: embedder for embedder in embedders}
 
     async def search(self, tenant: str, request: SearchRequest) -> SearchResult:
@@ -142,7 +148,14 @@ class LibraryReader:
                 query.vector = to_text(await embedder.embed_query(request.query))
                 query.model, query.dimensions = embedder.model, embedder.dimensions
             ranked = await self._ranked(connection, query)
-            hits = await _hits(connection, query, ranked[: request.limit])
+            shown = ranked
+            if request.diverse:
+                shown = diversified(
+                    await _own_vectors(connection, query, ranked), ranked, limit=request.limit
+                )
+            hits = await _hits(connection, query, shown[: request.limit])
+        if self._reranker is not None and hits:
+            hits = reordered(hits, await self._reranker.rerank(request.query, hits))
         return _result(query, ranked, hits)
 
     async def _weigh(self, connection: Connection, query: Query) -> None:
@@ -235,6 +248,17 @@ async def _by_vectors(
         candidate = found.setdefault(row["document"], Candidate(row["document"]))
         candidate.dense = nearness(row["own"], row["passage"], row["saying"])
         candidate.chunk = row["chunk"]
+
+
+async def _own_vectors(
+    connection: Connection, query: Query, ranked: Sequence[Candidate]
+) -> dict[int, list[float]]:
+    cursor = await connection.execute(
+        """select document, embedding::real[] as embedding from knowledge_vectors
+           where document = any(%s) and model = %s and position = -1""",
+        ([candidate.key for candidate in ranked], query.model),
+    )
+    return {row["document"]: row["embedding"] for row in await cursor.fetchall()}
 
 
 async def _hits(connection: Connection, query: Query, ranked: Sequence[Candidate]) -> list[SearchHit]:
