@@ -8,6 +8,9 @@ import hashlib
 import json
 from typing import Any
 
+DEEPEST = 200
+"""Lists and objects inside each other. A bound of our own, so that no stack decides what has a digest."""
+
 
 def canonical_json(value: Any) -> bytes:
     """The one byte form of a JSON value. Raises ValueError for what JSON cannot say."""
@@ -25,16 +28,18 @@ def digest_of_bytes(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, depth: int = 0) -> Any:
+    if depth > DEEPEST:
+        raise ValueError(f"a JSON value is at most {DEEPEST} levels deep")
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, depth + 1) for item in value]
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
                 raise ValueError(f"a JSON object has text keys; {key!r} is {type(key).__name__}")
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _plain(item, depth + 1) for key, item in value.items()}
     raise ValueError(f"{type(value).__name__} is not a JSON value")

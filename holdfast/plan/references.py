@@ -18,8 +18,9 @@ ROOTS = ("steps", "inputs", "item", "run")
 
 _OPEN = re.compile(r"\$\$\{|\$\{")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_INDEX = re.compile(r"\[(-?\d{1,6})\]")
-_QUOTED = re.compile(r'\[("(?:[^"\\]|\\.)*")\]')
+_INDEX = re.compile(r"\[(-?[0-9]{1,6})\]")
+_SPACE = re.compile(r"\s*")
+_DECODER = json.JSONDecoder()
 _MISSING = object()
 
 
@@ -38,8 +39,17 @@ class Reference:
         """The step it reads, if it reads one."""
         return str(self.path[0]) if self.root == "steps" and self.path else None
 
+    @property
+    def has_default(self) -> bool:
+        return self.default is not _MISSING
+
     def __str__(self) -> str:
-        return self.root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)
+        return self.root + "".join(_as_written(part) for part in self.path)
+
+
+def _as_written(part: str | int) -> str:
+    plain = isinstance(part, str) and _NAME.fullmatch(part)
+    return f".{part}" if plain else f"[{json.dumps(part, ensure_ascii=False)}]"
 
 
 def parse(text: str) -> list[str | Reference]:
@@ -52,7 +62,7 @@ def parse(text: str) -> list[str | Reference]:
             parts.append("${")
             position = match.end()
         else:
-            reference, position = _read(text, match.end())
+            reference, position = read(text, match.end())
             parts.append(reference)
     parts.append(text[position:])
     return [part for part in parts if part != ""]
@@ -103,7 +113,12 @@ def _resolve_text(text: str, scope: Mapping[str, Any]) -> Any:
 
 
 def _written(value: Any) -> str:
-    return value if isinstance(value, str) else canonical_json(value).decode()
+    if isinstance(value, str):
+        return value
+    try:
+        return canonical_json(value).decode()
+    except ValueError as error:
+        raise ReferenceProblem(f"a value cannot be written out: {error}") from error
 
 
 def _enter(value: Any, part: str | int) -> Any:
@@ -113,7 +128,7 @@ def _enter(value: Any, part: str | int) -> Any:
     return value.get(part, _MISSING) if isinstance(value, Mapping) else _MISSING
 
 
-def _read(text: str, position: int) -> tuple[Reference, int]:
+def read(text: str, position: int) -> tuple[Reference, int]:
     """The reference that starts behind `${`, and the place behind its `}`."""
     start = position
     name = _NAME.match(text, position)
@@ -122,14 +137,26 @@ def _read(text: str, position: int) -> tuple[Reference, int]:
             f"a reference starts with one of {', '.join(ROOTS)}: {text[start - 2 : start + 40]!r}"
         )
     path, position = _read_path(text, name.end())
+    if name.group() == "steps" and not (path and isinstance(path[0], str)):
+        raise ReferenceProblem(f"steps is followed by the name of a step: {text[start - 2 : start + 40]!r}")
+    position = _past_space(text, position)
     default: Any = _MISSING
-    rest = text[position:].lstrip()
-    if rest.startswith("??"):
-        default, position = _read_default(text, text.index("??", position) + 2)
-        rest = text[position:].lstrip()
-    if not rest.startswith("}"):
+    if text.startswith("??", position):
+        default, position = read_json(text, _past_space(text, position + 2))
+        position = _past_space(text, position)
+    if not text.startswith("}", position):
         raise ReferenceProblem(f"a reference ends with }}: {text[start - 2 : start + 60]!r}")
-    return Reference(name.group(), path, default), text.index("}", position) + 1
+    return Reference(name.group(), path, default), position + 1
+
+
+def read_json(text: str, position: int) -> tuple[Any, int]:
+    """The JSON value that starts here, and the place behind it; one that Temporal or Postgres could not take is none."""
+    try:
+        value, end = _DECODER.raw_decode(text, position)
+        canonical_json(value).decode()
+    except (ValueError, RecursionError) as error:
+        raise ReferenceProblem(f"this is not a JSON value: {text[position : position + 40]!r}") from error
+    return value, end
 
 
 def _read_path(text: str, position: int) -> tuple[tuple[str | int, ...], int]:
@@ -141,20 +168,17 @@ def _read_path(text: str, position: int) -> tuple[tuple[str | int, ...], int]:
         elif index := _INDEX.match(text, position):
             path.append(int(index.group(1)))
             position = index.end()
-        elif quoted := _QUOTED.match(text, position):
-            path.append(json.loads(quoted.group(1)))
-            position = quoted.end()
+        elif text.startswith('["', position):
+            key, position = read_json(text, position + 1)
+            path.append(key)
+            if not text.startswith("]", position):
+                raise ReferenceProblem(f'["name"] ends with ]: {text[position : position + 40]!r}')
+            position += 1
         else:
             break
     return tuple(path), position
 
 
-def _read_default(text: str, position: int) -> tuple[Any, int]:
-    while position < len(text) and text[position] == " ":
-        position += 1
-    try:
-        return json.JSONDecoder().raw_decode(text, position)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ReferenceProblem(
-            f"?? is followed by a JSON value: {text[position : position + 40]!r}"
-        ) from error
+def _past_space(text: str, position: int) -> int:
+    space = _SPACE.match(text, position)
+    return space.end() if space else position
