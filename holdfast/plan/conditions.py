@@ -9,21 +9,22 @@ Total: what cannot be compared is false, except with `!=`; a bare value counts a
 or empty. A reference that leads nowhere is an error, so that a misspelt condition never decides anything.
 """
 
-import json
 import operator as operators
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from holdfast.plan.references import Reference, ReferenceProblem, follow, parse
+from holdfast.plan.references import Reference, ReferenceProblem, follow, read, read_json
 
 _TOKEN = re.compile(
-    r'\s*(?:(\$\{[^}]*(?:"[^"]*"[^}]*)*\})|("(?:[^"\\]|\\.)*")|(-?\d+(?:\.\d+)?)|(==|!=|<=|>=|<|>|\(|\))|([a-z]+))'
+    r'("(?:[^"\\]|\\.)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|==|!=|<=|>=|<|>|\(|\))|([a-z]+)'
 )
+_SPACE = re.compile(r"\s*")
 _WORDS = {"and", "or", "not", "in", "contains", "true", "false", "null"}
 _COMPARISONS = {"==", "!=", "<", "<=", ">", ">=", "in", "contains"}
 _ORDER = {"<": operators.lt, "<=": operators.le, ">": operators.gt, ">=": operators.ge}
 _LONGEST = 200
+_DEEPEST = 32
 
 
 class ConditionProblem(ValueError):
@@ -49,6 +50,7 @@ class _Reader:
         self._text = text
         self._tokens = _tokens(text)
         self._next = 0
+        self._depth = 0
         self._scope = scope
         self.seen: list[Reference] = []
 
@@ -73,13 +75,23 @@ class _Reader:
         return result
 
     def _one(self) -> bool:
-        if self._take("not"):
-            return not self._one()
-        if self._take("("):
-            result = self._either()
-            if not self._take(")"):
-                raise self._problem("a parenthesis is not closed")
-            return result
+        if self._peek() not in ("not", "("):
+            return self._comparison()
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise self._problem(f"more than {_DEEPEST} parentheses and nots stand in each other")
+        result = not self._one() if self._take("not") else self._in_parentheses()
+        self._depth -= 1
+        return result
+
+    def _in_parentheses(self) -> bool:
+        self._take("(")
+        result = self._either()
+        if not self._take(")"):
+            raise self._problem("a parenthesis is not closed")
+        return result
+
+    def _comparison(self) -> bool:
         left = self._value()
         operator = self._peek()
         if operator not in _COMPARISONS:
@@ -94,12 +106,13 @@ class _Reader:
         self._next += 1
         if token.startswith("${"):
             return self._reference(token)
-        return json.loads(token)
+        value, end = read_json(token, 0)
+        if end < len(token):
+            raise self._problem(f"{token} is not a number")
+        return value
 
     def _reference(self, token: str) -> Any:
-        (reference,) = parse(token)
-        if not isinstance(reference, Reference):
-            raise self._problem("this is not a reference")
+        reference, _ = read(token, len("${"))
         self.seen.append(reference)
         return None if self._scope is None else follow(reference, self._scope)
 
@@ -113,24 +126,34 @@ class _Reader:
         return True
 
     def _problem(self, what: str) -> ConditionProblem:
-        return ConditionProblem(f"{what} in condition {self._text!r}")
+        return ConditionProblem(f"{what} in condition {self._text[:200]!r}")
 
 
 def _tokens(text: str) -> list[str]:
     tokens: list[str] = []
-    position = 0
-    stripped = text.rstrip()
-    while position < len(stripped):
-        match = _TOKEN.match(stripped, position)
-        if not match or (match.group(5) and match.group(5) not in _WORDS):
-            raise ConditionProblem(
-                f"cannot read {stripped[position : position + 30]!r} in condition {text!r}"
-            )
-        tokens.append(match.group().strip())
-        position = match.end()
-    if len(tokens) > _LONGEST:
-        raise ConditionProblem(f"a condition has at most {_LONGEST} words; this one has {len(tokens)}")
+    position = _past_space(text, 0)
+    while position < len(text):
+        start, position = position, _token_end(text, position)
+        tokens.append(text[start:position])
+        if len(tokens) > _LONGEST:
+            raise ConditionProblem(f"a condition has at most {_LONGEST} words")
+        position = _past_space(text, position)
     return tokens
+
+
+def _token_end(text: str, position: int) -> int:
+    """References are read by their own reader: a pattern for them would take for ever over a hostile text."""
+    if text.startswith("${", position):
+        return read(text, position + len("${"))[1]
+    match = _TOKEN.match(text, position)
+    if not match or (match.group(2) and match.group(2) not in _WORDS):
+        raise ConditionProblem(f"cannot read {text[position : position + 30]!r} in condition {text[:200]!r}")
+    return match.end()
+
+
+def _past_space(text: str, position: int) -> int:
+    space = _SPACE.match(text, position)
+    return space.end() if space else position
 
 
 def _compare(operator: str, left: Any, right: Any) -> bool:
@@ -157,9 +180,9 @@ def _ordered(left: Any, right: Any) -> bool:
 def _contains(container: Any, item: Any) -> bool:
     if isinstance(container, str):
         return isinstance(item, str) and item in container
-    if isinstance(container, list | tuple | Mapping):
-        return item in container if not isinstance(container, Mapping) or isinstance(item, str) else False
-    return False
+    if isinstance(container, Mapping):
+        return isinstance(item, str) and item in container
+    return isinstance(container, list | tuple) and any(_same(item, member) for member in container)
 
 
 __all__ = ["ConditionProblem", "ReferenceProblem", "holds", "references_of"]
