@@ -1,17 +1,21 @@
 """What can be known to be wrong with a plan before anybody acts on it."""
 
+import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import jsonschema
+from referencing.exceptions import Unresolvable
 
 from holdfast.plan import conditions
-from holdfast.plan.graph import cycle_in, dependencies
+from holdfast.plan.graph import cycle_in, dependencies, references_before, references_within
 from holdfast.plan.references import Reference, ReferenceProblem, parse, references_in
 from schemas.agents import RunLimits
 from schemas.base import JsonObject
 from schemas.plans import Finding, Plan, Step, ToolStep
 from schemas.tools import Catalogue
+
+_ABOUT_THE_WHOLE = {"anyOf", "oneOf", "not", "if", "enum", "const", "contains", "uniqueItems"}
+"""Keywords that judge a list or an object by what stands inside it, and so by values that are not there yet."""
 
 
 def findings_in(
@@ -48,8 +52,9 @@ def _about_step(
     step: Step, catalogue: Catalogue, inputs: JsonObject, earlier: set[str], later: set[str]
 ) -> Iterator[Finding]:
     try:
-        needed = _references(step)
+        before, within = references_before(step), references_within(step)
         waits_for = dependencies(step)
+        undoing = _undoing(step)
     except (ReferenceProblem, conditions.ConditionProblem) as problem:
         yield Finding(step=step.id, code="unreadable", message=str(problem))
         return
@@ -64,49 +69,80 @@ def _about_step(
             yield Finding(
                 step=step.id, code="dangling_reference", message=f"It needs step {name}; there is none."
             )
-    for reference in needed:
-        yield from _about_reference(step, reference, inputs)
+    for reference in (*before, *within, *undoing):
+        yield from _about_input(step, reference, inputs)
+    yield from _about_items(step, before, within)
     if isinstance(step, ToolStep):
-        yield from _about_call(step, catalogue)
+        yield from _about_call(step, step.tool, step.arguments, catalogue)
+        if step.compensation:
+            yield from _about_call(step, step.compensation.tool, step.compensation.arguments, catalogue)
 
 
-def _references(step: Step) -> list[Reference]:
-    plain = step.model_dump(mode="json", exclude={"when", "compensation"})
-    return [*references_in(plain), *(conditions.references_of(step.when) if step.when else ())]
+def _undoing(step: Step) -> list[Reference]:
+    """Nothing waits for these: they are read when the step is undone."""
+    if not isinstance(step, ToolStep) or not step.compensation:
+        return []
+    return list(references_in(step.compensation.arguments))
 
 
-def _about_reference(step: Step, reference: Reference, inputs: JsonObject) -> Iterator[Finding]:
-    has_default = reference.default is not Reference("inputs", ()).default
-    if reference.root == "inputs" and reference.path and reference.path[0] not in inputs and not has_default:
+def _about_input(step: Step, reference: Reference, inputs: JsonObject) -> Iterator[Finding]:
+    if reference.root != "inputs" or not reference.path or reference.has_default:
+        return
+    if reference.path[0] not in inputs:
         yield Finding(
             step=step.id, code="missing_input", message=f"The input {reference.path[0]} was not given."
         )
-    if reference.root == "item" and not step.for_each:
+
+
+def _about_items(step: Step, before: list[Reference], within: list[Reference]) -> Iterator[Finding]:
+    """`${item}` is bound once per call; where there is none, it would silently read null."""
+    no_items = not step.for_each or not isinstance(step, ToolStep)
+    if any(reference.root == "item" for reference in (*before, *(within if no_items else ()))):
         yield Finding(
-            step=step.id, code="unreadable", message="${item} is there only in a step with for_each."
+            step=step.id,
+            code="unreadable",
+            message="${item} is there only in the arguments of a tool step with for_each.",
+        )
+    if step.for_each and not isinstance(step, ToolStep):
+        yield Finding(step=step.id, code="bad_for_each", message="Only a tool step can have for_each.")
+    elif step.for_each and [type(part) for part in parse(step.for_each)] != [Reference]:
+        yield Finding(
+            step=step.id,
+            code="bad_for_each",
+            message="for_each takes one reference to a list, such as ${steps.find.output.items}.",
         )
 
 
-def _about_call(step: ToolStep, catalogue: Catalogue) -> Iterator[Finding]:
-    tool = catalogue.find(step.tool)
+def _about_call(step: ToolStep, name: str, arguments: JsonObject, catalogue: Catalogue) -> Iterator[Finding]:
+    tool = catalogue.find(name)
     if tool is None:
         known = ", ".join(sorted(tool.name for tool in catalogue.tools)[:40])
         yield Finding(
-            step=step.id, code="unknown_tool", message=f"There is no tool {step.tool}. There are: {known}."
+            step=step.id, code="unknown_tool", message=f"There is no tool {name}. There are: {known}."
         )
         return
-    validator = jsonschema.Draft202012Validator(tool.input_schema)
-    for error in validator.iter_errors(step.arguments):
-        if not _decided_later(error.instance):
+    try:
+        errors = list(jsonschema.Draft202012Validator(tool.input_schema).iter_errors(arguments))
+    except (Unresolvable, jsonschema.SchemaError, jsonschema.exceptions.UnknownType, re.error) as problem:
+        yield Finding(
+            step=step.id,
+            code="broken_tool",
+            message=f"The input schema of {tool.name} cannot be used: {problem}"[:500],
+        )
+        return
+    for error in errors:
+        if not _decided_later(error):
             where = "/".join(str(part) for part in error.absolute_path) or "arguments"
             yield Finding(
                 step=step.id, code="bad_arguments", message=f"{tool.name}: {where}: {error.message}"[:500]
             )
 
 
-def _decided_later(instance: Any) -> bool:
+def _decided_later(error: jsonschema.ValidationError) -> bool:
     """A text with a reference has its type and value only when the step runs."""
-    return isinstance(instance, str) and any(isinstance(part, Reference) for part in parse(instance))
+    if isinstance(error.instance, str) or error.validator in _ABOUT_THE_WHOLE:
+        return any(True for _ in references_in(error.instance))
+    return False
 
 
 def _about_cycles(plan: Plan) -> Iterator[Finding]:

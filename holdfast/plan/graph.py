@@ -4,17 +4,25 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
 from holdfast.plan import conditions
-from holdfast.plan.references import references_in
+from holdfast.plan.references import Reference, references_in
 from schemas.plans import OnError, Plan, Step, StepState
 
 
 def dependencies(step: Step) -> frozenset[str]:
     """What a step waits for: said (`depends_on`) or implied by a reference."""
-    texts = [step.for_each or "", *_texts(step)]
-    implied = {reference.step for reference in references_in(texts)}
-    if step.when:
-        implied |= {reference.step for reference in conditions.references_of(step.when)}
+    implied = {reference.step for reference in (*references_before(step), *references_within(step))}
     return frozenset(step.depends_on) | {name for name in implied if name}
+
+
+def references_before(step: Step) -> list[Reference]:
+    """What decides whether and how often the step runs: its condition, its list."""
+    condition = conditions.references_of(step.when) if step.when else ()
+    return [*references_in(step.for_each or ""), *condition]
+
+
+def references_within(step: Step) -> list[Reference]:
+    """What is read each time the step does its work."""
+    return list(references_in([*_texts(step)]))
 
 
 def _texts(step: Step) -> Iterator[object]:
