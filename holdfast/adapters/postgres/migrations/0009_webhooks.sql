@@ -63,3 +63,13 @@ language sql security definer set search_path = holdfast as $$
 $$;
 revoke all on function unstarted_deliveries() from public;
 grant execute on function unstarted_deliveries() to holdfast_app;
+
+-- A page of a run's story in one round trip: what every open stream asks for, at every event.
+create function run_story(p_tenant text, p_run text, p_after bigint, p_limit int)
+returns table (tenant text, run_id text, seq bigint, type text, step_id text, data jsonb, at timestamptz)
+language plpgsql as $$
+begin
+  perform set_config('holdfast.tenant', p_tenant, true);
+  return query select e.tenant, e.run_id, e.seq, e.type, e.step_id, e.data, e.at
+    from run_events e where e.run_id = p_run and e.seq > p_after order by e.seq limit p_limit;
+end $$;
