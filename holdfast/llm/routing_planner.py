@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from holdfast.errors import HoldfastError
 from holdfast.llm.failures import NoModelAnswers
 from holdfast.ports import Planner
 from schemas.stages import Answer, AnswerRequest, NextMove, NextRequest, PlanProposal, PlanRequest
@@ -37,12 +38,15 @@ class RoutingPlanner:
         return await self._model.next(request)
 
     async def answer(self, request: AnswerRequest) -> Answer:
-        """What was done is done: an answer from the template is better than none while the models are away."""
+        """What was done is done: an answer from the template is better than a run that fails at its last sentence,
+        for want of money or of a model. Only what passes by itself is waited for."""
         if self._model is None or request.plan.answer is not None:
             return await self._runbook.answer(request)
         try:
             return await self._model.answer(request)
-        except NoModelAnswers:
+        except HoldfastError as error:
+            if error.retryable and not isinstance(error, NoModelAnswers):
+                raise
             return await self._runbook.answer(request)
 
 

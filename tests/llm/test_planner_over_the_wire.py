@@ -14,8 +14,8 @@ from holdfast.llm.planner import ModelPlanner
 from holdfast.llm.routing_planner import RoutingPlanner
 from holdfast.testing.model_memory import MemoryBreakers, MemorySpend
 from holdfast.testing.model_server import ModelServer
-from holdfast.testing.script import Fault, Match, Reply, Rule
-from schemas.agents import AgentSpec
+from holdfast.testing.script import Fault, FaultKind, Match, Reply, Rule
+from schemas.agents import AgentSpec, RunLimits
 from schemas.base import JsonObject
 from schemas.models import Deployment, ModelSettings, Price
 from schemas.plans import Citation, Finding, Plan, PlanSource, Step, StepState, ToolStep
@@ -278,6 +278,26 @@ async def test_a_refused_key_is_an_outage_at_once_and_may_pause_instead(
     model = ModelPlanner(model=caller(settings(server, "openai"), providers))
     with pytest.raises(NoModelAnswers, match="does not accept our key"):
         await RoutingPlanner(model=model, runbook=Runbooks(), when_away="pause").plan(request())
+
+
+@pytest.mark.parametrize("kind", ["content", "key"])
+async def test_a_run_does_not_fail_at_its_last_sentence(
+    server: ModelServer, providers: Providers, kind: FaultKind
+) -> None:
+    server.rules.append(Rule(replies=(Reply(fault=Fault(kind=kind)),)))
+    model = ModelPlanner(model=caller(settings(server, "openai"), providers))
+    ask = AnswerRequest(scope=SCOPE, goal="Is it full?", agent=AGENT, plan=Plan(steps=()))
+    assert (await RoutingPlanner(model=model, runbook=Runbooks()).answer(ask)).text == "done"
+
+
+async def test_a_budget_that_is_used_up_costs_the_answer_its_words_only(
+    server: ModelServer, providers: Providers
+) -> None:
+    poor = AGENT.model_copy(update={"limits": RunLimits(spend_usd=0)})
+    model = ModelPlanner(model=caller(settings(server, "openai"), providers))
+    ask = AnswerRequest(scope=SCOPE, goal="Is it full?", agent=poor, plan=Plan(steps=()))
+    assert (await RoutingPlanner(model=model, runbook=Runbooks()).answer(ask)).text == "done"
+    assert not server.calls
 
 
 async def test_without_a_model_the_runbook_planner_is_asked() -> None:
