@@ -18,7 +18,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 
 import numpy as np
 from psycopg import AsyncConnection
@@ -41,10 +41,14 @@ database_urls: dict[int, str] = {}
 """The owner's URL of each database given out: upkeep is the owner's work."""
 
 
+async def as_owner(database: Database, statement: LiteralString) -> None:
+    async with await AsyncConnection.connect(database_urls[id(database)], autocommit=True) as connection:
+        await connection.execute(statement)
+
+
 async def vacuum(database: Database) -> None:
     """What autovacuum does on a live server within a minute, done now."""
-    async with await AsyncConnection.connect(database_urls[id(database)], autocommit=True) as connection:
-        await connection.execute("vacuum (analyze)")
+    await as_owner(database, "vacuum (analyze)")
 
 
 @asynccontextmanager

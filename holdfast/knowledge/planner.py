@@ -22,8 +22,8 @@ from schemas.runs import StepOutcome
 from schemas.stages import Answer, AnswerRequest, NextMove, NextRequest, PlanProposal, PlanRequest
 
 NOT_A_MODEL = (
-    "The planner here is not a model: it follows runbooks. To have a model plan, set HOLDFAST_MODEL to any litellm "
-    "model name, and its provider's key."
+    "The planner here is not a model: it follows runbooks. To have a model plan, set HOLDFAST_MODELS__DEFAULT to any "
+    "litellm model name, and the key of its provider."
 )
 _ANSWER = 7000
 

@@ -19,6 +19,7 @@ from holdfast.adapters.postgres.knowledge_vectors import (
     documents_without,
     draft_of_row,
     put_in_force,
+    recount,
     still_at,
     to_text,
     vectors_of,
@@ -161,10 +162,11 @@ class LibraryWriter:
         return IngestProgress(done=len(rows), left=left)
 
     async def settle(self, tenant: str) -> None:
-        """Put a complete model in force, drop the vectors of the one before, and index what has grown large."""
-        if self._embedder is None:
-            return
+        """Count anew, put a complete model in force, drop the vectors before it, and index what has grown large."""
         async with self._database.tenant(tenant) as connection:
+            await recount(connection, tenant)
+            if self._embedder is None:
+                return
             await declare_model(connection, tenant, self._embedder.model, self._embedder.dimensions)
             if await documents_without(connection, self._embedder.model, 1):
                 return

@@ -163,3 +163,14 @@ async def vectors_of(connection: Connection, tenant: str) -> int:
     )
     row = await cursor.fetchone()
     return row["n"] if row else 0
+
+
+async def recount(connection: Connection, tenant: str) -> None:
+    """The totals from the documents themselves: two writers of one new document may both have counted it."""
+    await connection.execute(
+        """update knowledge_totals t set documents = d.documents, chunks = d.chunks, length = d.length
+           from (select count(*) as documents, coalesce(sum(chunks), 0) as chunks, coalesce(sum(length), 0) as length
+                 from knowledge_documents where deleted_at is null) d
+           where t.tenant = %s""",
+        (tenant,),
+    )
