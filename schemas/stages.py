@@ -8,9 +8,9 @@ from schemas.actions import Action
 from schemas.agents import AgentSpec, RunLimits
 from schemas.approvals import ApprovalSubject, ApprovalSummary
 from schemas.base import ApprovalId, Digest, JsonObject, Name, Payload, RunId
+from schemas.brakes import EnvelopeEntry
 from schemas.events import NewEvent
 from schemas.plans import Citation, Finding, Plan, Step
-from schemas.policies import EnvelopeEntry
 from schemas.runs import RunStatus, StepOutcome
 from schemas.tools import Catalogue, ToolResult, ToolSpec
 from schemas.verdicts import ApprovalTerms, Verdict

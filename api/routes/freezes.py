@@ -4,8 +4,8 @@ from fastapi import APIRouter
 
 from api.problems import documented
 from api.services import Caller, Held
+from schemas.brakes import Freeze, FreezeDraft, FreezeFilter
 from schemas.pages import Items
-from schemas.policies import Freeze, FreezeDraft, FreezeFilter
 
 router = APIRouter(prefix="/v1/freezes", tags=["freezes"])
 

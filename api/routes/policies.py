@@ -8,19 +8,17 @@ from api.problems import documented
 from api.services import Caller, Held
 from schemas.base import Name
 from schemas.pages import Items
-from schemas.policies import (
+from schemas.policies import Bundle, PolicyTemplate, PolicyVersion
+from schemas.policy_desk import (
     Activation,
     ActivationRequest,
     BacktestReport,
     BacktestRequest,
-    Bundle,
     ExperimentReport,
     Explanation,
     PolicyDiff,
     PolicyDraft,
     PolicyState,
-    PolicyTemplate,
-    PolicyVersion,
     RollbackRequest,
     TrialRequest,
 )

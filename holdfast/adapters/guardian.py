@@ -17,7 +17,7 @@ from holdfast.guardian.shipped import shipped_book
 from holdfast.guardian.sources import InForce
 from holdfast.guardian.stores import BrakeStore, PolicyStore
 from schemas.base import Digest
-from schemas.policies import Envelope
+from schemas.brakes import Envelope
 
 _MOST_BOOKS = 32
 

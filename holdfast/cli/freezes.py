@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from holdfast.cli.connection import as_json, ask, print_json
-from schemas.policies import Freeze, FreezeDraft, FreezeFilter
+from schemas.brakes import Freeze, FreezeDraft, FreezeFilter
 
 where_option = click.option(
     "--where", metavar="KEY=VALUE,...", help="env, tool (may end in *), agent, or label.NAME; all must fit."

@@ -13,15 +13,8 @@ from holdfast.cli import policy_view as view
 from holdfast.cli.connection import as_json, ask, pairs, print_json, values
 from holdfast.client import Holdfast
 from holdfast.errors import InvalidInput, NotFound
-from schemas.policies import (
-    ActivationRequest,
-    BacktestRequest,
-    PolicyDraft,
-    PolicyRef,
-    PolicyVersion,
-    RollbackRequest,
-    TrialRequest,
-)
+from schemas.policies import PolicyRef, PolicyVersion
+from schemas.policy_desk import ActivationRequest, BacktestRequest, PolicyDraft, RollbackRequest, TrialRequest
 
 draft_file = click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 note = click.option("--note", default="", help="Why, for the history.")

@@ -5,17 +5,15 @@ from collections.abc import Iterable, Sequence
 import click
 import yaml
 
-from schemas.policies import (
+from schemas.policies import PolicyDocument, PolicyTemplate, PolicyVersion
+from schemas.policy_desk import (
     Activation,
     Arm,
     BacktestReport,
     ExperimentReport,
     Explanation,
     PolicyDiff,
-    PolicyDocument,
     PolicyState,
-    PolicyTemplate,
-    PolicyVersion,
     RuleOpinion,
 )
 from schemas.verdicts import Decision

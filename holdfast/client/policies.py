@@ -6,22 +6,19 @@ from typing import Any
 from pydantic import BaseModel
 
 from holdfast.client.wire import Wire
+from schemas.brakes import Freeze, FreezeDraft, FreezeFilter
 from schemas.pages import Items
-from schemas.policies import (
+from schemas.policies import PolicyTemplate, PolicyVersion
+from schemas.policy_desk import (
     Activation,
     ActivationRequest,
     BacktestReport,
     BacktestRequest,
     ExperimentReport,
     Explanation,
-    Freeze,
-    FreezeDraft,
-    FreezeFilter,
     PolicyDiff,
     PolicyDraft,
     PolicyState,
-    PolicyTemplate,
-    PolicyVersion,
     RollbackRequest,
     TrialRequest,
 )

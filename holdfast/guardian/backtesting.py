@@ -12,7 +12,7 @@ from holdfast.guardian.gist import gist_of
 from holdfast.guardian.vocabulary import View
 from schemas.actions import Action
 from schemas.facts import Facts
-from schemas.policies import BacktestReport, Difference
+from schemas.policy_desk import BacktestReport, Difference
 from schemas.tools import ToolSpec
 from schemas.verdicts import Decision
 

@@ -6,7 +6,8 @@ from holdfast.errors import NotFound, Unprocessable
 from holdfast.guardian.bundles import RuleBook
 from holdfast.guardian.conditions import ConditionProblem
 from holdfast.guardian.shipped import shipped_bundle
-from schemas.policies import ActivationRequest, Bundle, PolicyRef, PolicyVersion
+from schemas.policies import Bundle, PolicyRef, PolicyVersion
+from schemas.policy_desk import ActivationRequest
 
 MOST_POLICIES = 10_000
 """Compiling so many takes a worker about four seconds, once."""

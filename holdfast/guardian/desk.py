@@ -21,22 +21,18 @@ from holdfast.guardian.shipped import shipped_bundle, shipped_templates, shipped
 from holdfast.guardian.sources import FixedPolicies
 from holdfast.guardian.stores import Head, PolicyStore, RecordStore
 from holdfast.guardian.trials import explain, request_of
-from schemas.policies import (
+from schemas.policies import Bundle, PolicyDocument, PolicyRef, PolicyTemplate, PolicyVersion
+from schemas.policy_desk import (
     Activation,
     ActivationRequest,
     BacktestReport,
     BacktestRequest,
-    Bundle,
     ExperimentReport,
     Explanation,
     FieldChange,
     PolicyDiff,
-    PolicyDocument,
     PolicyDraft,
-    PolicyRef,
     PolicyState,
-    PolicyTemplate,
-    PolicyVersion,
     RollbackRequest,
     TrialRequest,
 )

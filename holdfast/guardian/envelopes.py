@@ -11,7 +11,7 @@ from typing import Any
 from holdfast.guardian.combining import Outcome
 from holdfast.guardian.scope import matches_pattern
 from schemas.actions import Action
-from schemas.policies import ArgumentRange, Envelope, EnvelopeEntry
+from schemas.brakes import ArgumentRange, Envelope, EnvelopeEntry
 from schemas.verdicts import Decision
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from holdfast.guardian.rules import arm
-from schemas.policies import Arm, ExperimentReport, PolicyVersion
+from schemas.policies import PolicyVersion
+from schemas.policy_desk import Arm, ExperimentReport
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from holdfast.guardian.scope import matches_pattern
 from schemas.actions import Action
-from schemas.policies import Freeze, FreezeDraft
+from schemas.brakes import Freeze, FreezeDraft
 
 
 def held_by(freezes: Iterable[Freeze], action: Action) -> Freeze | None:

@@ -20,7 +20,7 @@ from holdfast.guardian.reading import read_action
 from holdfast.guardian.sources import FixedPolicies, InForce, PolicySource
 from holdfast.guardian.vocabulary import View
 from schemas.base import Digest
-from schemas.policies import Freeze
+from schemas.brakes import Freeze
 from schemas.stages import JudgeRequest
 from schemas.verdicts import ApprovalTerms, Decision, Reason, Verdict, VerdictRecord
 

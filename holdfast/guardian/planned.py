@@ -3,8 +3,8 @@
 from typing import Any
 
 from holdfast.plan.references import Reference, parse
+from schemas.brakes import ArgumentRange, EnvelopeEntry
 from schemas.plans import Plan, ToolStep
-from schemas.policies import ArgumentRange, EnvelopeEntry
 
 
 def entries_of_plan(plan: Plan, *, environment: str) -> tuple[EnvelopeEntry, ...]:

@@ -8,7 +8,7 @@ from holdfast.errors import NotFound
 from holdfast.guardian.bundles import RuleBook
 from holdfast.guardian.shipped import shipped_book
 from schemas.base import Digest
-from schemas.policies import Envelope, Freeze
+from schemas.brakes import Envelope, Freeze
 
 
 @dataclass(frozen=True)

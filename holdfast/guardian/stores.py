@@ -7,16 +7,9 @@ from typing import Protocol
 from holdfast.guardian.backtesting import Recorded
 from holdfast.guardian.experiments import RunTally
 from schemas.base import Digest
-from schemas.policies import (
-    Activation,
-    Bundle,
-    Envelope,
-    Freeze,
-    FreezeDraft,
-    FreezeFilter,
-    PolicyRef,
-    PolicyVersion,
-)
+from schemas.brakes import Envelope, Freeze, FreezeDraft, FreezeFilter
+from schemas.policies import Bundle, PolicyRef, PolicyVersion
+from schemas.policy_desk import Activation
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from holdfast.guardian.rules import Bindings, Match, Rule
 from holdfast.guardian.scope import covers
 from holdfast.guardian.vocabulary import View
 from schemas.actions import Action
-from schemas.policies import Example, Explanation, RuleOpinion, Word
+from schemas.policies import Example
+from schemas.policy_desk import Explanation, RuleOpinion, Word
 from schemas.stages import JudgeRequest, RunScope
 from schemas.tools import ToolSpec
 from schemas.verdicts import VerdictRecord

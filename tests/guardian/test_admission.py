@@ -8,7 +8,8 @@ from holdfast.guardian.admission import admit, asked
 from holdfast.guardian.rules import Rule
 from holdfast.guardian.shipped import shipped_templates
 from holdfast.guardian.trials import view_of
-from schemas.policies import Example, PolicyDocument, PolicyDraft
+from schemas.policies import Example, PolicyDocument
+from schemas.policy_desk import PolicyDraft
 from schemas.verdicts import Decision
 from tests.guardian.conftest import DocumentMaker
 

@@ -17,8 +17,9 @@ from holdfast.guardian.shipped import shipped_bundle
 from holdfast.guardian.sources import FixedPolicies, InForce
 from holdfast.guardian.trials import request_of
 from holdfast.guardian.vocabulary import View
+from schemas.brakes import ArgumentRange, Envelope, EnvelopeEntry
 from schemas.plans import Plan, ToolStep
-from schemas.policies import ArgumentRange, Envelope, EnvelopeEntry, Example, PolicyDocument, PolicyVersion
+from schemas.policies import Example, PolicyDocument, PolicyVersion
 from schemas.stages import JudgeRequest
 from schemas.tools import ToolSpec
 from schemas.verdicts import Decision, VerdictRecord

@@ -17,15 +17,8 @@ from holdfast.guardian.trials import request_of
 from holdfast.ids import new_id
 from schemas.agents import AgentSpec
 from schemas.approvals import ApprovalSubject, ApprovalSummary
-from schemas.policies import (
-    ActivationRequest,
-    BacktestRequest,
-    Example,
-    PolicyDraft,
-    PolicyRef,
-    RollbackRequest,
-    TrialRequest,
-)
+from schemas.policies import Example, PolicyRef
+from schemas.policy_desk import ActivationRequest, BacktestRequest, PolicyDraft, RollbackRequest, TrialRequest
 from schemas.runs import RunInput
 from schemas.stages import AskRequest, JudgeRequest
 from schemas.verdicts import Decision

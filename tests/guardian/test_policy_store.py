@@ -19,16 +19,10 @@ from holdfast.guardian.trials import request_of
 from holdfast.ids import new_id
 from schemas.agents import AgentSpec
 from schemas.approvals import ApprovalSubject, ApprovalSummary
+from schemas.brakes import FreezeDraft, FreezeFilter
 from schemas.plans import Plan, ToolStep
-from schemas.policies import (
-    Activation,
-    Example,
-    FreezeDraft,
-    FreezeFilter,
-    PolicyDocument,
-    PolicyRef,
-    PolicyVersion,
-)
+from schemas.policies import Example, PolicyDocument, PolicyRef, PolicyVersion
+from schemas.policy_desk import Activation
 from schemas.runs import RunInput
 from schemas.stages import ActRequest, AskRequest, JudgeRequest, RunScope
 from schemas.tools import EffectClass

@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 from holdfast.adapters.postgres.database import Database
 from holdfast.ids import new_id
 from schemas.base import Digest
-from schemas.policies import Envelope, Freeze, FreezeDraft, FreezeFilter
+from schemas.brakes import Envelope, Freeze, FreezeDraft, FreezeFilter
 
 _FREEZE = sql.SQL(
     """id, tenant, environment, tool, agent, label_key, label_value, reason, created_by, created_at, thawed_at,

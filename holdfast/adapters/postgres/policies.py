@@ -10,7 +10,8 @@ from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.errors import Conflict, NotFound
 from holdfast.guardian.stores import Head
 from schemas.base import Digest
-from schemas.policies import Activation, Bundle, PolicyRef, PolicyVersion
+from schemas.policies import Bundle, PolicyRef, PolicyVersion
+from schemas.policy_desk import Activation
 
 _VERSION = sql.SQL("name, version, document, resolved, author, change_note, created_at")
 _ACTIVATION = sql.SQL("number, digest, previous, by_whom as by, note, at")
