@@ -56,8 +56,13 @@ class Tool:
     probe: Probe | None = None
 
 
-def declared(name: str, **fields: Any) -> Callable[[Callable[..., Awaitable[Any]]], Tool]:
-    """Turns `async def f(arguments: Model, context: ToolContext) -> Model | ToolResult` into a tool."""
+def declared(
+    name: str, *, outside: bool = False, **fields: Any
+) -> Callable[[Callable[..., Awaitable[Any]]], Tool]:
+    """Turns `async def f(arguments: Model, context: ToolContext) -> Model | ToolResult` into a tool.
+
+    `outside` says that the output repeats words from outside, which is certain where the arguments carry a payload.
+    """
 
     def make(function: Callable[..., Awaitable[Any]]) -> Tool:
         hints = get_type_hints(function)
@@ -71,7 +76,8 @@ def declared(name: str, **fields: Any) -> Callable[[Callable[..., Awaitable[Any]
         )
 
         async def call(arguments: JsonObject, context: ToolContext) -> ToolResult:
-            return result_of(await function(arguments_model.model_validate(arguments), context), spec)
+            value = await function(arguments_model.model_validate(arguments), context)
+            return result_of(value, untrusted=outside or spec.payload != "none")
 
         return Tool(spec=spec, call=call)
 
@@ -88,12 +94,12 @@ def schema_of(model: type[BaseModel]) -> JsonObject:
     return schema
 
 
-def result_of(value: Any, spec: ToolSpec) -> ToolResult:
+def result_of(value: Any, *, untrusted: bool) -> ToolResult:
     if isinstance(value, ToolResult):
         return value
     output = value.model_dump(mode="json") if isinstance(value, BaseModel) else dict(value)
     summary = value.told()[:2000] if isinstance(value, Telling) else ""
-    return ToolResult(ok=True, output=output, summary=summary, untrusted=spec.payload != "none")
+    return ToolResult(ok=True, output=output, summary=summary, untrusted=untrusted)
 
 
 def _output_schema(model: Any) -> JsonObject:

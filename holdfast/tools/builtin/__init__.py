@@ -7,12 +7,13 @@ from holdfast.tools.builtin.calculator import calc
 from holdfast.tools.builtin.files import file_tools
 from holdfast.tools.builtin.host import HOST_FACTS
 from holdfast.tools.builtin.programs import program_tools
+from holdfast.tools.builtin.text import TEXT_TOOLS
 from holdfast.tools.declare import Tool
 
 
 def fast_tools() -> Sequence[Tool]:
     """Short, harmless and in process: what the fast lane may call."""
-    return (calc,)
+    return (calc, *TEXT_TOOLS)
 
 
 def sandboxed_tools(sandbox: Sandbox) -> Sequence[Tool]:

@@ -174,7 +174,8 @@ def entries(path: str, depth: int) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def list_(request: dict[str, Any]) -> dict[str, Any]:
-    found, more = [], False
+    found: list[dict[str, Any]] = []
+    more = False
     for name, facts in entries(request["path"], request["depth"]):
         if not fnmatch.fnmatch(name.rsplit("/", 1)[-1], request["glob"]):
             continue
