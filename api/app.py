@@ -185,7 +185,7 @@ def _services(
             settings=auth, keys=api_keys, tokens=TokenReader(auth, http=http) if auth.oidc_issuer else None
         ),
         acceptance=Acceptance(agents=specs, catalogues=tools, bundles=readings),
-        streams=Streams(story=stored_runs, feed=feed, most=api.streams, heartbeat_s=api.heartbeat_s),
+        streams=Streams(story=readings, feed=feed, most=api.streams, heartbeat_s=api.heartbeat_s),
         runs=stored_runs,
         readings=readings,
         ledger=PostgresLedger(database=database),

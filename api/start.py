@@ -48,15 +48,25 @@ async def wait_for_end(held: Services, run: Run, *, seconds: float) -> Run:
 async def make_good(held: Services) -> None:
     """Now and then, do what a dying process left undone: start what it accepted, tell what it was told. Doing it twice
     does it once."""
+    seen: set[str] = set()
     while True:
         try:
             await pass_on_unheard(held)
-            for tenant, run_id in await held.runs.unstarted(older_than_s=_FORGOTTEN_S):
-                if await held.engine.start(await held.runs.start_input(tenant, run_id)):
-                    log.warning("forgotten_run_started", run_id=run_id, tenant=tenant)
+            seen = await _start_forgotten(held, seen)
         except HoldfastError as error:
             log.warning("making_good_waits", why=error.code)
         await asyncio.sleep(_FORGOTTEN_S)
+
+
+async def _start_forgotten(held: Services, seen: set[str]) -> set[str]:
+    """Start what nobody started. What was found started once, and only waits for a worker, is not asked about again."""
+    queued = await held.runs.unstarted(older_than_s=_FORGOTTEN_S)
+    for tenant, run_id in queued:
+        if run_id in seen:
+            continue
+        if await held.engine.start(await held.runs.start_input(tenant, run_id)):
+            log.warning("forgotten_run_started", run_id=run_id, tenant=tenant)
+    return {run_id for _, run_id in queued}
 
 
 async def send_webhooks(held: Services) -> None:

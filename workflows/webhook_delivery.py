@@ -1,4 +1,4 @@
-"""WebhookDelivery: one message, tried for a day and a half, then kept as dead for a person to look at."""
+"""WebhookDelivery: one message, tried for most of a day, then kept as dead for a person to look at."""
 
 from datetime import timedelta
 

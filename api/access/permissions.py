@@ -97,6 +97,7 @@ RULES: tuple[Rule, ...] = (
     _write("PUT", "/v1/tenants/{tenant}", Permission.TENANTS_WRITE),
     _read("/v1/webhooks", Permission.WEBHOOKS_READ),
     _write("POST", "/v1/webhooks", Permission.WEBHOOKS_WRITE),
+    _read("/v1/webhooks/{webhook_id}", Permission.WEBHOOKS_READ),
     _write("DELETE", "/v1/webhooks/{webhook_id}", Permission.WEBHOOKS_WRITE),
     _read("/v1/webhooks/{webhook_id}/deliveries", Permission.WEBHOOKS_READ),
     _write("POST", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/retry", Permission.WEBHOOKS_WRITE),

@@ -39,7 +39,13 @@ async def remove_webhook(webhook_id: WebhookPath, held: Held, caller: Caller) ->
     await held.webhooks.remove(caller.tenant, webhook_id)
 
 
-@router.get("/{webhook_id}/deliveries", responses=documented())
+@router.get("/{webhook_id}", responses=documented(404))
+async def read_webhook(webhook_id: WebhookPath, held: Held, caller: Caller) -> Webhook:
+    """One webhook, without its secret."""
+    return await held.webhooks.read(caller.tenant, webhook_id)
+
+
+@router.get("/{webhook_id}/deliveries", responses=documented(404))
 async def list_deliveries(
     webhook_id: WebhookPath,
     held: Held,
@@ -49,8 +55,9 @@ async def list_deliveries(
     status: Annotated[DeliveryStatus | None, Query()] = None,
 ) -> Page[Delivery]:
     """Messages and what became of them; `dead` are those nobody took."""
+    webhook = await held.webhooks.read(caller.tenant, webhook_id)
     found = await held.webhooks.deliveries(
-        caller.tenant, webhook_id, status=status, after=position(cursor), limit=limit + 1
+        caller.tenant, webhook.id, status=status, after=position(cursor), limit=limit + 1
     )
     items, following = page_by_time(found, limit)
     return Page(items=items, next=following)

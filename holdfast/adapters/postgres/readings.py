@@ -135,6 +135,14 @@ class PostgresReadings:
             row = await cursor.fetchone()
         return row["digest"] if row else None
 
+    async def events(self, tenant: str, run_id: str, *, after: int, limit: int) -> Sequence[RunEvent]:
+        """A page of a run's story, in one round trip."""
+        async with self._database.statement() as connection:
+            cursor = await connection.execute(
+                "select * from run_story(%s, %s, %s, %s)", (tenant, run_id, after, limit)
+            )
+            return [RunEvent.model_validate(row) for row in await cursor.fetchall()]
+
     async def tenant_events(
         self,
         tenant: str,

@@ -52,6 +52,17 @@ class PostgresWebhooks:
             cursor = await connection.execute(f"select {_COLUMNS} from webhooks order by created_at desc, id")  # noqa: S608 - a constant
             return [Webhook.model_validate(row) for row in await cursor.fetchall()]
 
+    async def read(self, tenant: str, webhook_id: str) -> Webhook:
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                f"select {_COLUMNS} from webhooks where id = %s",  # noqa: S608 - a constant
+                (webhook_id,),
+            )
+            row = await cursor.fetchone()
+        if row is None:
+            raise NotFound(f"There is no webhook {webhook_id}.")
+        return Webhook.model_validate(row)
+
     async def remove(self, tenant: str, webhook_id: str) -> None:
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute("delete from webhooks where id = %s", (webhook_id,))
