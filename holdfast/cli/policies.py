@@ -1,20 +1,17 @@
 """`holdfast policies`: write, try, activate and roll back policies."""
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-import yaml
-from pydantic import ValidationError
 
+from holdfast.cli import policy_files as files
 from holdfast.cli import policy_view as view
 from holdfast.cli.connection import as_json, ask, pairs, print_json, values
 from holdfast.client import Holdfast
-from holdfast.errors import InvalidInput, NotFound
 from schemas.policies import PolicyRef, PolicyVersion
-from schemas.policy_desk import ActivationRequest, BacktestRequest, PolicyDraft, RollbackRequest, TrialRequest
+from schemas.policy_desk import ActivationRequest, BacktestRequest, RollbackRequest, TrialRequest
 
 draft_file = click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 note = click.option("--note", default="", help="Why, for the history.")
@@ -52,7 +49,7 @@ def show(name: str, *, as_json: bool) -> None:
 @note
 def create(file: Path, note: str) -> None:
     """Store a new policy from a YAML file, or from standard input with `-`."""
-    draft = _draft(file, note)
+    draft = files.draft_of(file, note)
     view.stored(ask(lambda holdfast: holdfast.policies.create(draft)))
 
 
@@ -61,7 +58,7 @@ def create(file: Path, note: str) -> None:
 @note
 def update(file: Path, note: str) -> None:
     """Store a new version of the policy the file names."""
-    draft = _draft(file, note)
+    draft = files.draft_of(file, note)
     view.stored(ask(lambda holdfast: holdfast.policies.update(draft)))
 
 
@@ -176,8 +173,8 @@ def try_action(
     """
     given = values(arguments, "--arg") | ({"command": command} if command is not None else {})
     action = {**rest, "arguments": given, "labels": pairs(labels, "--label")}
-    wanted: dict[str, Any] = {"action": action} | ({"draft": _loaded(draft)} if draft else {})
-    request = _checked(TrialRequest, wanted)
+    wanted: dict[str, Any] = {"action": action} | ({"draft": files.loaded(draft)} if draft else {})
+    request = files.checked(TrialRequest, wanted)
     found = ask(lambda holdfast: holdfast.policies.trial(request))
     print_json(found) if as_json else view.explanation(found, everything=everything)
 
@@ -199,9 +196,9 @@ def backtest(
         **rest,
         "policies": _refs(names),
         "remove": remove,
-        "drafts": [_loaded(file) for file in drafts],
+        "drafts": [files.loaded(file) for file in drafts],
     }
-    request = _checked(BacktestRequest, wanted)
+    request = files.checked(BacktestRequest, wanted)
     found = ask(lambda holdfast: holdfast.policies.backtest(request))
     print_json(found) if as_json else view.backtest(found)
 
@@ -221,75 +218,28 @@ def experiment(name: str, days: float, *, as_json: bool) -> None:
 def export(folder: Path) -> None:
     """Write the newest version of every policy of yours as FOLDER/NAME.yaml, for git."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = ask(_own)
+    found = ask(files.own_policies)
     for version in found:
         (folder / f"{version.name}.yaml").write_text(view.as_yaml(version.document), encoding="utf-8")
     click.echo(f"{len(found)} policies written to {folder}.")
 
 
 @policies.command("import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @note
-def import_files(files: tuple[Path, ...], note: str) -> None:
+def import_files(paths: tuple[Path, ...], note: str) -> None:
     """Store files, or folders of them: new policies are created, changed ones get a new version, others are left."""
-    drafts = [_draft(file, note) for file in _yaml_files(files)]
+    drafts = [files.draft_of(file, note) for file in files.yaml_files(paths)]
 
-    async def store(holdfast: Holdfast) -> list[PolicyVersion]:
-        return [stored for draft in drafts if (stored := await _store(holdfast, draft))]
+    async def store_all(holdfast: Holdfast) -> list[PolicyVersion]:
+        return [stored for draft in drafts if (stored := await files.store(holdfast, draft))]
 
-    changed = ask(store)
+    changed = ask(store_all)
     for version in changed:
         view.stored(version)
     click.echo(
         f"{len(changed)} of {len(drafts)} policies changed. Put them in force: holdfast policies activate"
     )
-
-
-async def _own(holdfast: Holdfast) -> list[PolicyVersion]:
-    states = [state for state in await holdfast.policies.all() if not state.shipped and not state.retired]
-    return [await holdfast.policies.read(state.name, state.newest) for state in states]
-
-
-async def _store(holdfast: Holdfast, draft: PolicyDraft) -> PolicyVersion | None:
-    try:
-        newest = await holdfast.policies.read(draft.document.name)
-    except NotFound:
-        return await holdfast.policies.create(draft)
-    if newest.document.written() == draft.document.written():
-        return None
-    return await holdfast.policies.update(draft)
-
-
-def _yaml_files(given: Iterable[Path]) -> Sequence[Path]:
-    found = [sorted(path.glob("*.yaml")) if path.is_dir() else [path] for path in given]
-    return [file for files in found for file in files]
-
-
-def _draft(file: Path, note: str) -> PolicyDraft:
-    return _checked(PolicyDraft, {"document": _loaded(file), "change_note": note}, file)
-
-
-def _loaded(file: Path) -> dict[str, Any]:
-    text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    try:
-        loaded = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"{file} is not YAML: {error}") from error
-    if not isinstance(loaded, dict):
-        raise InvalidInput(f"{file} holds no policy: one document is one mapping with a `name`.")
-    return loaded
-
-
-Model = TypeVar("Model", PolicyDraft, TrialRequest, BacktestRequest)
-
-
-def _checked(model: type[Model], data: dict[str, Any], file: Path | None = None) -> Model:
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"{f'{file}: ' if file else ''}{where}: {first['msg']}") from error
 
 
 def _refs(names: Iterable[str]) -> tuple[PolicyRef, ...]:
