@@ -13,7 +13,7 @@ from holdfast.client import Holdfast
 from schemas.policies import PolicyRef, PolicyVersion
 from schemas.policy_desk import ActivationRequest, BacktestRequest, RollbackRequest, TrialRequest
 
-draft_file = click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+draft_file = click.argument("file", type=click.Path(path_type=Path, allow_dash=True, exists=True))
 note = click.option("--note", default="", help="Why, for the history.")
 days = click.option("--days", default=30.0, show_default=True, help="How far to look back.")
 
@@ -140,7 +140,9 @@ def templates(*, as_json: bool) -> None:
 @policies.command("test")
 @click.argument("command", required=False)
 @click.option(
-    "--draft", type=click.Path(path_type=Path, allow_dash=True), help="Try this document beside the rest."
+    "--draft",
+    type=click.Path(path_type=Path, allow_dash=True, exists=True),
+    help="Try this document beside the rest.",
 )
 @click.option("--tool", default="shell", show_default=True)
 @click.option(
@@ -183,7 +185,11 @@ def try_action(
 @click.argument("names", nargs=-1, metavar="[NAME@VERSION]...")
 @click.option("--remove", multiple=True, metavar="NAME", help="As if this one were taken out.")
 @click.option(
-    "--draft", "drafts", multiple=True, type=click.Path(path_type=Path), help="As if this were in force."
+    "--draft",
+    "drafts",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True),
+    help="As if this were in force.",
 )
 @days
 @click.option("--limit", default=100_000, show_default=True, help="At most so many actions, newest first.")

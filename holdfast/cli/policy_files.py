@@ -44,7 +44,7 @@ def loaded(file: Path) -> dict[str, Any]:
     text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     try:
         loaded = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{file} is not YAML: {error}") from error
     if not isinstance(loaded, dict):
         raise InvalidInput(f"{file} holds no policy: one document is one mapping with a `name`.")
