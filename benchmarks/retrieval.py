@@ -112,7 +112,7 @@ async def ask(
 ) -> SearchResult:
     where = SearchFilter.model_validate(line.get("filter") or {})
     return await library.search(
-        TENANT, SearchRequest(query=line["query"], limit=10, where=where, signals=signals)
+        TENANT, SearchRequest(query=line["query"][:4000], limit=10, where=where, signals=signals)
     )
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from schemas.base import Digest, JsonObject, Name, Payload, Request, StepId
 
-DocumentId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/@:+ -]{0,299}$")]
+DocumentId = Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,299}$")]
 """A document's name inside its tenant: a path or a slug, chosen by whoever brings it."""
 
 Media = Literal["markdown", "rest", "html", "text", "pdf"]

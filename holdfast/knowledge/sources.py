@@ -89,7 +89,7 @@ def draft_of(data: bytes, name: str, *, media: Media, source: str = "") -> Docum
     except ValidationError as error:
         raise InvalidInput(
             f"{name!r} cannot be the id of a document.",
-            remedy="Use letters, digits and . _ / - in file names.",
+            remedy="Use at most 300 characters, none of them a control character.",
         ) from error
 
 
