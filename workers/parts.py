@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,20 +10,16 @@ from typing import TYPE_CHECKING
 import structlog
 from temporalio.client import Client
 
-from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
-from holdfast.adapters.embedding.choice import embedder_for
 from holdfast.adapters.postgres.database import Database, Role
 from holdfast.adapters.postgres.payloads import PostgresPayloads
 from holdfast.errors import Misconfigured
-from holdfast.knowledge.ports import Embedder
 from holdfast.runtime.settings import Settings
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.runtime.workers import temporal_runtime
-from holdfast.sandbox.limits import Ceiling
 from holdfast.sandbox.port import Sandbox
 
 if TYPE_CHECKING:
-    from holdfast.adapters.llm.layer import ModelLayer
+    from holdfast.knowledge.ports import Embedder
 
 log = structlog.get_logger()
 
@@ -77,16 +73,14 @@ class Parts:
             identity=self.identity,
         )
 
-    async def models(self) -> "ModelLayer":
-        """For the llm queue alone: it holds the keys, and imports what is slow to import."""
-        from holdfast.adapters.llm.layer import ModelLayer  # noqa: PLC0415
+    def closes(self, close: Callable[[], Awaitable[None]]) -> None:
+        """What has to be released before the process ends."""
+        self._stack.push_async_callback(close)
 
-        layer = await ModelLayer.open(self.settings.models, database=await self.database())
-        self._stack.push_async_callback(layer.close)
-        return layer
-
-    def embedder(self) -> Embedder | None:
+    def embedder(self) -> "Embedder | None":
         """One for the process; None where words alone are searched."""
+        from holdfast.adapters.embedding.choice import embedder_for  # noqa: PLC0415 -- numpy, for two queues of four
+
         if not self._embedder_chosen:
             settings = self.settings.knowledge
             key = settings.embedding_key
@@ -102,17 +96,34 @@ class Parts:
 
     def sandbox(self) -> Sandbox:
         if self._sandbox is None:
-            settings = self.settings.sandbox
-            sandbox = BubblewrapSandbox(
-                store=Path(self.settings.data_dir).absolute() / "workspaces",
-                bwrap=settings.bwrap,
-                concurrency=self.settings.workers.tools_slots,
-                ceiling=Ceiling(**settings.ceiling.model_dump()),
-                allow_degraded=bool(settings.accept_degraded) or self.settings.profile == "dev",
-            )
+            sandbox = self._backend()
             self._stack.push_async_callback(sandbox.close)
             self._sandbox = sandbox
         return self._sandbox
+
+    def _backend(self) -> Sandbox:
+        from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox  # noqa: PLC0415 -- for one queue of four
+        from holdfast.adapters.sandbox_docker import DockerSandbox  # noqa: PLC0415
+        from holdfast.sandbox.limits import Ceiling  # noqa: PLC0415
+
+        settings, slots = self.settings.sandbox, self.settings.workers.tools_slots
+        store = Path(self.settings.data_dir).absolute() / "workspaces"
+        ceiling = Ceiling(**settings.ceiling.model_dump())
+        if settings.backend == "docker":
+            return DockerSandbox(
+                store=store,
+                image=settings.docker_image,
+                runtime=settings.docker_runtime,
+                ceiling=ceiling,
+                concurrency=slots,
+            )
+        return BubblewrapSandbox(
+            store=store,
+            bwrap=settings.bwrap,
+            concurrency=slots,
+            ceiling=ceiling,
+            allow_degraded=bool(settings.accept_degraded) or self.settings.profile == "dev",
+        )
 
 
 @asynccontextmanager

@@ -92,6 +92,7 @@ class AgentRun:
             teller=self._teller,
             desk=self._desk,
             executor=self._executor,
+            needs_help=self._needs_help,
         )
         self._cancel: CancelCommand | None = None
         self._resume: ResumeCommand | None = None

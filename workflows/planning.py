@@ -1,5 +1,7 @@
 """From a goal to an accepted plan, and to a better one where it failed; or, without a plan, from move to move."""
 
+from collections.abc import Awaitable, Callable
+
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
@@ -7,6 +9,7 @@ from activities.guard import GuardActivities
 from activities.think import ThinkActivities
 from holdfast.guardian.planned import entries_of_plan
 from holdfast.plan.progress import Progress
+from holdfast.runtime.failures import cause_of
 from schemas.approvals import ApprovalStatus, ApprovalSubject, ApprovalSummary
 from schemas.canonical import digest_of
 from schemas.commands import ResumeCommand
@@ -34,13 +37,21 @@ _MOST_DRAFTS = 3
 
 class Planning:
     def __init__(
-        self, *, start: RunInput, progress: Progress, teller: Teller, desk: Desk, executor: Executor
+        self,
+        *,
+        start: RunInput,
+        progress: Progress,
+        teller: Teller,
+        desk: Desk,
+        executor: Executor,
+        needs_help: Callable[[str, str], Awaitable[None]],
     ) -> None:
         self._start = start
         self._progress = progress
         self._teller = teller
         self._desk = desk
         self._executor = executor
+        self._needs_help = needs_help
 
     async def settle(self, recalled: Recollection) -> None:
         """A plan that stands up to the checks and, where it was asked for, to a human."""
@@ -127,10 +138,9 @@ class Planning:
 
     async def _drafted(self, recalled: Recollection, findings: tuple[Finding, ...], attempt: int) -> Plan:
         proposal = await self._think(self._request(recalled, findings, attempt))
-        if proposal.missing:
-            raise RunStopped(
-                RunStatus.REJECTED, f"inputs are missing: {', '.join(proposal.missing)}. {proposal.note}"
-            )
+        while proposal.missing:
+            await self._needs_help("inputs_missing", f"{', '.join(proposal.missing)}. {proposal.note}")
+            proposal = await self._think(self._request(recalled, findings, attempt))
         if proposal.plan is None:
             raise RunStopped(RunStatus.REJECTED, proposal.note or f"{proposal.by} found no plan")
         self._progress.plan = proposal.plan
@@ -143,14 +153,20 @@ class Planning:
         return proposal.plan
 
     async def _think(self, request: PlanRequest) -> PlanProposal:
-        try:
-            proposal: PlanProposal = await workflow.execute_activity_method(
-                ThinkActivities.plan, request, **options.think(f"plan: {request.goal}")
-            )
-        except ActivityError as error:
-            raise RunStopped(RunStatus.FAILED, f"no plan could be made: {error.cause or error}") from error
-        self._progress.spend_usd += proposal.spend_usd
-        return proposal
+        """Asks until there is an answer: an empty budget or a dead model is a human's to mend, not the run's end."""
+        while True:
+            try:
+                proposal: PlanProposal = await workflow.execute_activity_method(
+                    ThinkActivities.plan, request, **options.think(f"plan: {request.goal}")
+                )
+            except ActivityError as error:
+                cause = cause_of(error)
+                await self._needs_help(
+                    cause.code, f"no plan could be made: {cause.message} {cause.remedy}".strip()
+                )
+            else:
+                self._progress.spend_usd += proposal.spend_usd
+                return proposal
 
     async def _next(self, plan: Plan, recalled: Recollection) -> NextMove:
         request = NextRequest(
@@ -165,16 +181,19 @@ class Planning:
             instructions=tuple(self._progress.instructions),
             turn=len(plan.steps),
         )
-        try:
-            move: NextMove = await workflow.execute_activity_method(
-                ThinkActivities.next_move, request, **options.THINK
-            )
-        except ActivityError as error:
-            raise RunStopped(
-                RunStatus.FAILED, f"the model gave no next move: {error.cause or error}"
-            ) from error
-        self._progress.spend_usd += move.spend_usd
-        return move
+        while True:
+            try:
+                move: NextMove = await workflow.execute_activity_method(
+                    ThinkActivities.next_move, request, **options.THINK
+                )
+            except ActivityError as error:
+                cause = cause_of(error)
+                await self._needs_help(
+                    cause.code, f"no next move could be made: {cause.message} {cause.remedy}".strip()
+                )
+            else:
+                self._progress.spend_usd += move.spend_usd
+                return move
 
     def _refuse_repetition(self, step: Step, seen: dict[str, int]) -> None:
         """The same move again and again is a loop, however the model words its reasons."""
@@ -264,4 +283,5 @@ class Planning:
             findings=findings,
             instructions=tuple(self._progress.instructions),
             attempt=attempt,
+            bundle=self._start.bundle,
         )

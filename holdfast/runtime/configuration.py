@@ -74,12 +74,6 @@ def insecure(settings: Settings) -> Iterator[str]:
         yield "HOLDFAST_AUTH__OIDC_AUDIENCE is not set, so tokens made for others would be accepted"
     if "*" in settings.api.cors_origins:
         yield "HOLDFAST_API__CORS_ORIGINS lets every web page in"
-    yield from _weak_sandbox(settings)
-
-
-def _weak_sandbox(settings: Settings) -> Iterator[str]:
-    if settings.sandbox.backend == "process":
-        yield "HOLDFAST_SANDBOX__BACKEND=process isolates nothing"
     if settings.sandbox.accept_degraded:
         yield "HOLDFAST_SANDBOX__ACCEPT_DEGRADED permits a weaker sandbox"
 

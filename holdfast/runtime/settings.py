@@ -174,8 +174,8 @@ class Ceiling(Limits):
 class SandboxSettings(Section):
     """What holds a tool call."""
 
-    backend: Literal["bubblewrap", "docker", "process"] = Field(
-        "bubblewrap", description="`process` isolates nothing, and is refused in `prod`."
+    backend: Literal["bubblewrap", "docker"] = Field(
+        "bubblewrap", description="What isolates: namespaces on this host, or containers."
     )
     accept_degraded: Words = Field(
         (), description="Layers that may be weaker on this machine: `memory`, `disk`. Refused in `prod`."

@@ -78,7 +78,7 @@ def test_prod_lists_everything_it_refuses_at_once(monkeypatch: pytest.MonkeyPatc
             DATABASE_URL="postgresql://app:postgres@db/holdfast",
             HOLDFAST_AUTH__ENABLED="false",
             HOLDFAST_API__CORS_ORIGINS="*",
-            HOLDFAST_SANDBOX__BACKEND="process",
+            HOLDFAST_SANDBOX__ACCEPT_DEGRADED="memory",
         )
     for refused in ("DATABASE_URL", "TEMPORAL_ADDRESS", "ENCRYPTION_KEYS", "AUTH", "CORS", "SANDBOX"):
         assert refused in str(caught.value)

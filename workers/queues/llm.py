@@ -1,0 +1,38 @@
+"""The llm queue: planning, moving and answering, by a model where one is configured. The only place with model keys."""
+
+from collections.abc import Sequence
+
+from holdfast.adapters.llm.layer import ModelLayer
+from holdfast.adapters.postgres.knowledge import PostgresLibrary
+from holdfast.adapters.postgres.writing import ShownWriting
+from holdfast.knowledge.planner import RunbookPlanner
+from holdfast.knowledge.ports import Embedder
+from holdfast.llm.plan_cache import Embed
+from workers import pools
+from workers.parts import Parts
+
+
+async def pool(held: Parts) -> pools.Pool:
+    database, settings = await held.database(), held.settings
+    layer = await ModelLayer.open(settings.models, database=database)
+    held.closes(layer.close)
+    library = PostgresLibrary(database=database, embedder=held.embedder())
+    planner = layer.planner(
+        runbook=RunbookPlanner(library=library),
+        embed=_embedding(held.embedder()),
+        cache=settings.models.cache,
+        listener=ShownWriting(database=database),
+    )
+    return pools.llm(planner=planner)
+
+
+def _embedding(embedder: Embedder | None) -> Embed | None:
+    """For kept plans: what is near to a goal. The same model for every tenant."""
+    if embedder is None:
+        return None
+
+    async def embed(_tenant: str, text: str) -> Sequence[float]:
+        (vector,) = await embedder.embed([text])
+        return [float(value) for value in vector]
+
+    return embed
