@@ -8,13 +8,25 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from holdfast.tools.builtin.text.jq_functions import (
-    FUNCTIONS,
-    Budget,
-    BudgetSpent,
-    Filter,
-    Wrong,
-    plus,
+from holdfast.tools.builtin.text.jq_functions import FUNCTIONS, Budget, BudgetSpent, Filter, Wrong, plus
+from holdfast.tools.builtin.text.jq_steps import (
+    COMPARISONS,
+    PRODUCTS,
+    binary,
+    both,
+    built,
+    collected,
+    constant,
+    each,
+    identity,
+    indexed,
+    logical,
+    minus,
+    no_items,
+    or_else,
+    piped,
+    sliced,
+    tried,
 )
 
 __all__ = ["Budget", "BudgetSpent", "CannotBeRead", "Wrong", "compiled"]
