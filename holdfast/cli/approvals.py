@@ -5,6 +5,7 @@ from typing import Literal
 import click
 
 from holdfast.cli.connection import as_json, ask, print_json, values
+from holdfast.cli.plain import plain
 from holdfast.client import Holdfast
 from schemas.approvals import Approval, ApprovalStatus
 from schemas.base import JsonObject
@@ -30,7 +31,7 @@ def list_approvals(status: str, run_id: str | None, *, as_json: bool) -> None:
     elif not page.items:
         click.echo("Nothing waits.")
     for found in () if as_json else page.items:
-        click.echo(f"{found.id}  {found.status.value:<9} {found.summary.what[:90]}")
+        click.echo(f"{found.id}  {found.status.value:<9} {plain(found.summary.what[:90])}")
 
 
 @approvals.command()
@@ -119,4 +120,4 @@ def told(approval: Approval) -> str:
         *(f"  {vote.decision} by {vote.approver} {vote.comment}".rstrip() for vote in approval.decisions),
         f"\n{summary.detail}" if summary.detail else "",
     ]
-    return "\n".join(line for line in lines if line)
+    return plain("\n".join(line for line in lines if line))

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
+from holdfast.cli.plain import plain
 from schemas.events import EventType, RunEvent
 from schemas.plans import StepState
 from schemas.runs import Run, RunStatus
@@ -130,12 +131,12 @@ class RunView:
 
     def draw(self, *, now: datetime | None = None) -> RenderableType:
         parts: list[RenderableType] = [self._head(now or self.now), self._tree()]
-        parts += [Text(f"  {note}", style="dim") for note in self.notes[-2:]]
+        parts += [Text(f"  {short(note)}", style="dim") for note in self.notes[-2:]]
         for approval_id, what in self.waits_for.items():
             parts.append(Text(f"  waits for you: {short(what)}", style="yellow"))
             parts.append(Text(f"  holdfast approvals approve {approval_id}", style="yellow"))
         if self.answer:
-            parts.append(Text(f"\n{self.answer}"))
+            parts.append(Text(f"\n{plain(self.answer)}"))
         return Group(*parts)
 
     def _head(self, now: datetime | None) -> Text:
@@ -154,8 +155,8 @@ class RunView:
         for line in self.steps.values():
             mark, style = _MARKS[line.state]
             text = Text(f"{mark} ", style=style)
-            text.append(line.title or line.id)
-            text.append(f"  {line.tool}", style="dim")
+            text.append(short(line.title or line.id))
+            text.append(f"  {short(line.tool)}", style="dim")
             branch = tree.add(text)
             if line.verdict and not line.verdict.startswith("allow"):
                 branch.add(Text(line.verdict, style="yellow"))
@@ -167,7 +168,7 @@ class RunView:
 def told(event: RunEvent) -> str:
     """One event as one line, for logs and pipes."""
     where = f" {event.step_id}" if event.step_id else ""
-    words = " ".join(_words(event))
+    words = plain(" ".join(_words(event)))
     return f"{event.at:%H:%M:%S} {event.seq:>4} {event.type.value}{where} {words}".rstrip()
 
 
@@ -211,5 +212,5 @@ def verdict_text(data: dict[str, Any]) -> str:
 
 
 def short(text: str) -> str:
-    line = " ".join(text.split())
+    line = plain(" ".join(text.split()))
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

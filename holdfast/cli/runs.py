@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from holdfast.cli.connection import as_json, ask, checked, connect, pairs, print_json, values
+from holdfast.cli.plain import plain
 from holdfast.client import Holdfast
 from schemas.runs import Run, RunRequest, RunStatus
 
@@ -95,7 +96,9 @@ def list_runs(*, as_json: bool, limit: int, **filters: object) -> None:
         click.echo('No runs. Start one: holdfast run "..."')
     for found in () if as_json else page.items:
         age = _age(found.created_at)
-        click.echo(f"{found.id}  {found.status.value:<14} {age:>6}  {found.environment:<8} {found.goal[:80]}")
+        click.echo(
+            f"{found.id}  {found.status.value:<14} {age:>6}  {found.environment:<8} {plain(found.goal[:80])}"
+        )
 
 
 @runs.command()
@@ -120,9 +123,9 @@ def show(run_id: str, *, as_json: bool) -> None:
     ):
         value = getattr(found, name)
         if value not in ("", None):
-            click.echo(f"{name:<13} {value.value if isinstance(value, RunStatus) else value}")
+            click.echo(f"{name:<13} {plain(str(value.value if isinstance(value, RunStatus) else value))}")
     if found.answer:
-        click.echo(f"\n{found.answer}")
+        click.echo(f"\n{plain(found.answer)}")
 
 
 @runs.command()
@@ -166,7 +169,9 @@ def effects(run_id: str, *, as_json: bool) -> None:
         return
     for effect in found:
         said = effect.result.summary if effect.result else ""
-        click.echo(f"{effect.status.value:<11} {effect.tool:<20} {effect.step_id:<20} {said[:80]}".rstrip())
+        click.echo(
+            f"{effect.status.value:<11} {effect.tool:<20} {effect.step_id:<20} {plain(said[:80])}".rstrip()
+        )
 
 
 @runs.command()
