@@ -1,0 +1,141 @@
+"""`http.*` and `notify.webhook` against a real server: what is allowed goes out, and nothing else does."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
+from holdfast.testing.http import HttpRequest, HttpResponse, serve
+from holdfast.tools.builtin.web import web_tools
+from holdfast.tools.declare import Tool
+from schemas.sandbox import NetworkPolicy
+from tests.tools.conftest import Caller, code_of
+
+
+@dataclass
+class Site:
+    """Answers by path, and remembers who asked."""
+
+    port: int = 0
+    seen: list[HttpRequest] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def answer(self, request: HttpRequest, response: HttpResponse) -> None:
+        self.seen.append(request)
+        match request.path:
+            case "/away":
+                await response.send(b"", status=302, headers={"location": "http://169.254.169.254/latest"})
+            case "/round":
+                await response.send(b"", status=302, headers={"location": f"{self.url}/json"})
+            case "/loop":
+                await response.send(b"", status=302, headers={"location": f"{self.url}/loop"})
+            case "/big":
+                await response.send(b"x" * 3_000_000, headers={"content-type": "text/plain"})
+            case "/binary":
+                await response.send(bytes(range(256)), headers={"content-type": "application/octet-stream"})
+            case "/broken":
+                await response.send_json({"why": "it broke"}, status=500)
+            case "/silent":
+                await asyncio.Event().wait()
+            case _:
+                await response.send_json({"path": request.path, "method": request.method})
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    found = Site()
+    server = await serve(found.answer, host="127.0.0.1", port=0)
+    found.port = server.sockets[0].getsockname()[1]
+    yield found
+    server.close()
+
+
+def reaching(tool: Tool, *hosts: str) -> Tool:
+    """The tool as an operator's manifest would offer it."""
+    network = NetworkPolicy(mode="allowlist", allow=hosts, allow_cidrs=("127.0.0.1/32",))
+    permissions = tool.spec.permissions.model_copy(update={"network": network})
+    return replace(tool, spec=tool.spec.model_copy(update={"permissions": permissions}))
+
+
+@pytest.fixture
+def call(sandbox: BubblewrapSandbox, site: Site) -> Caller:
+    hosts = (f"127.0.0.1:{site.port}", "127.0.0.1:9")
+    return Caller(*[reaching(tool, *hosts) for tool in web_tools(sandbox)])
+
+
+async def test_as_shipped_it_reaches_nobody_and_says_how_to_change_that(sandbox: BubblewrapSandbox) -> None:
+    result = await Caller(*web_tools(sandbox))("http.get", url="https://example.com/")
+    assert code_of(result) == "unprocessable"
+    assert result.error is not None
+    assert "manifest" in result.error.remedy
+
+
+async def test_an_answer_comes_back_with_its_status_and_headers(call: Caller, site: Site) -> None:
+    result = await call(
+        "http.request", url=f"{site.url}/x", method="PUT", json={"a": 1}, headers={"X-Why": "test"}
+    )
+    assert result.ok, result.error
+    assert json.loads(result.output["text"]) == {"path": "/x", "method": "PUT"}
+    sent = site.seen[0]
+    assert (sent.body, sent.headers["x-why"]) == (b'{"a": 1}', "test")
+    assert result.output["network"][0]["verdict"] == "allowed"
+    assert result.untrusted
+
+
+async def test_redirects_are_judged_anew(call: Caller, site: Site) -> None:
+    assert (await call("http.get", url=f"{site.url}/round")).ok
+    away = await call("http.get", url=f"{site.url}/away")
+    assert code_of(away) == "network_denied"
+    assert away.error is not None
+    assert "169.254.169.254" in away.error.message
+    looping = await call("http.get", url=f"{site.url}/loop", redirects=2)
+    assert (looping.ok, looping.output["status"]) == (True, 302)
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("http://localhost:1/", "network_denied"),
+        ("http://10.0.0.1/", "network_denied"),
+        ("https://[::1]:443/", "network_denied"),
+        ("http://127.0.0.1:9/", "http_status"),
+        ("file:///etc/passwd", "bad_arguments"),
+        ("gopher://x/", "bad_arguments"),
+        ("http://a b/", "bad_arguments"),
+        ("http://", "bad_arguments"),
+    ],
+)
+async def test_other_places_are_refused(call: Caller, url: str, code: str) -> None:
+    assert code_of(await call("http.get", url=url)) == code
+
+
+async def test_floods_bytes_errors_and_silence_all_end_in_a_result(call: Caller, site: Site) -> None:
+    big = await call("http.get", url=f"{site.url}/big")
+    assert (big.output["bytes"], big.output["more"], len(big.output["text"])) == (200_000, True, 200_000)
+    binary = await call("http.get", url=f"{site.url}/binary")
+    assert binary.ok
+    assert "base64" in binary.output
+    broken = await call("http.get", url=f"{site.url}/broken")
+    assert (code_of(broken), broken.output["status"]) == ("http_status", 500)
+    assert code_of(await call("http.get", url=f"{site.url}/silent", timeout_s=0.5)) in {
+        "timeout",
+        "unreachable",
+    }
+
+
+async def test_a_header_cannot_smuggle_another(call: Caller, site: Site) -> None:
+    result = await call("http.get", url=f"{site.url}/x", headers={"X-A": "1\r\nX-B: 2"})
+    assert (code_of(result), site.seen) == ("bad_arguments", [])
+
+
+async def test_a_webhook_is_told_once_per_key(call: Caller, site: Site) -> None:
+    assert (await call("notify.webhook", url=f"{site.url}/hook", text="hello", fields={"level": 2})).ok
+    sent = site.seen[0]
+    assert (sent.method, json.loads(sent.body)) == ("POST", {"text": "hello", "level": 2})
+    assert sent.headers["idempotency-key"].startswith("sha256:")
