@@ -10,13 +10,19 @@ from temporalio.worker import Interceptor, Worker
 from activities.act import ActActivities
 from activities.ask import AskActivities
 from activities.guard import GuardActivities
+from activities.ingest import IngestActivities
 from activities.remember import RememberActivities
 from activities.story import StoryActivities
 from activities.think import ThinkActivities
+from activities.webhook_delivery import WebhookActivities
+from holdfast.knowledge.ports import IngestDesk
 from holdfast.ports import Approvals, Artifacts, Guardian, Ledger, Memory, Planner, Runs, Story, ToolHost
 from holdfast.runtime.settings import Queue, TemporalSettings, WorkerSettings
 from holdfast.runtime.workers import worker_options
+from holdfast.webhooks import Deliveries
 from workflows.agent_run import AgentRun
+from workflows.ingest import Ingestion
+from workflows.webhook_delivery import WebhookDelivery
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,13 @@ def orchestration(
     ledger: Ledger,
     approvals: Approvals,
     fast_tools: ToolHost,
+    deliveries: Deliveries | None = None,
 ) -> Pool:
-    """Runs themselves, and what they ask of Postgres and the guardian as local activities."""
+    """Runs themselves, and what they ask of Postgres and the guardian as local activities; and webhooks on their way."""
     tell = StoryActivities(story=story, runs=runs, artifacts=artifacts)
     guard = GuardActivities(guardian=guardian, ledger=ledger, fast_tools=fast_tools)
     ask = AskActivities(approvals=approvals, ledger=ledger)
+    hooks = WebhookActivities(deliveries=deliveries) if deliveries else None
     return Pool(
         Queue.ORCHESTRATION,
         activities=(
@@ -71,8 +79,9 @@ def orchestration(
             ask.read_approval,
             ask.expire_approval,
             ask.resolve,
+            *((hooks.deliver, hooks.bury) if hooks else ()),
         ),
-        workflows=(AgentRun,),
+        workflows=(AgentRun, *((WebhookDelivery,) if hooks else ())),
     )
 
 
@@ -88,7 +97,16 @@ def llm(*, planner: Planner) -> Pool:
     return Pool(Queue.LLM, activities=(think.plan, think.next_move, think.answer))
 
 
-def knowledge(*, memory: Memory) -> Pool:
-    """Recall and learning."""
+def knowledge(*, memory: Memory, desk: IngestDesk | None = None) -> Pool:
+    """Recall and learning; and documents on their way into the library."""
     remember = RememberActivities(memory=memory)
-    return Pool(Queue.KNOWLEDGE, activities=(remember.recall, remember.learn))
+    ingest = IngestActivities(desk=desk) if desk else None
+    return Pool(
+        Queue.KNOWLEDGE,
+        activities=(
+            remember.recall,
+            remember.learn,
+            *((ingest.ingest_page, ingest.ingest_finish) if ingest else ()),
+        ),
+        workflows=(Ingestion,) if ingest else (),
+    )

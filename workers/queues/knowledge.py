@@ -15,16 +15,17 @@ from workers.parts import Parts
 
 async def pool(held: Parts) -> pools.Pool:
     database, settings = await held.database(), held.settings.knowledge
+    library = PostgresLibrary(database=database, embedder=held.embedder())
     memory = PostgresMemory(
         database=database,
         embedder=held.embedder(),
-        library=PostgresLibrary(database=database, embedder=held.embedder()),
+        library=library,
         settings=RecallSettings(
             recency_weight=settings.recency_weight, half_life_days=settings.half_life_days
         ),
         new_lessons=MemoryStatus(settings.new_lessons),
     )
-    return pools.knowledge(memory=memory)
+    return pools.knowledge(memory=memory, desk=library.jobs)
 
 
 async def chores(held: Parts) -> Mapping[str, Chore]:
