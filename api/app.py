@@ -39,6 +39,7 @@ from api.routes import (
     stories,
     streams,
     tenants,
+    tools,
     webhooks,
 )
 from api.services import Services
@@ -75,6 +76,7 @@ ROUTERS = (
     metrics.router,
     approvals.router,
     agents.router,
+    tools.router,
     policies.router,
     freezes.router,
     keys.router,

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,8 +28,13 @@ class Audited:
         async def send_recorded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 auditor = Auditor(scope["state"]["services"].audit)
+                made = Headers(raw=message["headers"]).get("location")
                 await auditor.record(
-                    HTTPConnection(scope), principal, scope["state"]["rule"], status=message["status"]
+                    HTTPConnection(scope),
+                    principal,
+                    scope["state"]["rule"],
+                    status=message["status"],
+                    made=made,
                 )
             await send(message)
 
@@ -43,17 +49,23 @@ class Auditor:
         await self.record(connection, principal, rule, status=403)
 
     async def record(
-        self, connection: HTTPConnection, principal: Principal, rule: Rule, *, status: int
+        self,
+        connection: HTTPConnection,
+        principal: Principal,
+        rule: Rule,
+        *,
+        status: int,
+        made: str | None = None,
     ) -> None:
+        """One line. The object is what was made, where something was made, and else what was asked for."""
         state = connection.scope["state"]
         entry = AuditEntry(
             at=datetime.now(UTC),
             actor=principal.id,
             action=f"{rule.method} {rule.path}",
-            object=connection.url.path,
+            object=made or connection.url.path,
             status=status,
             origin=connection.client.host if connection.client else "",
             request_id=state.get("request_id", ""),
-            detail=state.get("audit_detail", {}),
         )
         await self._audit.append(principal.tenant, entry)

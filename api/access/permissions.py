@@ -83,6 +83,8 @@ RULES: tuple[Rule, ...] = (
     _read("/v1/freezes", Permission.POLICIES_READ),
     _write("POST", "/v1/freezes", Permission.FLEET_FREEZE),
     _write("POST", "/v1/freezes/thaw", Permission.FLEET_FREEZE),
+    _read("/v1/tools", Permission.TOOLS_READ),
+    _read("/v1/tools/{name}", Permission.TOOLS_READ),
     _read("/v1/keys", Permission.KEYS_READ),
     _write("POST", "/v1/keys", Permission.KEYS_WRITE),
     _read("/v1/keys/{key_id}", Permission.KEYS_READ),

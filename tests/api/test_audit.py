@@ -24,6 +24,7 @@ async def test_every_change_is_recorded_with_who_what_and_where(api: RunningApi)
         202,
     )
     assert entry["origin"] == "127.0.0.1"
+    assert entry["object"] == answer.headers["Location"]
 
 
 async def test_a_refused_attempt_is_recorded(api: RunningApi) -> None:
