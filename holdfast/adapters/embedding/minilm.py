@@ -1,12 +1,15 @@
 """all-MiniLM-L6-v2 in numpy: six transformer layers of width 384, mean pooling, unit length. No torch, no download."""
 
 import asyncio
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.adapters.embedding.threads import keep_blas_to_one_thread
 from holdfast.adapters.embedding.weights import ModelFiles, Tensors, find_model, read_tensors, verify
 from holdfast.adapters.embedding.wordpiece import WordPiece
 from holdfast.knowledge.ports import Vectors
@@ -17,6 +20,7 @@ LAYERS, HEADS = 6, 12
 TOKENS = 256
 _BATCH_TOKENS = 1024
 _EPSILON = 1e-12
+_WORKERS = min(4, os.cpu_count() or 1)
 
 
 class MiniLM:
@@ -27,6 +31,7 @@ class MiniLM:
 
     def __init__(self, files: ModelFiles) -> None:
         verify(files)
+        keep_blas_to_one_thread()
         self._tokens = WordPiece.read(files.tokenizer)
         self._encoder = Encoder(read_tensors(files.weights))
 
@@ -45,8 +50,17 @@ class MiniLM:
     def embed_now(self, texts: Sequence[str]) -> Vectors:
         ids = [self._tokens.ids(text, limit=TOKENS) for text in texts]
         result = np.zeros((len(texts), DIMENSIONS), np.float32)
-        for rows in _batches(ids):
+        batches = _batches(ids)
+
+        def encode(rows: list[int]) -> None:
             result[rows] = self._encoder.encode([ids[row] for row in rows])
+
+        if len(batches) < 2:
+            for rows in batches:
+                encode(rows)
+        else:
+            with ThreadPoolExecutor(_WORKERS) as pool:
+                list(pool.map(encode, batches))
         return result
 
 
