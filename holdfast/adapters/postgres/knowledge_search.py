@@ -107,7 +107,8 @@ class Query:
 
     def terms(self) -> list[str]:
         """The rarest words, as many as a search can afford: common ones cost most and tell least."""
-        chosen, cost = [], 0
+        chosen: list[str] = []
+        cost = 0
         for term in sorted(self.rarities, key=lambda each: (-self.rarities[each], each))[:TERMS]:
             cost += self.containing[term]
             if len(chosen) >= FEWEST and (cost > POSTINGS or self.containing[term] >= COMMON):
