@@ -6,21 +6,28 @@ Small tenants and narrow filters are searched exactly; only above EXACT vectors 
 # ruff: noqa: S608 -- only our own constants are written into SQL text
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Connection, Database
-from holdfast.adapters.postgres.knowledge_rows import COLUMNS, document_of, where_json
+from holdfast.adapters.postgres.knowledge_query import (
+    COMMON,
+    DENSE,
+    EXACT_DOCUMENTS,
+    GRAPH,
+    GRAPH_THESE,
+    LEXICAL,
+    LEXICAL_THESE,
+    RARITY,
+    Query,
+)
+from holdfast.adapters.postgres.knowledge_rows import COLUMNS, document_of
 from holdfast.adapters.postgres.knowledge_vectors import EXACT, CachedEmbedder, to_text
-from holdfast.knowledge.bm25 import K1, B, rarity
+from holdfast.knowledge.bm25 import rarity
 from holdfast.knowledge.confidence import SURE, confidence, share_of_words
 from holdfast.knowledge.fusion import (
     CANDIDATES,
-    OWN,
-    PASSAGE,
-    SAYING,
     Candidate,
     SignalName,
     diversified,
@@ -32,103 +39,6 @@ from holdfast.knowledge.ports import Reranker
 from holdfast.knowledge.snippets import best_chunk, snippet_of
 from holdfast.knowledge.terms import terms_of
 from schemas.knowledge import Chunk, SearchHit, SearchRequest, SearchResult
-
-EXACT_DOCUMENTS = 1_500
-TERMS, FEWEST = 32, 2
-POSTINGS = 8_000
-COMMON = 4_000
-"""A word in so many documents is not counted further; it is searched for only where there is hardly another."""
-
-_RARITY = """
-select t.documents, t.chunks, t.length / greatest(t.documents, 1) as length, q.term, (
-  select m.model from knowledge_models m where m.tenant = %(tenant)s and m.state = 'active'
-) as model, (
-  select count(*) from (
-    select from knowledge_postings p where p.tenant = %(tenant)s and p.term = q.term limit %(cap)s
-  ) few
-) as containing
-from unnest(%(terms)s::text[]) as q (term), knowledge_totals t where t.tenant = %(tenant)s
-"""
-
-# Laterals and arrays instead of joins: good plans also while the tables have no statistics yet.
-_LEXICAL = f"""
-select p.document, sum(q.rarity * p.frequency * {K1 + 1}
-                       / (p.frequency + {K1} * ({1 - B} + {B} * p.length / %(average)s))) as score,
-       array_agg(q.term) as terms
-from unnest(%(terms)s::text[], %(rarities)s::real[]) as q (term, rarity)
-cross join lateral (
-  select p.document, p.frequency, p.length from knowledge_postings p
-  where p.tenant = %(tenant)s and p.term = q.term {{among}} offset 0
-) p
-group by p.document order by score desc, p.document limit %(limit)s
-"""
-_DENSE = f"""
-with near as materialized (
-  select v.document, v.position, -(v.embedding <#> %(vector)s::vector) as cosine
-  from knowledge_vectors v where v.document = any(%(keys)s) and v.model = %(model)s
-), best as (
-  select document, max(cosine) filter (where position = -1) as own,
-         max(cosine) filter (where position >= 0) as passage,
-         max(cosine) filter (where position < -1) as saying,
-         (array_agg(position order by cosine desc) filter (where position >= 0))[1] as chunk
-  from near group by document
-)
-select * from best
-order by {OWN} * own + {PASSAGE} * coalesce(passage, own) + {SAYING} * coalesce(saying, own) desc, document
-limit %(limit)s
-"""
-_GRAPH = """
-select v.document from knowledge_vectors v
-where v.model = %(model)s and v.position >= -1 {among}
-order by v.embedding::vector({dimensions}) <#> %(vector)s::vector({dimensions}) limit %(limit)s
-"""
-_LEXICAL_THESE = "and p.document = any(%(keys)s)"
-_GRAPH_THESE = "and v.document = any(%(keys)s)"
-
-
-@dataclass
-class Query:
-    """A search as it is asked of Postgres."""
-
-    tenant: str
-    request: SearchRequest
-    model: str | None = None
-    vector: str | None = None
-    dimensions: int = 0
-    rarities: dict[str, float] = field(default_factory=dict)
-    containing: dict[str, int] = field(default_factory=dict)
-    average: float = 1.0
-    vectors: int = 0
-    in_force: str = ""
-
-    @property
-    def where(self) -> dict[str, Any]:
-        return where_json(self.request.where)
-
-    def terms(self) -> list[str]:
-        """The rarest words, as many as a search can afford: common ones cost most and tell least."""
-        chosen: list[str] = []
-        cost = 0
-        for term in sorted(self.rarities, key=lambda each: (-self.rarities[each], each))[:TERMS]:
-            cost += self.containing[term]
-            if len(chosen) >= FEWEST and (cost > POSTINGS or self.containing[term] >= COMMON):
-                break
-            chosen.append(term)
-        return chosen
-
-    def parameters(self, **more: Any) -> dict[str, Any]:
-        terms = self.terms()
-        return {
-            "tenant": self.tenant,
-            "terms": terms,
-            "rarities": [self.rarities[term] for term in terms],
-            "average": self.average or 1.0,
-            "where": Jsonb(self.where),
-            "model": self.model,
-            "vector": self.vector,
-            "limit": CANDIDATES,
-            **more,
-        }
 
 
 class LibraryReader:
@@ -161,7 +71,7 @@ class LibraryReader:
 
     async def _weigh(self, connection: Connection, query: Query) -> None:
         cursor = await connection.execute(
-            _RARITY,
+            RARITY,
             {
                 "tenant": query.tenant,
                 "terms": list(set(terms_of(query.request.query))) or [""],
@@ -203,7 +113,7 @@ class LibraryReader:
             " set_config('enable_sort', 'off', true)"
         )
         cursor = await connection.execute(
-            _GRAPH.format(among=_GRAPH_THESE if within is not None else "", dimensions=int(query.dimensions)),
+            GRAPH.format(among=GRAPH_THESE if within is not None else "", dimensions=int(query.dimensions)),
             query.parameters(keys=within, limit=2 * CANDIDATES),
         )
         keys = list({row["document"] for row in await cursor.fetchall()})
@@ -231,8 +141,8 @@ async def _by_words(
     """The best by words, among these documents or all."""
     if keys == []:
         return
-    among = "" if keys is None else _LEXICAL_THESE
-    cursor = await connection.execute(_LEXICAL.format(among=among), query.parameters(keys=keys))
+    among = "" if keys is None else LEXICAL_THESE
+    cursor = await connection.execute(LEXICAL.format(among=among), query.parameters(keys=keys))
     for row in await cursor.fetchall():
         candidate = found.setdefault(row["document"], Candidate(row["document"]))
         candidate.lexical, candidate.words = float(row["score"]), tuple(row["terms"])
@@ -244,7 +154,7 @@ async def _by_vectors(
     """The nearest among these documents."""
     if not keys:
         return
-    cursor = await connection.execute(_DENSE, query.parameters(keys=keys))
+    cursor = await connection.execute(DENSE, query.parameters(keys=keys))
     for row in await cursor.fetchall():
         candidate = found.setdefault(row["document"], Candidate(row["document"]))
         candidate.dense = nearness(row["own"], row["passage"], row["saying"])
