@@ -5,6 +5,7 @@ import secrets
 import time
 from http import HTTPStatus
 
+import anyio
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
@@ -66,7 +67,9 @@ class Context:
         except TimeoutError:
             late = Unavailable("The request took too long.", remedy="The call is safe to repeat.")
             await exchange.end(problems.error_response(late, HTTPConnection(scope)), receive)
-        except Exception:  # the edge of the process
+        except Exception as error:  # the edge of the process
+            if _reader_left(error):
+                return
             log.exception("request_failed", path=scope["path"])
             await exchange.end(problems.response(problems.internal_problem(HTTPConnection(scope))), receive)
 
@@ -109,6 +112,13 @@ class Exchange:
             status=self._status,
             ms=round(elapsed * 1000, 1),
         )
+
+
+def _reader_left(error: BaseException) -> bool:
+    """Whether this only says that a stream's reader hung up while an event was on its way."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_reader_left(one) for one in error.exceptions)
+    return isinstance(error, anyio.BrokenResourceError | anyio.ClosedResourceError)
 
 
 def _request_id(headers: Headers) -> str:

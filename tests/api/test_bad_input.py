@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import httpx
 import pytest
+import structlog
 
 from api import bodies, server
 from holdfast.runtime.settings import ApiSettings
@@ -149,9 +150,11 @@ async def test_an_inner_failure_says_nothing_of_the_inside(
         raise RuntimeError("the password is swordfish")
 
     monkeypatch.setattr(api.services.runs, "read", broken)
-    async with api.http() as http:
-        answer = await http.get("/v1/runs/run_00000000000000000000000000")
+    with structlog.testing.capture_logs() as told:
+        async with api.http() as http:
+            answer = await http.get("/v1/runs/run_00000000000000000000000000")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "request_failed" in [line["event"] for line in told]
     assert "swordfish" not in answer.text
 
 
