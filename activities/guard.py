@@ -24,6 +24,7 @@ class GuardActivities:
             inputs=request.inputs,
             limits=request.limits,
             done=request.done,
+            agents=request.agents,
         )
         return CheckReport(findings=tuple(found[:50]))
 

@@ -2,7 +2,6 @@
 tool or a policy never changes a run under way."""
 
 import hashlib
-from collections.abc import Sequence
 from typing import Protocol
 
 from holdfast.errors import Forbidden, NotFound, Unprocessable
@@ -12,7 +11,7 @@ from schemas.access import Principal
 from schemas.agents import AgentSpec, RunLimits
 from schemas.base import Digest
 from schemas.runs import RunInput, RunRequest, RunState
-from schemas.tools import Catalogue, ToolSpec
+from schemas.tools import Catalogue
 
 DEFAULT_AGENT = AgentSpec(
     name="operator",
@@ -69,9 +68,20 @@ class Acceptance:
             priority=request.priority,
             requested_by=principal.id,
             bundle=await self._bundles.active(principal.tenant),
-            catalogue=allowed_tools(catalogue, agent.tools),
+            catalogue=catalogue.allowed(agent.tools),
             state=RunState(plan=request.plan),
         )
+
+    async def _delegates(self, tenant: str, agent: AgentSpec) -> dict[str, AgentSpec]:
+        """The agents it may hand steps to, and those that they may: as they are now."""
+        found: dict[str, AgentSpec] = {}
+        names = list(agent.delegates)
+        while names:
+            name = names.pop()
+            if name not in found and name != agent.name:
+                found[name] = await self._agents.read(tenant, name)
+                names.extend(found[name].delegates)
+        return found
 
     async def _agent(self, tenant: str, request: RunRequest) -> AgentSpec:
         try:
@@ -87,11 +97,6 @@ class Acceptance:
             return await self._agents.read(tenant, name, version)
         except NotFound as error:
             raise Unprocessable(error.message, remedy=error.remedy) from error
-
-
-def allowed_tools(catalogue: Catalogue, patterns: Sequence[str]) -> Catalogue:
-    """The tools an agent may use: by name, or by a prefix that ends in `*`."""
-    return Catalogue(tools=tuple(tool for tool in catalogue.tools if _matches(tool, patterns)))
 
 
 def narrower(agent: RunLimits, asked: RunLimits | None) -> RunLimits:
@@ -110,13 +115,6 @@ def narrower(agent: RunLimits, asked: RunLimits | None) -> RunLimits:
 def _least(one: float | None, other: float | None) -> float | None:
     given = [value for value in (one, other) if value is not None]
     return min(given) if given else None
-
-
-def _matches(tool: ToolSpec, patterns: Sequence[str]) -> bool:
-    return any(
-        tool.name.startswith(pattern[:-1]) if pattern.endswith("*") else pattern in (tool.name, tool.key)
-        for pattern in patterns
-    )
 
 
 def run_id_for(operation: str | None) -> str:

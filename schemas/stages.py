@@ -187,6 +187,7 @@ class CheckRequest(Payload):
     inputs: JsonObject = {}
     limits: RunLimits = RunLimits()
     done: tuple[str, ...] = ()
+    agents: tuple[str, ...] = Field(default=(), description="The agents a step may be handed to.")
 
 
 class CheckReport(Payload):

@@ -54,6 +54,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows.teller import Teller
 
 
+_DEEPEST = 5
+
+
 @dataclass
 class Ending:
     status: RunStatus
@@ -309,6 +312,8 @@ class AgentRun:
 
     async def _delegate(self, step: AgentStep, goal: str, inputs: JsonObject) -> StepOutcome:
         """A child run: its own row, story, budget share. Cancelling this run cancels it, and waits until it is."""
+        if self._start.depth >= _DEEPEST:
+            return _child_failed(f"agents hand steps to each other at most {_DEEPEST} deep")
         child = self._child(step, goal, inputs)
         try:
             output: RunOutput = await workflow.execute_child_workflow(
@@ -346,6 +351,7 @@ class AgentRun:
                 "run_id": child_run_id(self._start.run_id, step.id, self._progress.generation),
                 "goal": goal,
                 "agent": agent,
+                "catalogue": self._start.catalogue.allowed(agent.tools),
                 "inputs": inputs,
                 "mode": "react",
                 "runbook": None,

@@ -211,6 +211,7 @@ class Planning:
                 catalogue=self._start.catalogue,
                 inputs=self._progress.inputs,
                 limits=self._progress.limits,
+                agents=(*self._start.delegates, self._start.agent.name),
             ),
             **options.LOCAL,
         )

@@ -11,7 +11,7 @@ from holdfast.plan.graph import cycle_in, dependencies, references_before, refer
 from holdfast.plan.references import Reference, ReferenceProblem, parse, references_in
 from schemas.agents import RunLimits
 from schemas.base import JsonObject
-from schemas.plans import Finding, Plan, Step, ToolStep
+from schemas.plans import AgentStep, Finding, Plan, Step, ToolStep
 from schemas.tools import Catalogue
 
 _ABOUT_THE_WHOLE = {"anyOf", "oneOf", "not", "if", "enum", "const", "contains", "uniqueItems"}
@@ -19,7 +19,13 @@ _ABOUT_THE_WHOLE = {"anyOf", "oneOf", "not", "if", "enum", "const", "contains", 
 
 
 def findings_in(
-    plan: Plan, *, catalogue: Catalogue, inputs: JsonObject, limits: RunLimits, done: Sequence[str] = ()
+    plan: Plan,
+    *,
+    catalogue: Catalogue,
+    inputs: JsonObject,
+    limits: RunLimits,
+    done: Sequence[str] = (),
+    agents: Sequence[str] = (),
 ) -> list[Finding]:
     """Every finding, in the order of the plan; graph findings last."""
     found = list(_about_the_whole(plan, limits))
@@ -27,10 +33,21 @@ def findings_in(
     later = {step.id for step in plan.steps}
     for step in plan.steps:
         found.extend(_about_step(step, catalogue, inputs, earlier, later))
+        found.extend(_about_delegation(step, agents))
         earlier.add(step.id)
     if not any(finding.code in ("unreadable", "duplicate_step") for finding in found):
         found.extend(_about_cycles(plan))
     return found
+
+
+def _about_delegation(step: Step, agents: Sequence[str]) -> Iterator[Finding]:
+    if isinstance(step, AgentStep) and step.agent not in agents:
+        known = ", ".join(sorted(agents)) or "nobody"
+        yield Finding(
+            step=step.id,
+            code="unknown_agent",
+            message=f"This agent may not hand a step to {step.agent}; it may hand one to {known}.",
+        )
 
 
 def _about_the_whole(plan: Plan, limits: RunLimits) -> Iterator[Finding]:

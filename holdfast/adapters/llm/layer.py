@@ -145,5 +145,6 @@ def _check(plan: Plan, request: PlanRequest) -> list[Finding]:
         inputs=request.inputs,
         limits=request.agent.limits,
         done=tuple(request.done),
+        agents=(*request.agent.delegates, request.agent.name),
     )
     return [finding for finding in found if finding.fatal]
