@@ -254,6 +254,7 @@ class AgentRun:
             await _stopped(life)
             return Ending(RunStatus.TIMED_OUT, reason=f"the run may take {self._progress.limits.wall_s:g} s")
         except asyncio.CancelledError:
+            _heard()
             self._cancel = CancelCommand(reason="cancelled in Temporal")
         if self._cancel is not None and not life.done():
             await _stopped(life)
@@ -414,6 +415,13 @@ class AgentRun:
     @workflow.signal
     def thawed(self) -> None:
         self._gate.thaw()
+
+
+def _heard() -> None:
+    """The run itself is not over: it has to undo, to learn and to tell its end."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
 
 
 async def _stopped(life: asyncio.Task[Ending]) -> None:

@@ -1,5 +1,6 @@
 """The gate every step and every action passes: shut while the run is paused."""
 
+import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
@@ -13,6 +14,7 @@ class Gate:
         self._thaws = 0
 
     async def passed(self) -> None:
+        stop_if_cancelled()
         if self._progress.paused:
             await workflow.wait_condition(lambda: not self._progress.paused)
 
@@ -27,3 +29,10 @@ class Gate:
             await workflow.wait_condition(lambda: self._thaws > before, timeout=patience)
         except TimeoutError:
             return
+
+
+def stop_if_cancelled() -> None:
+    """An activity that ends by itself hides that its caller was cancelled meanwhile; what is cancelled starts nothing."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -1,7 +1,9 @@
 """One action on its way: judged, perhaps approved, dispatched, observed. Nothing here decides; everything here waits."""
 
+import asyncio
+
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.act import ActActivities
 from activities.ask import AskActivities
@@ -148,6 +150,8 @@ class Performer:
                 ActActivities.act, call, **options.act_options(tool.timeout_s, describe(call.action))
             )
         except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise asyncio.CancelledError from error
             cause = error.cause or error
             return ActReport(state="refused", why=f"{type(cause).__name__}: {cause}")
 

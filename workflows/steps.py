@@ -22,6 +22,7 @@ from schemas.tools import ToolError, ToolSpec
 from schemas.verdicts import ApprovalTerms
 from workflows import options
 from workflows.desk import Desk
+from workflows.gate import stop_if_cancelled
 from workflows.parking import Parking
 from workflows.performer import Performer
 from workflows.teller import Teller, seconds
@@ -56,7 +57,8 @@ class Steps:
 
     async def do(self, step: Step) -> StepOutcome:
         """The step, whole: its condition, its kind, its deadline."""
-        outcome = await self._bounded(step)
+        with workflow.create_event_group(step.id, label=step.title or None).scope():
+            outcome = await self._bounded(step)
         self._teller.done(step.id)
         return outcome
 
@@ -106,6 +108,7 @@ class Steps:
             outcome = await self._performer.perform(request)
             if outcome.state is not StepState.FAILED or attempt == last:
                 return outcome
+            stop_if_cancelled()
             await workflow.sleep(pause)
             pause *= step.retry.backoff
         raise AssertionError(step.id)  # a step has at least one attempt
