@@ -246,5 +246,4 @@ class ToolCallRequest(Request):
     """One call, as a run of one step: judged, recorded and stopped like any other."""
 
     arguments: JsonObject = {}
-    version: SemVer | None = Field(default=None, description="The newest offered one without it.")
     environment: Name = "dev"

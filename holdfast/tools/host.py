@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import jsonschema
 import structlog
@@ -13,7 +14,7 @@ from holdfast.tools.declare import Tool, ToolContext
 from holdfast.tools.registry import Registry
 from schemas.actions import Action
 from schemas.base import JsonObject
-from schemas.tools import Catalogue, ToolError, ToolResult, ToolSpec
+from schemas.tools import Catalogue, EffectClass, ToolError, ToolResult, ToolSpec
 
 log = structlog.get_logger()
 
@@ -52,10 +53,23 @@ class RegistryToolHost:
 
     async def probe(self, action: Action, spec: ToolSpec) -> bool | None:
         tool = self._registry.find(spec.name, spec.version)
-        if tool.probe is None:
-            return None
         context = ToolContext(action=action, spec=spec, idempotency_key=action.digest)
-        return await tool.probe(action.arguments, context)
+        if tool.probe is not None:
+            return await tool.probe(action.arguments, context)
+        if tool.spec.probe is not None:
+            return await self._asked(tool.spec.probe, action, context)
+        return None
+
+    async def _asked(self, probe: str, action: Action, context: ToolContext) -> bool | None:
+        """Another tool, given the same arguments, says `happened`. Whatever else it says leaves the question open."""
+        spec = self._registry.newest().find(probe)
+        if spec is None or spec.effect is not EffectClass.READ_ONLY:
+            return None
+        answer = await self._bounded(
+            self._registry.find(spec.name, spec.version), action.arguments, replace(context, spec=spec)
+        )
+        happened = answer.output.get("happened") if answer.ok else None
+        return happened if isinstance(happened, bool) else None
 
     async def _bounded(self, tool: Tool, arguments: JsonObject, context: ToolContext) -> ToolResult:
         try:

@@ -1,14 +1,11 @@
 """The tools a process knows, every version of each. Runs pin what they started with; new runs take the newest."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from holdfast.errors import NotFound
 from holdfast.tools.declare import Tool
 from schemas.tools import Catalogue, ToolSpec
-
-_NUMBERS = re.compile(r"\d+")
 
 
 class Registry:
@@ -42,11 +39,15 @@ def newest_of(specs: Iterable[ToolSpec]) -> Catalogue:
     newest: dict[str, ToolSpec] = {}
     for spec in specs:
         known = newest.get(spec.name)
-        if known is None or _order(known.version) < _order(spec.version):
+        if known is None or semantic(known.version) < semantic(spec.version):
             newest[spec.name] = spec
     return Catalogue(tools=tuple(newest[name] for name in sorted(newest)))
 
 
-def _order(version: str) -> tuple[tuple[int, ...], bool, str]:
+def semantic(version: str) -> tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str], ...]]:
+    """Semantic order: a release after its pre-releases, whose parts compare as numbers where they are numbers."""
     core, _, pre = version.partition("-")
-    return tuple(int(number) for number in _NUMBERS.findall(core)), not pre, pre
+    parts = tuple(
+        (not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in pre.split(".") if pre
+    )
+    return tuple(int(number) for number in core.split(".")), not pre, parts

@@ -24,7 +24,8 @@ class PostgresTools:
             for spec in specs:
                 cursor = await connection.execute(
                     """insert into tools (tenant, name, version, digest, spec) values (%s, %s, %s, %s, %s)
-                       on conflict (tenant, name, version) do update set seen_at = clock_timestamp()
+                       on conflict (tenant, name, version) do update
+                         set seen_at = clock_timestamp(), withdrawn_at = null
                        returning digest""",
                     (EVERY_TENANT, spec.name, spec.version, spec.digest, Jsonb(spec.model_dump(mode="json"))),
                 )
@@ -35,11 +36,20 @@ class PostgresTools:
                         remedy="Give the change a new version number.",
                     )
 
+    async def withdraw(self, specs: Sequence[ToolSpec]) -> None:
+        """Offer these versions to no new run; those that started with them keep them."""
+        async with self._database.tenant(EVERY_TENANT) as connection:
+            for spec in specs:
+                await connection.execute(
+                    "update tools set withdrawn_at = clock_timestamp() where tenant = %s and name = %s and version = %s",
+                    (EVERY_TENANT, spec.name, spec.version),
+                )
+
     async def tools(self, tenant: str, environment: str) -> Catalogue:
         """The newest version of each tool that is not switched off there."""
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(
-                """select spec from tools t where not exists (
+                """select spec from tools t where withdrawn_at is null and not exists (
                      select from tools_disabled d where d.name = t.name and d.environment in ('*', %s))
                    order by name, version""",
                 (environment,),

@@ -1,0 +1,191 @@
+"""From a manifest's text to a tool. Whatever is wrong with it is said with its place, and nothing is half made."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema
+import yaml
+from pydantic import ValidationError
+
+from holdfast.errors import InvalidInput
+from holdfast.sandbox.egress import BadRule, EgressRules
+from holdfast.sandbox.port import Sandbox
+from holdfast.tools.builtin.programs import told
+from holdfast.tools.declare import Tool, ToolContext
+from holdfast.tools.registry import Registry
+from schemas.base import JsonObject
+from schemas.canonical import digest_of
+from schemas.sandbox import Language, SandboxRequest
+from schemas.tools import ToolManifest, ToolResult, ToolSpec
+
+_PLACE = re.compile(r"\{([a-z_][a-z0-9_]*)\}", re.IGNORECASE)
+_EXEC = 'exec "$@"\n'
+_MOST_CHARS = 1_000_000
+
+
+class BadManifest(InvalidInput):
+    """The manifest describes no tool."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What tools are made of: our own, the sandbox, and one for each image where an engine is at hand."""
+
+    builtin: Registry
+    sandbox: Sandbox
+    container: Callable[[str], Sandbox] | None = None
+
+
+def read_manifest(text: str) -> ToolManifest:
+    if len(text) > _MOST_CHARS:
+        raise BadManifest(f"It is longer than {_MOST_CHARS} characters.")
+    try:
+        manifest = ToolManifest.model_validate(yaml.safe_load(text))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise BadManifest(f"It is no YAML: {' '.join(str(error).split())[:300]}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BadManifest(f"{place + ': ' if place else ''}{first['msg']}") from error
+    _check(manifest)
+    return manifest
+
+
+def tool_of(manifest: ToolManifest, workshop: Workshop) -> Tool:
+    """Raises BadManifest where this worker cannot run it."""
+    if manifest.run.builtin:
+        return _over_builtin(manifest, workshop.builtin)
+    spec = _spec(manifest, input_schema=manifest.input, effect=manifest.effect, payload=manifest.payload)
+    sandbox = _sandbox(manifest, workshop)
+
+    async def call(arguments: JsonObject, context: ToolContext) -> ToolResult:
+        result = await sandbox.run(_request(manifest, arguments, context))
+        return _structured(told(result))
+
+    return Tool(spec=spec, call=call)
+
+
+def _over_builtin(manifest: ToolManifest, builtin: Registry) -> Tool:
+    """One of our tools, under another name or version, with what the operator permits it."""
+    found = builtin.newest().find(str(manifest.run.builtin))
+    if found is None:
+        raise BadManifest(f"run.builtin: there is no tool {manifest.run.builtin}.")
+    if {"input", "output", "effect", "payload"} & manifest.model_fields_set:
+        raise BadManifest("input, output, effect and payload are those of the builtin; leave them out.")
+    spec = _spec(manifest, input_schema=found.input_schema, effect=found.effect, payload=found.payload)
+    spec = spec.model_copy(update={"output_schema": found.output_schema, "lane": found.lane})
+    if "limits" not in manifest.permissions.model_fields_set:
+        permissions = spec.permissions.model_copy(update={"limits": found.permissions.limits})
+        spec = spec.model_copy(update={"permissions": permissions})
+    _check_examples(spec)
+    return Tool(spec=spec, call=builtin.find(found.name, found.version).call)
+
+
+def _spec(manifest: ToolManifest, **ours: Any) -> ToolSpec:
+    same = {
+        name: getattr(manifest, name)
+        for name in (
+            *("name", "version", "description", "idempotency_argument", "probe", "inverse"),
+            *("permissions", "timeout_s", "risk", "owner", "deprecated", "examples"),
+        )
+    }
+    return ToolSpec(
+        **same,
+        **ours,
+        output_schema=manifest.output,
+        source="manifest",
+        way=digest_of(manifest.run.model_dump(mode="json")),
+    )
+
+
+def _sandbox(manifest: ToolManifest, workshop: Workshop) -> Sandbox:
+    if not manifest.run.image:
+        return workshop.sandbox
+    if workshop.container is None:
+        raise BadManifest(
+            "run.image: this worker has no container engine; install one, or leave the image out."
+        )
+    return workshop.container(manifest.run.image)
+
+
+def _request(manifest: ToolManifest, arguments: JsonObject, context: ToolContext) -> SandboxRequest:
+    if manifest.idempotency_argument:
+        arguments = {**arguments, manifest.idempotency_argument: context.idempotency_key}
+    run, permissions = manifest.run, context.spec.permissions
+    return SandboxRequest(
+        run=context.workspace,
+        language=run.language if run.program else Language.SH,
+        program=run.program or _EXEC,
+        argv=tuple(_filled(word, arguments) for word in run.command),
+        stdin=json.dumps(arguments),
+        limits=permissions.limits,
+        network=permissions.network,
+    )
+
+
+def _filled(word: str, arguments: JsonObject) -> str:
+    """An argument becomes a part of one word, and never of the command's structure: no shell reads it."""
+    return _PLACE.sub(lambda match: _text(arguments.get(match[1], "")), word)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _structured(result: ToolResult) -> ToolResult:
+    """A tool that prints one JSON object has that as its output; what else it printed is text."""
+    if not result.ok or result.output.get("truncated"):
+        return result
+    try:
+        printed = json.loads(result.output["stdout"])
+    except (ValueError, RecursionError):
+        return result
+    if not isinstance(printed, dict):
+        return result
+    return result.model_copy(update={"output": printed})
+
+
+def _check(manifest: ToolManifest) -> None:
+    for name, schema in (("input", manifest.input), ("output", manifest.output)):
+        try:
+            jsonschema.Draft202012Validator.check_schema(schema)
+        except jsonschema.SchemaError as error:
+            raise BadManifest(f"{name}: this is no JSON schema: {error.message[:300]}") from error
+    if manifest.input.get("type", "object") != "object":
+        raise BadManifest("input.type: arguments are an object.")
+    if manifest.permissions.host_read:
+        raise BadManifest("permissions.host_read: paths of the host are bound for tools of ours only.")
+    try:
+        EgressRules.of(manifest.permissions.network)
+    except BadRule as error:
+        raise BadManifest(f"permissions.network: {error}") from error
+    _check_places(manifest)
+    if not manifest.run.builtin:
+        _check_examples(
+            ToolSpec(
+                name=manifest.name,
+                description=manifest.description,
+                input_schema=manifest.input,
+                examples=manifest.examples,
+            )
+        )
+
+
+def _check_places(manifest: ToolManifest) -> None:
+    known = set(manifest.input.get("properties", {})) | {manifest.idempotency_argument}
+    used = {name for word in manifest.run.command for name in _PLACE.findall(word)}
+    if used - known:
+        raise BadManifest(f"run.command: {{{min(used - known)}}} is no argument of input.properties.")
+    if manifest.run.command and _PLACE.search(manifest.run.command[0]):
+        raise BadManifest("run.command: an argument cannot choose the program.")
+
+
+def _check_examples(spec: ToolSpec) -> None:
+    validator = jsonschema.Draft202012Validator(spec.input_schema)
+    for number, example in enumerate(spec.examples):
+        error = next(iter(validator.iter_errors(example.arguments)), None)
+        if error is not None:
+            raise BadManifest(f"examples.{number}: {error.message[:300]}")

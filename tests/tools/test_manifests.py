@@ -1,0 +1,248 @@
+"""Tools that operators write down: what is accepted, what is refused with its place, and changes under way."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.tool_desk import PostgresToolDesk, PostgresToolNotice
+from holdfast.adapters.postgres.tools import PostgresTools
+from holdfast.errors import NotFound
+from holdfast.tools.builtin import sandboxed_tools
+from holdfast.tools.manifests import BadManifest, Workshop, read_manifest, tool_of
+from holdfast.tools.registry import Registry, semantic
+from holdfast.tools.shelf import Shelf
+from schemas.actions import Action
+from schemas.tools import EffectClass
+from tests.tools.conftest import Caller, code_of
+
+GREET = {
+    "name": "demo.greet",
+    "version": "1.0.0",
+    "description": "Greets somebody.",
+    "run": {"command": ["printf", '{"said": "hello %s"}', "{who}"]},
+    "input": {"type": "object", "properties": {"who": {"type": "string"}}, "required": ["who"]},
+    "effect": "read_only",
+    "examples": [{"title": "Greet", "arguments": {"who": "you"}, "output": {"said": "hello you"}}],
+}
+
+
+@pytest.fixture
+def workshop(sandbox: BubblewrapSandbox) -> Workshop:
+    return Workshop(builtin=Registry(sandboxed_tools(sandbox)), sandbox=sandbox)
+
+
+def written(**changes: object) -> str:
+    return yaml.safe_dump({**GREET, **changes})
+
+
+async def test_a_command_gets_its_arguments_as_words_and_on_stdin(workshop: Workshop) -> None:
+    call = Caller(tool_of(read_manifest(written()), workshop))
+    result = await call("demo.greet", who="you; rm -rf / $(id)")
+    assert result.output == {"said": "hello you; rm -rf / $(id)"}, result
+    assert code_of(await call("demo.greet")) == "bad_arguments"
+    program = "import json,sys; print(json.dumps({'got': json.load(sys.stdin)}))"
+    run = {"program": program, "language": "python"}
+    echoing = Caller(tool_of(read_manifest(written(run=run, idempotency_argument="key")), workshop))
+    got = (await echoing("demo.greet", who="x")).output["got"]
+    assert (got["who"], got["key"].startswith("sha256:")) == ("x", True)
+
+
+@pytest.mark.parametrize(
+    ("run", "code"),
+    [
+        ({"command": ["/no/such/program"]}, "error"),
+        ({"command": ["sh", "-c", "exit 3"]}, "error"),
+        ({"command": ["sleep", "60"]}, "timeout"),
+        ({"command": ["sh", "-c", "kill -9 $$"]}, "signal"),
+    ],
+)
+async def test_a_command_that_fails_says_how(workshop: Workshop, run: dict[str, object], code: str) -> None:
+    text = written(run=run, permissions={"limits": {"wall_s": 1.0}})
+    assert code_of(await Caller(tool_of(read_manifest(text), workshop))("demo.greet", who="x")) == code
+
+
+@pytest.mark.parametrize(
+    "command", [["head", "-c", "3000000", "/dev/zero"], ["yes"], ["printf", "\\377\\376"]]
+)
+async def test_floods_and_bytes_end_in_a_result(workshop: Workshop, command: list[str]) -> None:
+    text = written(run={"command": command}, permissions={"limits": {"wall_s": 5.0, "output_kb": 16}})
+    result = await Caller(tool_of(read_manifest(text), workshop))("demo.greet", who="x")
+    assert "\0" not in result.model_dump_json()
+    assert len(result.model_dump_json()) < 200_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"name": "Bad Name"}, "name:"),
+        ({"version": "1"}, "version:"),
+        ({"run": {}}, "exactly one of"),
+        ({"run": {"command": ["a"], "program": "b"}}, "exactly one of"),
+        ({"run": {"command": ["{who}"]}}, "cannot choose the program"),
+        ({"run": {"command": ["echo", "{whom}"]}}, "{whom} is no argument"),
+        ({"input": {"type": "string"}}, "arguments are an object"),
+        ({"input": {"type": 5}}, "input: this is no JSON schema"),
+        ({"surprise": 1}, "surprise"),
+        ({"effect": "probed"}, "belong together"),
+        ({"permissions": {"network": {"mode": "allowlist", "allow": ["example.com"]}}}, "names no port"),
+        ({"permissions": {"host_read": ["/etc"]}}, "host_read"),
+        ({"permissions": {"limits": {"wall": 3}}}, "wall"),
+        ({"examples": [{"title": "x", "arguments": {"who": 3}}]}, "examples.0"),
+    ],
+)
+async def test_a_bad_manifest_is_refused_with_its_place(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(BadManifest, match=r".") as refusal:
+        read_manifest(written(**changes))
+    assert said in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", ["", "a: [", "- 1", "!!python/object/apply:os.system [id]", "x" * 2_000_000])
+def test_what_is_no_manifest_is_refused(text: str) -> None:
+    with pytest.raises(BadManifest):
+        read_manifest(text)
+
+
+def test_a_builtin_can_be_given_hosts_and_nothing_else(workshop: Workshop) -> None:
+    network = {"mode": "allowlist", "allow": ["status.example.com:443"]}
+    plain = {"name": "http.get", "version": "1.1.0", "description": "Ask.", "run": {"builtin": "http.get"}}
+    tool = tool_of(read_manifest(yaml.safe_dump({**plain, "permissions": {"network": network}})), workshop)
+    assert (tool.spec.payload, tool.spec.effect) == ("http", EffectClass.READ_ONLY)
+    assert tool.spec.permissions.network.allow == ("status.example.com:443",)
+    assert tool.spec.permissions.limits.output_kb == 4096
+    for wrong in ({"effect": "read_only"}, {"run": {"builtin": "nothing"}}, {"examples": [{"title": "x"}]}):
+        with pytest.raises(BadManifest):
+            tool_of(read_manifest(yaml.safe_dump({**plain, **wrong})), workshop)
+    with pytest.raises(BadManifest, match="engine"):
+        tool_of(read_manifest(written(run={"command": ["x"], "image": "alpine"})), workshop)
+
+
+def test_another_command_is_another_tool(workshop: Workshop) -> None:
+    one, other = (
+        tool_of(read_manifest(written(run={"command": [word]})), workshop) for word in ("true", "false")
+    )
+    assert one.spec.digest != other.spec.digest
+
+
+def test_versions_are_ordered_by_meaning() -> None:
+    ordered = [
+        "1.0.0-alpha",
+        "1.0.0-alpha.1",
+        "1.0.0-beta.2",
+        "1.0.0-beta.11",
+        "1.0.0",
+        "1.2.0",
+        "1.10.0",
+        "10.0.0",
+    ]
+    assert sorted(ordered[::-1], key=semantic) == ordered
+
+
+class Store:
+    """A folder of manifests and a worker that follows it, look by look."""
+
+    def __init__(self, folder: Path, workshop: Workshop, *, worker: Database, api: Database) -> None:
+        self.folder = folder
+        self.caller = Caller()
+        self.desk = PostgresToolDesk(database=api)
+        self.tools = PostgresTools(database=api)
+        self.shelf = Shelf(
+            folder,
+            host=self.caller.host,
+            workshop=workshop,
+            offers=PostgresTools(database=worker),
+            refusals=PostgresToolNotice(database=worker, worker="test"),
+        )
+
+    async def put(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text)
+        await self.shelf.look()
+
+    async def problems(self) -> dict[str, str]:
+        return {problem.source: problem.problem for problem in await self.desk.problems()}
+
+    async def newest(self) -> str | None:
+        spec = (await self.tools.tools("default", "dev")).find("demo.greet")
+        return spec.version if spec else None
+
+
+@pytest.fixture
+async def store(
+    tmp_path: Path, workshop: Workshop, database: Database, database_url: str
+) -> AsyncIterator[Store]:
+    worker = await Database.open(database_url, role="holdfast_tools", max_size=2)
+    yield Store(tmp_path, workshop, worker=worker, api=database)
+    await worker.close()
+
+
+async def test_a_change_is_swapped_in_and_the_old_version_stays_callable(store: Store) -> None:
+    await store.put("greet.yaml", written())
+    old = store.caller.host.find("demo.greet", "1.0.0")
+    await store.put("greet.yaml", written(version="1.1.0", run={"command": ["printf", "hi {who}"]}))
+    assert await store.newest() == "1.1.0"
+    assert (await store.caller("demo.greet", who="x")).output["stdout"] == "hi x"
+    action = Action(
+        tenant="default",
+        run_id=store.caller.run_id,
+        step_id="a",
+        tool=old.name,
+        tool_version=old.version,
+        arguments={"who": "x"},
+        environment="dev",
+        agent="operator",
+    )
+    assert (await store.caller.host.call(action, old, idempotency_key="k")).output == {"said": "hello x"}
+
+
+async def test_a_bad_change_is_refused_and_what_stood_still_stands(store: Store) -> None:
+    await store.put("greet.yaml", written())
+    await store.put("greet.yaml", "name: [")
+    assert "no YAML" in (await store.problems())["greet.yaml"]
+    assert (await store.caller("demo.greet", who="x")).ok
+    await store.put("greet.yaml", written(description="Other words under the same version."))
+    assert "new version" in (await store.problems())["greet.yaml"]
+    await store.put("greet.yaml", written())
+    assert await store.problems() == {}
+
+
+async def test_a_manifest_that_is_taken_away_is_offered_to_no_new_run(store: Store) -> None:
+    await store.put("greet.yaml", written())
+    (store.folder / "greet.yaml").unlink()
+    await store.shelf.look()
+    assert await store.newest() is None
+    assert store.caller.host.find("demo.greet", "1.0.0").version == "1.0.0"
+    await store.put("again.yaml", written())
+    assert await store.newest() == "1.0.0"
+
+
+async def test_two_files_cannot_describe_one_version(store: Store) -> None:
+    await store.put("a.yaml", written())
+    await store.put("b.yaml", written(description="Mine."))
+    assert "described by a.yaml" in (await store.problems())["b.yaml"]
+    await store.put("c.yaml", written(name="shell"))
+    assert "ships with Holdfast" in (await store.problems())["c.yaml"]
+    (store.folder / "b.yaml").unlink()
+    await store.shelf.look()
+    assert set(await store.problems()) == {"c.yaml"}
+
+
+async def test_a_probe_says_whether_a_call_happened(store: Store) -> None:
+    await store.put("did.yaml", written(name="demo.did", run={"command": ["printf", '{"happened": true}']}))
+    await store.put("do.yaml", written(name="demo.do", effect="probed", probe="demo.did", examples=[]))
+    spec = store.caller.host.find("demo.do", "1.0.0")
+    action = Action(
+        tenant="default",
+        run_id=store.caller.run_id,
+        step_id="a",
+        tool=spec.name,
+        tool_version=spec.version,
+        arguments={"who": "x"},
+        environment="dev",
+        agent="operator",
+    )
+    assert await store.caller.host.probe(action, spec) is True
+    with pytest.raises(NotFound):
+        store.caller.host.find("demo.do", "9.0.0")
