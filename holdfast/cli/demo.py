@@ -45,13 +45,14 @@ async def _show(settings: Settings, state: StackState) -> None:
     narrator = Narrator()
     key = api_key_file(settings.data_dir).read_text().strip()
     async with Holdfast(state.api_url, key) as holdfast:
-        await _ingest(state, narrator)
+        await _ingest(settings, state, narrator)
         await _first_run(holdfast, narrator)
         await _second_run(settings, holdfast, narrator)
     narrator.goodbye(state)
 
 
-async def _ingest(state: StackState, narrator: Narrator) -> None:
+async def _ingest(settings: Settings, state: StackState, narrator: Narrator) -> None:
+    from holdfast.adapters.embedding.choice import embedder_for  # noqa: PLC0415
     from holdfast.adapters.postgres.database import Database  # noqa: PLC0415 -- psycopg is slow to import
     from holdfast.adapters.postgres.knowledge import PostgresLibrary  # noqa: PLC0415
 
@@ -62,7 +63,8 @@ async def _ingest(state: StackState, narrator: Narrator) -> None:
     ]
     database = await Database.open(state.database_url, max_size=2)
     try:
-        await PostgresLibrary(database=database).ingest("default", drafts, author="demo")
+        embedder = embedder_for(settings.knowledge.embedding)
+        await PostgresLibrary(database=database, embedder=embedder).ingest("default", drafts, author="demo")
     finally:
         await database.close()
     narrator.chapter("Runbooks", f"{len(drafts)} of ours are in the library.")
