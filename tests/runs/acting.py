@@ -21,8 +21,11 @@ from schemas.verdicts import ApprovalTerms, Decision, Reason, Verdict, VerdictRe
 BUNDLE = "sha256:" + "0" * 64
 
 
+@dataclass
 class ByName:
     """A guardian for tests: the word in the action's arguments says what the verdict is."""
+
+    terms: ApprovalTerms = field(default_factory=ApprovalTerms)
 
     async def judge(self, request: JudgeRequest) -> VerdictRecord:
         text = str(request.action.arguments)
@@ -37,7 +40,7 @@ class ByName:
             decision=decision,
             reasons=(reason,),
             bundle=BUNDLE,
-            terms=ApprovalTerms() if decision is Decision.REQUIRE_APPROVAL else None,
+            terms=self.terms if decision is Decision.REQUIRE_APPROVAL else None,
         )
         return VerdictRecord(verdict=verdict, facts=Facts(kind="none", safety="unknown"))
 

@@ -80,6 +80,7 @@ class Stage:
     database: Database
     world: World
     script: Script
+    guardian: ByName
     host: RegistryToolHost
     fast: RegistryToolHost
     ledger: PostgresLedger
@@ -152,7 +153,7 @@ async def make_stage(database: Database, temporal_address: str) -> AsyncIterator
         async def make(*, cached_runs: int = 100, namespace: str = "default") -> Stage:
             plugin = HoldfastPlugin(payloads=PostgresPayloads(database))
             client = await connect(plugin, address=temporal_address, namespace=namespace)
-            world, script = World(), Script()
+            world, script, guardian = World(), Script(), ByName()
             host = RegistryToolHost(Registry(world.tools()))
             fast = RegistryToolHost(Registry([calc]))
             runs = PostgresRuns(database=database)
@@ -163,7 +164,7 @@ async def make_stage(database: Database, temporal_address: str) -> AsyncIterator
                     story=runs,
                     runs=runs,
                     artifacts=artifacts,
-                    guardian=ByName(),
+                    guardian=guardian,
                     ledger=ledger,
                     approvals=PostgresApprovals(database=database),
                     fast_tools=fast,
@@ -177,7 +178,7 @@ async def make_stage(database: Database, temporal_address: str) -> AsyncIterator
                 await stack.enter_async_context(
                     pool.worker(client, workers=settings, temporal=TemporalSettings())
                 )
-            return Stage(client, database, world, script, host, fast, ledger)
+            return Stage(client, database, world, script, guardian, host, fast, ledger)
 
         yield make
 

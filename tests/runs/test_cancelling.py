@@ -1,0 +1,79 @@
+"""What is cancelled starts nothing more, also where the call under way ends by itself in that very moment."""
+
+import asyncio
+
+from schemas.commands import CancelCommand
+from schemas.plans import StepRetry
+from schemas.runs import RunOutput, RunStatus
+from schemas.stages import NextMove
+from tests.runs.conftest import Stage
+from tests.runs.test_plans import say
+
+AGAIN = StepRetry(attempts=3, wait_s=0.01)
+
+
+async def cancelled_during_a_call(stage: Stage, run_id: str) -> RunOutput:
+    handle = stage.client.get_workflow_handle(run_id, result_type=RunOutput)
+    await stage.until(run_id, "tool.dispatched")
+    await handle.execute_update("cancel", CancelCommand(reason="enough"))
+    async with asyncio.timeout(30):
+        return await handle.result()
+
+
+async def test_a_cancelled_call_is_not_tried_again(stage: Stage) -> None:
+    handle = await stage.start(say("long", arguments={"wait": "never"}, retry=AGAIN))
+    assert (await cancelled_during_a_call(stage, handle.id)).status is RunStatus.CANCELLED
+    assert stage.world.said == ["long"]
+
+
+async def test_a_call_that_fails_while_its_run_is_cancelled_is_not_tried_again(stage: Stage) -> None:
+    handle = await stage.start(say("long", arguments={"wait": "door", "fail": True}, retry=AGAIN))
+    await stage.until(handle.id, "tool.dispatched")
+    await handle.execute_update("cancel", CancelCommand())
+    stage.world.gates["door"].set()
+    assert (await handle.result()).status is RunStatus.CANCELLED
+    assert stage.world.said == ["long"]
+
+
+async def test_a_cancelled_agent_makes_no_further_move(stage: Stage) -> None:
+    moves = [
+        NextMove(step=say("any", arguments={"wait": "never"}), by="test"),
+        NextMove(step=say("more"), by="test"),
+    ]
+    stage.script.moves = [*moves, NextMove(answer="done", by="test")]
+    handle = await stage.start(mode="react")
+    assert (await cancelled_during_a_call(stage, handle.id)).status is RunStatus.CANCELLED
+    assert stage.world.said == ["any"]
+
+
+async def test_an_agent_whose_call_ends_well_while_it_is_cancelled_makes_no_further_move(
+    stage: Stage,
+) -> None:
+    stage.script.moves = [
+        NextMove(step=say("any", arguments={"wait": "door"}), by="test"),
+        NextMove(step=say("more"), by="test"),
+        NextMove(answer="done", by="test"),
+    ]
+    handle = await stage.start(mode="react")
+    await stage.until(handle.id, "tool.dispatched")
+    await handle.execute_update("cancel", CancelCommand())
+    stage.world.gates["door"].set()
+    assert (await handle.result()).status is RunStatus.CANCELLED
+    assert stage.world.said == ["any"]
+
+
+async def test_a_run_cancelled_in_temporal_during_a_call_still_undoes_what_was_done(stage: Stage) -> None:
+    handle = await stage.start(
+        say("one", compensation={"tool": "say", "arguments": {"text": "undo one"}}),
+        say("long", arguments={"wait": "never"}, depends_on=("one",), retry=AGAIN),
+    )
+    await stage.until(handle.id, "tool.dispatched", times=2)
+    await handle.cancel()
+    assert (await handle.result()).status is RunStatus.CANCELLED
+    assert stage.world.said == ["one", "long", "undo one"]
+
+
+async def test_a_step_out_of_time_is_not_tried_again(stage: Stage) -> None:
+    handle = await stage.start(say("stuck", arguments={"wait": "never"}, retry=AGAIN, timeout_s=0.3))
+    assert (await handle.result()).reason == "step_failed: stuck: The step took longer than 0.3 s."
+    assert stage.world.said == ["stuck"]
