@@ -39,6 +39,7 @@ from api.routes import (
     stories,
     streams,
     tenants,
+    tool_desk,
     tools,
     webhooks,
 )
@@ -60,6 +61,7 @@ from holdfast.adapters.postgres.policies import PostgresPolicies
 from holdfast.adapters.postgres.policy_records import PostgresPolicyRecords
 from holdfast.adapters.postgres.readings import PostgresReadings
 from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.adapters.postgres.tool_desk import PostgresToolDesk
 from holdfast.adapters.postgres.tools import PostgresTools
 from holdfast.adapters.postgres.webhooks import PostgresWebhooks
 from holdfast.errors import Misconfigured
@@ -77,6 +79,7 @@ ROUTERS = (
     approvals.router,
     agents.router,
     tools.router,
+    tool_desk.router,
     policies.router,
     freezes.router,
     keys.router,
@@ -194,6 +197,7 @@ def _services(
         approvals=PostgresApprovals(database=database),
         decisions=PostgresDecisions(database=database),
         tools=tools,
+        tool_desk=PostgresToolDesk(database=database),
         policies=PolicyDesk(
             policies=PostgresPolicies(database=database), records=PostgresPolicyRecords(database=database)
         ),

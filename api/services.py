@@ -22,6 +22,7 @@ from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.readings import PostgresReadings
 from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.adapters.postgres.tool_desk import PostgresToolDesk
 from holdfast.adapters.postgres.tools import PostgresTools
 from holdfast.adapters.postgres.webhooks import PostgresWebhooks
 from holdfast.guardian.desk import PolicyDesk
@@ -47,6 +48,7 @@ class Services:
     approvals: PostgresApprovals
     decisions: PostgresDecisions
     tools: PostgresTools
+    tool_desk: PostgresToolDesk
     policies: PolicyDesk
     brakes: PostgresBrakes
     artifacts: PostgresArtifacts

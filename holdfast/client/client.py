@@ -9,6 +9,7 @@ from holdfast.client.access import AgentsClient, AuditClient, KeysClient
 from holdfast.client.approvals import ApprovalsClient
 from holdfast.client.policies import PoliciesClient
 from holdfast.client.runs import RunsClient
+from holdfast.client.tools import ToolsClient
 from holdfast.client.wire import Wire
 
 
@@ -28,6 +29,7 @@ class Holdfast:
         self.keys = KeysClient(self.wire)
         self.audit = AuditClient(self.wire)
         self.policies = PoliciesClient(self.wire)
+        self.tools = ToolsClient(self.wire)
 
     async def __aenter__(self) -> Self:
         return self

@@ -189,6 +189,22 @@ class SandboxSettings(Section):
     ceiling: Ceiling = Ceiling()
 
 
+class ToolSettings(Section):
+    """Tools beyond those that ship: manifests, MCP servers, and the secrets that tools may use by name."""
+
+    folder: Path | None = Field(
+        None,
+        description="Folder of tool manifests, followed while a worker works; `tools` below data_dir without it.",
+    )
+    secrets: Path | None = Field(
+        None,
+        description="Folder of secrets, one file each, named as in a tool's permissions; `secrets` below data_dir without it.",
+    )
+    mcp_servers: Path | None = Field(
+        None, description="YAML file of MCP servers; `mcp.yaml` below data_dir without it."
+    )
+
+
 class ModelSettings(Section):
     """Which models plan, judge and answer. Without a key, the runbook planner works, and says so."""
 
@@ -275,6 +291,7 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     workers: WorkerSettings = WorkerSettings()
     sandbox: SandboxSettings = SandboxSettings()
+    tools: ToolSettings = ToolSettings()
     models: ModelSettings = ModelSettings()
     knowledge: KnowledgeSettings = KnowledgeSettings()
     retention: RetentionSettings = RetentionSettings()

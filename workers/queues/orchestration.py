@@ -1,22 +1,31 @@
 """The orchestration queue: runs themselves, verdicts, and the fast lane."""
 
 import asyncio
+from collections.abc import Sequence
 
 import httpx
 
 from holdfast.adapters.guardian import StoredPolicies
+from holdfast.adapters.postgres.agents import PostgresAgents
 from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.brakes import PostgresBrakes
 from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.knowledge import PostgresLibrary
 from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.memory import PostgresMemory
 from holdfast.adapters.postgres.policies import PostgresPolicies
+from holdfast.adapters.postgres.readings import PostgresReadings
 from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.adapters.postgres.todos import PostgresTodos
+from holdfast.adapters.postgres.tools import PostgresTools
 from holdfast.adapters.postgres.webhooks import PostgresWebhooks
 from holdfast.adapters.webhook_sender import WebhookSender
 from holdfast.guardian.guardian import PolicyGuardian
 from holdfast.guardian.shipped import shipped_book
+from holdfast.runs import Acceptance
 from holdfast.tools.builtin import fast_tools
+from holdfast.tools.declare import Tool
 from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.registry import Registry
 from workers import pools
@@ -38,8 +47,22 @@ async def pool(held: Parts) -> pools.Pool:
         guardian=PolicyGuardian(policies=policies),
         ledger=PostgresLedger(database=database),
         approvals=PostgresApprovals(database=database),
-        fast_tools=RegistryToolHost(Registry(fast_tools())),
+        fast_tools=RegistryToolHost(Registry(_fast_tools(held, database))),
         deliveries=_sender(held, database),
+        acceptance=Acceptance(
+            agents=PostgresAgents(database=database),
+            catalogues=PostgresTools(database=database),
+            bundles=PostgresReadings(database=database),
+        ),
+    )
+
+
+def _fast_tools(held: Parts, database: Database) -> Sequence[Tool]:
+    embedder = held.embedder()
+    return fast_tools(
+        todos=PostgresTodos(database=database),
+        library=PostgresLibrary(database=database, embedder=embedder),
+        memory=PostgresMemory(database=database, embedder=embedder),
     )
 
 

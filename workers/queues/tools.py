@@ -1,14 +1,27 @@
 """The tools queue: sandboxed calls, under a database role that can touch the ledger and nothing else."""
 
-from collections.abc import Mapping
+import asyncio
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.foreign import ForeignPostgres
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.retention import PostgresRetention
+from holdfast.adapters.postgres.todos import PostgresTodos
+from holdfast.adapters.postgres.tool_desk import PostgresToolNotice
 from holdfast.adapters.postgres.tools import PostgresTools
+from holdfast.adapters.sandbox_docker import DockerSandbox
+from holdfast.adapters.secrets import SecretFolder
+from holdfast.sandbox.port import Sandbox
 from holdfast.tools.builtin import fast_tools, sandboxed_tools
+from holdfast.tools.builtin.search import Elsewhere
 from holdfast.tools.host import RegistryToolHost
+from holdfast.tools.manifests import Workshop
 from holdfast.tools.registry import Registry
+from holdfast.tools.shelf import Shelf
 from workers import pools
 from workers.housekeeping import Chore, workspace_chores
 from workers.parts import Parts
@@ -16,14 +29,59 @@ from workers.parts import Parts
 
 async def pool(held: Parts) -> pools.Pool:
     database = await held.database("holdfast_tools")
-    host = RegistryToolHost(Registry([*fast_tools(), *sandboxed_tools(held.sandbox())]))
-    await PostgresTools(database=database).publish(host.specs())
+    builtin = _builtin(held, database)
+    host = RegistryToolHost(builtin)
+    await PostgresTools(database=database).publish(builtin.specs())
+    await _follow_manifests(held, host, builtin, database)
     return pools.tools(
         ledger=PostgresLedger(database=database),
         tools=host,
         artifacts=PostgresArtifacts(database=database),
         worker=held.identity,
     )
+
+
+def _builtin(held: Parts, database: Database) -> Registry:
+    todos, secrets = PostgresTodos(database=database), SecretFolder(_secrets(held))
+    return Registry(
+        [
+            *fast_tools(todos=todos, library=Elsewhere(), memory=Elsewhere()),
+            *sandboxed_tools(held.sandbox(), todos=todos, queries=ForeignPostgres(), secrets=secrets),
+        ]
+    )
+
+
+async def _follow_manifests(
+    held: Parts, host: RegistryToolHost, builtin: Registry, database: Database
+) -> None:
+    """What lies in the folder is there before the first call; what changes later is taken in meanwhile."""
+    shelf = Shelf(
+        held.settings.tools.folder or held.settings.data_dir / "tools",
+        host=host,
+        workshop=Workshop(builtin=builtin, sandbox=held.sandbox(), container=_containers(held)),
+        offers=PostgresTools(database=database),
+        refusals=PostgresToolNotice(database=database, worker=held.identity),
+    )
+    await shelf.look()
+    following = asyncio.create_task(shelf.follow())
+
+    async def stop() -> None:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    held.closes(stop)
+
+
+def _containers(held: Parts) -> Callable[[str], Sandbox] | None:
+    if shutil.which("docker") is None:
+        return None
+    settings = held.settings
+    store = (settings.sandbox.store or settings.data_dir.absolute() / "workspaces") / "containers"
+    return lambda image: DockerSandbox(store=store, image=image, runtime=settings.sandbox.docker_runtime)
+
+
+def _secrets(held: Parts) -> Path:
+    return held.settings.tools.secrets or held.settings.data_dir / "secrets"
 
 
 async def chores(held: Parts) -> Mapping[str, Chore]:

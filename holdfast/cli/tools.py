@@ -1,0 +1,210 @@
+"""`holdfast tools`: see which tools there are, how they fare, try them, and switch them on and off."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import yaml
+
+from holdfast.cli.connection import as_json, ask, print_json, values
+from holdfast.cli.runs import exit_code, watched
+from holdfast.client import Holdfast
+from holdfast.errors import NotFound
+from schemas.effects import Effect, EffectStatus
+from schemas.runs import Run
+from schemas.tools import ToolExample, ToolState, ToolUse
+
+environment_option = click.option("--env", "environment", default="dev", show_default=True, help="Where.")
+
+
+@click.group()
+def tools() -> None:
+    """See which tools there are and how they fare."""
+
+
+@tools.command("ls")
+@environment_option
+@as_json
+def list_tools(environment: str, *, as_json: bool) -> None:
+    """The newest version of each tool that runs can use, and what was refused."""
+    _print_offered(environment, None, as_json=as_json)
+    if not as_json:
+        for problem in ask(lambda holdfast: holdfast.tools.problems()):
+            click.echo(f"refused: {problem.source}: {problem.problem}", err=True)
+
+
+@tools.command()
+@click.argument("text")
+@environment_option
+@as_json
+def search(text: str, environment: str, *, as_json: bool) -> None:
+    """Tools whose name or description holds this text."""
+    _print_offered(environment, text, as_json=as_json)
+
+
+def _print_offered(environment: str, text: str | None, *, as_json: bool) -> None:
+    found = ask(lambda holdfast: holdfast.tools.offered(environment=environment, text=text))
+    if as_json:
+        print_json(*found)
+        return
+    for spec in found:
+        note = f"deprecated: {spec.deprecated}" if spec.deprecated else spec.description.partition("\n")[0]
+        click.echo(f"{spec.name:<20} {spec.version:<8} {spec.effect.value:<13} {spec.source:<9} {note[:70]}")
+
+
+@tools.command()
+@click.argument("name")
+@as_json
+def show(name: str, *, as_json: bool) -> None:
+    """One tool: its versions, its arguments, how it fared in the last week."""
+    states, uses = ask(lambda holdfast: _looked_up(holdfast, name))
+    if as_json:
+        print_json(*states, *uses)
+        return
+    newest = states[-1].spec
+    kept = newest.model_dump(mode="json", exclude_defaults=True, exclude={"way"})
+    click.echo(yaml.safe_dump(kept, sort_keys=False, allow_unicode=True).rstrip())
+    for state in states:
+        click.echo(_state_line(state))
+    for use in uses:
+        click.echo(_use_line(use))
+
+
+async def _looked_up(holdfast: Holdfast, name: str) -> tuple[Sequence[ToolState], Sequence[ToolUse]]:
+    states = await holdfast.tools.states(name)
+    if not states:
+        raise NotFound(f"There is no tool {name}.", remedy="`holdfast tools ls` lists them.")
+    return states, await holdfast.tools.uses(tool=name)
+
+
+def _state_line(state: ToolState) -> str:
+    off = f", off in {', '.join(state.disabled_in)}" if state.disabled_in else ""
+    return f"version {state.spec.version}: {'withdrawn' if state.withdrawn_at else 'published'}{off}"
+
+
+def _use_line(use: ToolUse) -> str:
+    kinds = ", ".join(f"{code} {count}" for code, count in sorted(use.failures.items()))
+    latency = "" if use.p50_ms is None else f", p50 {use.p50_ms:.0f} ms, p95 {use.p95_ms or 0:.0f} ms"
+    failed = f", {use.failed} failed ({kinds})" if use.failed else ""
+    return f"used {use.version}: {use.calls} calls in 7 days{failed}{latency}"
+
+
+@tools.command()
+@click.argument("name")
+@click.option(
+    "--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="An argument; JSON is understood."
+)
+@environment_option
+@click.option("--watch", is_flag=True, help="Show the run's story instead of the result.")
+@as_json
+@click.pass_context
+def call(
+    ctx: click.Context, name: str, arguments: tuple[str, ...], environment: str, *, watch: bool, as_json: bool
+) -> None:
+    """Call a tool as a run of one step: judged and recorded like any agent's call."""
+    given = values(arguments, "--arg")
+
+    async def made(holdfast: Holdfast) -> int:
+        run = await holdfast.tools.call(name, given, environment=environment)
+        if watch:
+            return await watched(holdfast, run, as_json=as_json)
+        ended, effect = await _ended(holdfast, run)
+        _print_call(ended, effect)
+        return exit_code(ended)
+
+    ctx.exit(ask(made))
+
+
+async def _ended(holdfast: Holdfast, run: Run) -> tuple[Run, Effect | None]:
+    """The run when it has ended, or waits for a person, and the one effect it may have had."""
+    async for event in holdfast.runs.follow(run.id):
+        if event.type.value == "approval.requested":
+            click.echo(f"waits for approval {event.data['approval_id']}; run {run.id}", err=True)
+            break
+    effects = await holdfast.runs.effects(run.id)
+    return await holdfast.runs.read(run.id), next(iter(effects), None)
+
+
+def _print_call(run: Run, effect: Effect | None) -> None:
+    if effect is not None and effect.result is not None:
+        click.echo(json.dumps(effect.result.output, indent=2, ensure_ascii=False))
+        if effect.result.error:
+            error = effect.result.error
+            click.echo(f"{error.code}: {error.message} {error.remedy}".rstrip(), err=True)
+    elif run.status.ended:
+        click.echo(f"not called: {run.reason or run.answer or run.status.value}", err=True)
+
+
+@tools.command()
+@click.argument("name")
+@environment_option
+@click.pass_context
+def test(ctx: click.Context, name: str, environment: str) -> None:
+    """Run the examples of a tool's manifest, each as a run of one step, and compare what they promise."""
+
+    async def tried(holdfast: Holdfast) -> int:
+        found = next(
+            (spec for spec in await holdfast.tools.offered(environment=environment) if spec.name == name),
+            None,
+        )
+        if found is None:
+            raise NotFound(
+                f"There is no tool {name} in {environment}.", remedy="`holdfast tools ls` lists them."
+            )
+        outcomes = [await _try(holdfast, name, example, environment) for example in found.examples]
+        if not outcomes:
+            click.echo(f"{found.key} has no examples")
+        return 0 if all(outcomes) else 1
+
+    ctx.exit(ask(tried))
+
+
+async def _try(holdfast: Holdfast, name: str, example: ToolExample, environment: str) -> bool:
+    run = await holdfast.tools.call(name, example.arguments, environment=environment)
+    ended, effect = await _ended(holdfast, run)
+    why = _missed(example, effect, ended)
+    click.echo(f"{'failed' if why else 'passed'}  {example.title}{': ' + why if why else ''}  ({run.id})")
+    return not why
+
+
+def _missed(example: ToolExample, effect: Effect | None, run: Run) -> str:
+    """Why the example does not hold; nothing where it does. It names only the fields it cares for."""
+    if effect is None or effect.result is None:
+        return run.reason or run.status.value
+    if effect.status is not EffectStatus.SUCCEEDED:
+        return effect.result.error.message if effect.result.error else effect.status.value
+    wrong = {key for key, value in (example.output or {}).items() if effect.result.output.get(key) != value}
+    return f"{', '.join(sorted(wrong))} differ" if wrong else ""
+
+
+@tools.command()
+@click.argument("name")
+@click.option("--env", "environment", default="*", show_default=True, help="Where; * is everywhere.")
+def enable(name: str, environment: str) -> None:
+    """Offer a tool to new runs again."""
+    _switch(name, environment, enabled=True)
+
+
+@tools.command()
+@click.argument("name")
+@click.option("--env", "environment", default="*", show_default=True, help="Where; * is everywhere.")
+def disable(name: str, environment: str) -> None:
+    """Offer a tool to no new run, everywhere or in one environment."""
+    _switch(name, environment, enabled=False)
+
+
+def _switch(name: str, environment: str, *, enabled: bool) -> None:
+    ask(lambda holdfast: holdfast.tools.switch(name, enabled=enabled, environment=environment))
+    place = "everywhere" if environment == "*" else f"in {environment}"
+    click.echo(f"{name} is {'on' if enabled else 'off'} {place}")
+
+
+@tools.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def check(file: Path) -> None:
+    """Read a manifest and say what is wrong with it. Nothing is called."""
+    from holdfast.tools.manifests import read_manifest  # noqa: PLC0415 - jsonschema is slow to import
+
+    manifest = read_manifest(file.read_text())
+    click.echo(f"{manifest.name}@{manifest.version} is a tool")
