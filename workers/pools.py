@@ -12,6 +12,7 @@ from activities.ask import AskActivities
 from activities.guard import GuardActivities
 from activities.ingest import IngestActivities
 from activities.remember import RememberActivities
+from activities.scheduled_run import Accepting, ScheduledRunActivities
 from activities.story import StoryActivities
 from activities.think import ThinkActivities
 from activities.webhook_delivery import WebhookActivities
@@ -22,6 +23,7 @@ from holdfast.runtime.workers import worker_options
 from holdfast.webhooks import Deliveries
 from workflows.agent_run import AgentRun
 from workflows.ingest import Ingestion
+from workflows.scheduled_run import ScheduledRun
 from workflows.webhook_delivery import WebhookDelivery
 
 
@@ -60,12 +62,15 @@ def orchestration(
     approvals: Approvals,
     fast_tools: ToolHost,
     deliveries: Deliveries | None = None,
+    acceptance: Accepting | None = None,
 ) -> Pool:
-    """Runs themselves, and what they ask of Postgres and the guardian as local activities; and webhooks on their way."""
+    """Runs themselves, and what they ask of Postgres and the guardian as local activities; runs that start by the clock,
+    and webhooks on their way."""
     tell = StoryActivities(story=story, runs=runs, artifacts=artifacts)
     guard = GuardActivities(guardian=guardian, ledger=ledger, fast_tools=fast_tools)
     ask = AskActivities(approvals=approvals, ledger=ledger)
     hooks = WebhookActivities(deliveries=deliveries) if deliveries else None
+    clock = ScheduledRunActivities(acceptance=acceptance, runs=runs) if acceptance else None
     return Pool(
         Queue.ORCHESTRATION,
         activities=(
@@ -80,8 +85,13 @@ def orchestration(
             ask.expire_approval,
             ask.resolve,
             *((hooks.deliver, hooks.bury) if hooks else ()),
+            *((clock.accept_scheduled,) if clock else ()),
         ),
-        workflows=(AgentRun, *((WebhookDelivery,) if hooks else ())),
+        workflows=(
+            AgentRun,
+            *((WebhookDelivery,) if hooks else ()),
+            *((ScheduledRun,) if clock else ()),
+        ),
     )
 
 
