@@ -36,6 +36,7 @@ from api.routes import (
     metrics,
     policies,
     runs,
+    schedules,
     stories,
     streams,
     tenants,
@@ -43,6 +44,7 @@ from api.routes import (
     tools,
     webhooks,
 )
+from api.schedules import Schedules
 from api.services import Services
 from api.start import make_good, send_webhooks
 from api.streams import Streams
@@ -84,6 +86,7 @@ ROUTERS = (
     freezes.router,
     keys.router,
     tenants.router,
+    schedules.router,
     webhooks.router,
     audit.router,
 )
@@ -186,6 +189,7 @@ def _services(
         database=database,
         feed=feed,
         engine=engine,
+        schedules=Schedules(engine=engine),
         credentials=Credentials(
             settings=auth, keys=api_keys, tokens=TokenReader(auth, http=http) if auth.oidc_issuer else None
         ),

@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 
 from api.access.credentials import Credentials
 from api.engine import Engine
+from api.schedules import Schedules
 from api.streams import Streams
 from holdfast.adapters.postgres.access import PostgresKeys, PostgresRoles, PostgresTenants
 from holdfast.adapters.postgres.agents import PostgresAgents
@@ -39,6 +40,7 @@ class Services:
     database: Database
     feed: EventFeed
     engine: Engine
+    schedules: Schedules
     credentials: Credentials
     acceptance: Acceptance
     streams: Streams

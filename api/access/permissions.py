@@ -108,6 +108,14 @@ RULES: tuple[Rule, ...] = (
     _write("DELETE", "/v1/webhooks/{webhook_id}", Permission.WEBHOOKS_WRITE),
     _read("/v1/webhooks/{webhook_id}/deliveries", Permission.WEBHOOKS_READ),
     _write("POST", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/retry", Permission.WEBHOOKS_WRITE),
+    _read("/v1/schedules", Permission.SCHEDULES_READ),
+    _write("POST", "/v1/schedules", Permission.SCHEDULES_WRITE),
+    _read("/v1/schedules/{name}", Permission.SCHEDULES_READ),
+    _write("DELETE", "/v1/schedules/{name}", Permission.SCHEDULES_WRITE),
+    *(
+        _write("POST", f"/v1/schedules/{{name}}/{verb}", Permission.SCHEDULES_WRITE)
+        for verb in ("pause", "unpause", "trigger", "backfill")
+    ),
     _read("/v1/audit", Permission.AUDIT_READ),
     _read("/v1/audit/verify", Permission.AUDIT_READ),
     _read("/v1/audit/export", Permission.AUDIT_READ),
