@@ -25,6 +25,9 @@ _exit_status = 0
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record-histories", metavar="FOLDER", help="write the histories of tests/runs there")
+    parser.addoption(
+        "--write-contracts", action="store_true", help="write the snapshot of tests/contracts anew"
+    )
     parser.addoption("--full", action="store_true", help="run the long forms: battery, crash certificate")
 
 
