@@ -94,6 +94,7 @@ class Executor:
         lost = frontier.end(step.id, outcome.state)
         if not passes(step, outcome.state):
             await self._give_up(lost, step.id)
+        self._teller.show()
 
     async def _give_up(self, names: list[str], because: str) -> None:
         error = ToolError(code="needed_step_failed", message=f"It needs {because}, which did not succeed.")
