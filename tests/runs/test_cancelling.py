@@ -17,7 +17,8 @@ async def cancelled_during_a_call(stage: Stage, run_id: str) -> RunOutput:
     await stage.until(run_id, "tool.dispatched")
     await handle.execute_update("cancel", CancelCommand(reason="enough"))
     async with asyncio.timeout(30):
-        return await handle.result()
+        output: RunOutput = await handle.result()
+    return output
 
 
 async def test_a_cancelled_call_is_not_tried_again(stage: Stage) -> None:

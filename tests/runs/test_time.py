@@ -8,7 +8,7 @@ from temporalio.client import WorkflowHandle
 from temporalio.testing import TimeSkipper
 
 from schemas.agents import RunLimits
-from schemas.plans import ApprovalStep, WaitStep
+from schemas.plans import ApprovalStep, OnError, WaitStep
 from schemas.runs import RunStatus
 from schemas.verdicts import ApprovalTerms
 from tests.runs.conftest import Stage, StageMaker
@@ -93,8 +93,8 @@ async def test_a_run_may_not_outlast_its_wall_clock(skipping: tuple[Stage, TimeS
 async def test_a_step_may_not_outlast_its_timeout(skipping: tuple[Stage, TimeSkipper]) -> None:
     stage, _ = skipping
     handle = await stage.start(
-        ApprovalStep(id="gate", message="go on?", timeout_s=DAY, on_error="continue"),
-        WaitStep(id="word", event="word", timeout_s=DAY, on_error="continue"),
+        ApprovalStep(id="gate", message="go on?", timeout_s=DAY, on_error=OnError.CONTINUE),
+        WaitStep(id="word", event="word", timeout_s=DAY, on_error=OnError.CONTINUE),
         say("after", "${steps.gate.error.code}, ${steps.word.error.code}"),
         limits=PATIENT,
     )
