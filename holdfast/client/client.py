@@ -9,6 +9,7 @@ from holdfast.client.access import AgentsClient, AuditClient, KeysClient
 from holdfast.client.approvals import ApprovalsClient
 from holdfast.client.policies import PoliciesClient
 from holdfast.client.runs import RunsClient
+from holdfast.client.schedules import SchedulesClient
 from holdfast.client.tools import ToolsClient
 from holdfast.client.wire import Wire
 
@@ -29,6 +30,7 @@ class Holdfast:
         self.keys = KeysClient(self.wire)
         self.audit = AuditClient(self.wire)
         self.policies = PoliciesClient(self.wire)
+        self.schedules = SchedulesClient(self.wire)
         self.tools = ToolsClient(self.wire)
 
     async def __aenter__(self) -> Self:
