@@ -1,0 +1,129 @@
+"""The same certificate with the servers as victims: Temporal and Postgres are killed under a run, and started again on
+the data they left. `make certify` tries every sampled moment; `make test` one.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.migrate import migrate
+from holdfast.adapters.postgres.payloads import PostgresPayloads
+from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.errors import Unavailable
+from holdfast.runtime.embedded.postgres import DURABLE, EmbeddedPostgres
+from holdfast.runtime.embedded.temporal import EmbeddedTemporal
+from holdfast.runtime.temporal import HoldfastPlugin, connect
+from schemas.runs import RunStatus
+from tests.certificate.test_certificate import (
+    Scene,
+    answer_truthfully,
+    everything_happened_once,
+    reference_run,
+)
+from tests.certificate.world import World
+
+VICTIMS = ("temporal", "postgres", "both")
+MOMENTS = (1, 5, 9, 14, 19, 24, 29)
+SHORT = [("both", 14)]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "moment" in metafunc.fixturenames:
+        every = [(victim, moment) for victim in VICTIMS for moment in MOMENTS]
+        metafunc.parametrize(("victim", "moment"), every if metafunc.config.getoption("full") else SHORT)
+
+
+@dataclass
+class Ground:
+    """Servers that keep their data, as `holdfast up` starts them."""
+
+    temporal: EmbeddedTemporal
+    postgres: EmbeddedPostgres
+
+    async def kill(self, victim: str) -> None:
+        """SIGKILL, and a new start on the same folder, port and socket."""
+        chosen = {
+            "temporal": [self.temporal],
+            "postgres": [self.postgres],
+            "both": [self.temporal, self.postgres],
+        }
+        for server in chosen[victim]:
+            server.child.kill()
+        for server in chosen[victim]:
+            await server.child.wait()
+            await server.start()
+
+
+@pytest.fixture(scope="module")
+async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ground]:
+    folder = tmp_path_factory.mktemp("ground")
+    temporal = EmbeddedTemporal(log=folder / "temporal.log", database=folder / "temporal.db")
+    postgres = EmbeddedPostgres(folder / "postgres", log=folder / "postgres.log", options=DURABLE)
+    async with AsyncExitStack() as stack:
+        for server in (temporal, postgres):
+            await server.start()
+            stack.push_async_callback(server.stop)
+        await migrate(postgres.url)
+        yield Ground(temporal, postgres)
+
+
+@pytest.fixture
+async def scene(ground: Ground) -> AsyncIterator[Scene]:
+    database = await Database.open(ground.postgres.url)
+    plugin = HoldfastPlugin(payloads=PostgresPayloads(database))
+    client = await connect(plugin, address=ground.temporal.address)
+    world = World()
+    yield Scene(client, database, ground.postgres.url, ground.temporal.address, world)
+    world.close()
+    await database.close()
+
+
+@pytest.mark.timeout(150)
+async def test_killed_servers_lose_and_repeat_nothing(
+    ground: Ground, scene: Scene, victim: str, moment: int
+) -> None:
+    run = reference_run(scene.world)
+    runs = PostgresRuns(database=scene.database)
+    await runs.create(run)
+    worker = scene.worker()
+    await scene.client.start_workflow("AgentRun", run, id=run.run_id, task_queue="orchestration")
+    killed = False
+    try:
+        async with asyncio.timeout(120):
+            while not await ended(runs, run.run_id):
+                assert worker.is_alive(), "a worker outlives an outage of its servers"
+                if not killed and await told(runs, run.run_id) >= moment:
+                    await ground.kill(victim)
+                    killed = True
+                await answer_if_they_serve(scene, run.run_id)
+                await asyncio.sleep(0.01 if not killed else 0.1)
+    finally:
+        worker.kill()
+        worker.join()
+    assert killed
+    await everything_happened_once(scene, run.run_id, f"{victim}:event {moment}")
+
+
+async def ended(runs: PostgresRuns, run_id: str) -> bool:
+    try:
+        return (await runs.read("default", run_id)).status in (RunStatus.SUCCEEDED, RunStatus.FAILED)
+    except Unavailable:
+        return False
+
+
+async def told(runs: PostgresRuns, run_id: str) -> int:
+    try:
+        return len(await runs.events("default", run_id, limit=10_000))
+    except Unavailable:
+        return 0
+
+
+async def answer_if_they_serve(scene: Scene, run_id: str) -> None:
+    try:
+        await answer_truthfully(scene, run_id)
+    except Unavailable:
+        return
