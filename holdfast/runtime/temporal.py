@@ -3,7 +3,6 @@
 Register it on the client; its workers inherit it. A replayer is given it directly.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Self
@@ -19,7 +18,7 @@ from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.plugin import SimplePlugin
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.worker import WorkflowRunner
+from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from holdfast.errors import Misconfigured, Unavailable
@@ -28,19 +27,6 @@ from holdfast.runtime.failures import RUN_FAILURES, EncryptedFailureConverter, H
 from holdfast.runtime.log_context import LogContextInterceptor
 from holdfast.runtime.settings import TemporalSettings
 from holdfast.runtime.telemetry import StageSpans
-
-PASSED_THROUGH = (
-    "workflows",
-    "activities",
-    "schemas",
-    "holdfast",
-    "structlog",
-    "opentelemetry",
-    "jsonschema",
-)
-"""Modules a workflow shares with its worker. A copy of the workflow's for each run costs 4 to 5 ms of CPU a start, and
-watches one file; that workflows read no clock, chance or environment is seen to by lint and by replaying histories
-(docs/adr/0004-temporal-plugin.md)."""
 
 INLINE_BYTES = 32 * 1024
 """Payloads up to this size stay in the history; see docs/adr/0004-temporal-plugin.md for the measurement."""
@@ -61,7 +47,7 @@ class HoldfastPlugin(SimplePlugin):
             "holdfast",
             data_converter=data_converter(payloads=payloads, keyring=keyring, inline_bytes=inline_bytes),
             interceptors=_interceptors(tracing=tracing),
-            workflow_runner=_share_modules,
+            workflow_runner=_without_sandbox,
             workflow_failure_exception_types=RUN_FAILURES,
         )
 
@@ -134,11 +120,13 @@ def _interceptors(
     return (OpenTelemetryInterceptor(), LogContextInterceptor(), StageSpans())
 
 
-def _share_modules(runner: WorkflowRunner | None) -> WorkflowRunner:
-    if isinstance(runner, SandboxedWorkflowRunner):
-        shared = runner.restrictions.with_passthrough_modules(*PASSED_THROUGH)
-        return dataclasses.replace(runner, restrictions=shared)
-    return runner or SandboxedWorkflowRunner()
+def _without_sandbox(runner: WorkflowRunner | None) -> WorkflowRunner:
+    """Temporal's workflow sandbox guards what it imports itself, and costs a third of a step; see ADR 0004."""
+    return (
+        UnsandboxedWorkflowRunner()
+        if runner is None or isinstance(runner, SandboxedWorkflowRunner)
+        else runner
+    )
 
 
 def _refusal(error: RPCError, config: ClientConnectConfig) -> Misconfigured | Unavailable:
