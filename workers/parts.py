@@ -104,6 +104,7 @@ class Parts:
     def _backend(self) -> Sandbox:
         from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox  # noqa: PLC0415 -- for one queue of four
         from holdfast.adapters.sandbox_docker import DockerSandbox  # noqa: PLC0415
+        from holdfast.adapters.secrets import SecretFolder  # noqa: PLC0415
         from holdfast.sandbox.limits import Ceiling  # noqa: PLC0415
 
         settings, slots = self.settings.sandbox, self.settings.workers.tools_slots
@@ -123,6 +124,7 @@ class Parts:
             concurrency=slots,
             ceiling=ceiling,
             allow_degraded=bool(settings.accept_degraded) or self.settings.profile == "dev",
+            secrets=SecretFolder(self.settings.tools.secrets or self.settings.data_dir / "secrets"),
         )
 
 

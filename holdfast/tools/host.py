@@ -23,6 +23,8 @@ class RegistryToolHost:
     """Fulfils the port `ToolHost`."""
 
     def __init__(self, registry: Registry) -> None:
+        self._own = registry
+        self._offered: dict[str, Sequence[Tool]] = {}
         self._registry = registry
         self._validators: dict[str, jsonschema.Draft202012Validator] = {}
 
@@ -36,9 +38,10 @@ class RegistryToolHost:
     def find(self, name: str, version: str) -> ToolSpec:
         return self._registry.find(name, version).spec
 
-    def replace(self, registry: Registry) -> None:
-        """Hot reload: calls under way keep the tool they have."""
-        self._registry = registry
+    def offer(self, source: str, tools: Sequence[Tool]) -> None:
+        """What a source of tools has now, in place of what it had. Calls under way keep the tool they have."""
+        self._offered[source] = tuple(tools)
+        self._registry = self._own.with_tools(tool for found in self._offered.values() for tool in found)
 
     async def call(self, action: Action, spec: ToolSpec, *, idempotency_key: str) -> ToolResult:
         """What the tool brought. Raises only where a retry may help: the sandbox or a service is away."""

@@ -121,7 +121,7 @@ class Shelf:
         self._files[name] = file
         if file.tool is not None:
             self._kept[file.tool.spec.key] = file.tool
-        self._host.replace(self._workshop.builtin.with_tools(self._kept.values()))
+        self._host.offer("manifests", list(self._kept.values()))
 
 
 def _prints(folder: Path) -> dict[str, _Print]:

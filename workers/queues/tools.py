@@ -2,9 +2,11 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
+from holdfast.adapters.mcp.servers import ServerFile
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.foreign import ForeignPostgres
@@ -33,6 +35,7 @@ async def pool(held: Parts) -> pools.Pool:
     host = RegistryToolHost(builtin)
     await PostgresTools(database=database).publish(builtin.specs())
     await _follow_manifests(held, host, builtin, database)
+    await _follow_servers(held, host, database)
     return pools.tools(
         ledger=PostgresLedger(database=database),
         tools=host,
@@ -63,11 +66,30 @@ async def _follow_manifests(
         refusals=PostgresToolNotice(database=database, worker=held.identity),
     )
     await shelf.look()
-    following = asyncio.create_task(shelf.follow())
+    _keep(held, shelf.follow())
+
+
+async def _follow_servers(held: Parts, host: RegistryToolHost, database: Database) -> None:
+    """MCP servers may take long to answer: their tools come when they come."""
+    servers = ServerFile(
+        held.settings.tools.mcp_servers or held.settings.data_dir / "mcp.yaml",
+        host=host,
+        sandbox=held.sandbox(),
+        secrets=SecretFolder(_secrets(held)),
+        offers=PostgresTools(database=database),
+        refusals=PostgresToolNotice(database=database, worker=held.identity),
+    )
+    held.closes(servers.close)
+    _keep(held, servers.follow())
+
+
+def _keep(held: Parts, work: Coroutine[Any, Any, None]) -> None:
+    """Goes on until the worker stops."""
+    task = asyncio.create_task(work)
 
     async def stop() -> None:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     held.closes(stop)
 

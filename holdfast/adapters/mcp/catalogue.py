@@ -1,0 +1,94 @@
+"""What a server offers, as tools of ours: named after the server, versioned by their words, classed by the operator."""
+
+import fnmatch
+import json
+import re
+from collections.abc import Sequence
+
+from holdfast.adapters.mcp.connection import Connection
+from holdfast.errors import ToolFailed
+from holdfast.tools.declare import Tool, ToolContext
+from schemas.base import Digest, JsonObject
+from schemas.canonical import digest_of
+from schemas.mcp import McpServer
+from schemas.tools import EffectClass, ToolError, ToolResult, ToolSpec
+
+_ODD = re.compile(r"[^a-z0-9_-]+")
+_MOST_TOOLS = 200
+_MOST_CHARS = 4_000
+
+
+def hash_of(found: Sequence[JsonObject]) -> Digest:
+    """The hash of everything the server says of its tools, in the order of their names."""
+    return digest_of(sorted(found, key=lambda tool: str(tool.get("name"))))
+
+
+def tools_of(
+    name: str, server: McpServer, connection: Connection, found: Sequence[JsonObject]
+) -> Sequence[Tool]:
+    """Raises ToolFailed where two of them would have one name, or there are too many."""
+    wanted = [tool for tool in found if _matches(str(tool["name"]), server.tools)]
+    if len(wanted) > _MOST_TOOLS:
+        raise ToolFailed(
+            f"It offers {len(wanted)} tools; {_MOST_TOOLS} are the most.", remedy="Narrow `tools`."
+        )
+    made = [_tool(name, server, connection, tool) for tool in wanted]
+    names = [tool.spec.name for tool in made]
+    twice = {one for one in names if names.count(one) > 1}
+    if twice:
+        raise ToolFailed(f"Several of its tools would be called {min(twice)}.", remedy="Narrow `tools`.")
+    return made
+
+
+def _tool(name: str, server: McpServer, connection: Connection, found: JsonObject) -> Tool:
+    original = str(found["name"])
+    spec = ToolSpec(
+        name=f"mcp.{name}.{_slug(original)}",
+        version=f"1.0.0-{digest_of(found)[7:19]}",
+        description=(str(found.get("description") or "") or f"The tool {original} of {name}.")[:_MOST_CHARS],
+        input_schema=found.get("inputSchema") or {"type": "object"},
+        output_schema=found.get("outputSchema") or {},
+        effect=EffectClass.READ_ONLY if _matches(original, server.read_only) else EffectClass.IRREVERSIBLE,
+        source="mcp",
+        permissions=server.permissions,
+        timeout_s=server.timeout_s,
+        risk="medium",
+        owner=name,
+        way=digest_of(
+            {"server": server.model_dump(mode="json", exclude={"catalogue", "tools"}), "tool": original}
+        ),
+    )
+
+    async def call(arguments: JsonObject, context: ToolContext) -> ToolResult:
+        result = await connection.call(original, arguments, run=context.workspace, timeout_s=server.timeout_s)
+        return _result(result, most=server.result_bytes)
+
+    return Tool(spec=spec, call=call)
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _slug(name: str) -> str:
+    plain = _ODD.sub("_", name.lower()).strip("-")[:80]
+    return plain if plain[:1].isalpha() else f"t{plain}"
+
+
+def _result(found: JsonObject, *, most: int) -> ToolResult:
+    """Text together, structure apart, anything else as it came; cut where it is larger than it may be."""
+    content = [part for part in found.get("content", []) if isinstance(part, dict)]
+    text = "\n".join(str(part.get("text", "")) for part in content if part.get("type") == "text")
+    output: JsonObject = {"text": text.replace("\0", "�")}
+    if found.get("structuredContent") is not None:
+        output["structured"] = found["structuredContent"]
+    others = [part for part in content if part.get("type") != "text"]
+    if others:
+        output["content"] = others
+    if len(json.dumps(output)) > most:
+        output = {"text": text[: most // 4].replace("\0", "�"), "truncated": True}
+    ok = not found.get("isError")
+    error = (
+        None if ok else ToolError(code="mcp_error", message=text[:2000] or "The tool failed without a word.")
+    )
+    return ToolResult(ok=ok, output=output, summary=text[:300], error=error)

@@ -1,0 +1,136 @@
+"""The MCP servers of a worker: connected, their catalogues checked against what a person has seen, and offered.
+
+A catalogue that nobody has seen, or that changed since, is refused with its hash: an operator looks at it and writes
+the hash down, and until then no run is given these tools.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import yaml
+from pydantic import ValidationError
+
+from holdfast.adapters.mcp.catalogue import hash_of, tools_of
+from holdfast.adapters.mcp.connection import Connection, connection_to
+from holdfast.errors import HoldfastError, InvalidInput
+from holdfast.sandbox.port import Sandbox, SecretSource
+from holdfast.tools.declare import Tool
+from holdfast.tools.host import RegistryToolHost
+from holdfast.tools.shelf import Offers, Refusals
+from schemas.mcp import McpServer, McpServers
+
+log = structlog.get_logger()
+
+
+@dataclass
+class _Known:
+    server: McpServer
+    connection: Connection
+    tools: Sequence[Tool] = ()
+
+
+class ServerFile:
+    def __init__(
+        self,
+        file: Path,
+        *,
+        host: RegistryToolHost,
+        sandbox: Sandbox,
+        secrets: SecretSource,
+        offers: Offers,
+        refusals: Refusals,
+    ) -> None:
+        self._file = file
+        self._host = host
+        self._sandbox = sandbox
+        self._secrets = secrets
+        self._offers = offers
+        self._refusals = refusals
+        self._known: dict[str, _Known] = {}
+        self._named: set[str] = set()
+
+    async def follow(self, *, every_s: float = 30.0) -> None:
+        """Read the file and ask every server again and again: what changed there is seen before long."""
+        while True:
+            try:
+                await self.look()
+            except HoldfastError as error:
+                log.warning("mcp_servers_wait", why=error.code)
+            await asyncio.sleep(every_s)
+
+    async def look(self) -> None:
+        source = f"mcp:{self._file.name}"
+        try:
+            wanted = await asyncio.to_thread(read_servers, self._file)
+        except InvalidInput as error:
+            await self._refusals.refuse(source, str(error))
+            return
+        await self._refusals.accept(source)
+        for name in [name for name, known in self._known.items() if wanted.servers.get(name) != known.server]:
+            await self._forget(name)
+        for name in self._named - set(wanted.servers):
+            await self._refusals.accept(f"mcp:{name}")
+        self._named = set(wanted.servers)
+        for name, server in wanted.servers.items():
+            await self._ask(name, server)
+        self._host.offer("mcp", [tool for known in self._known.values() for tool in known.tools])
+
+    async def close(self) -> None:
+        for known in self._known.values():
+            await known.connection.close()
+
+    async def _ask(self, name: str, server: McpServer) -> None:
+        """A server that is away keeps its tools: their calls say so. One whose words changed loses them."""
+        try:
+            known = self._known.get(name)
+            if known is None:
+                connection = await connection_to(
+                    server, name=name, sandbox=self._sandbox, secrets=self._secrets
+                )
+                known = self._known[name] = _Known(server, connection)
+            found = await known.connection.tools()
+            seen = hash_of(found)
+            if server.catalogue not in ("any", seen):
+                await self._withdraw(known)
+                raise InvalidInput(
+                    f"Its tools ({', '.join(str(tool['name']) for tool in found)[:500]}) have the hash {seen}, which"
+                    " nobody has accepted.",
+                    remedy=f"Look at them, and write `catalogue: {seen}` below the server's name.",
+                )
+            await self._swap(known, tools_of(name, server, known.connection, found))
+            await self._refusals.accept(f"mcp:{name}")
+        except (HoldfastError, ValidationError) as error:
+            await self._refusals.refuse(f"mcp:{name}", str(error))
+            log.warning("mcp_server_refused", server=name, why=type(error).__name__)
+
+    async def _swap(self, known: _Known, tools: Sequence[Tool]) -> None:
+        fresh = {tool.spec.key for tool in tools}
+        await self._offers.publish([tool.spec for tool in tools])
+        await self._offers.withdraw([tool.spec for tool in known.tools if tool.spec.key not in fresh])
+        known.tools = tools
+
+    async def _withdraw(self, known: _Known) -> None:
+        await self._offers.withdraw([tool.spec for tool in known.tools])
+        known.tools = ()
+
+    async def _forget(self, name: str) -> None:
+        known = self._known.pop(name)
+        await self._withdraw(known)
+        await known.connection.close()
+
+
+def read_servers(file: Path) -> McpServers:
+    """No file, no servers."""
+    try:
+        return McpServers.model_validate(yaml.safe_load(file.read_text()) or {})
+    except FileNotFoundError:
+        return McpServers()
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidInput(f"{file.name} is no YAML: {' '.join(str(error).split())[:300]}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(f"{file.name}: {place}: {first['msg']}") from error

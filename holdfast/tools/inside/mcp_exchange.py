@@ -1,0 +1,85 @@
+"""One exchange with an MCP server over stdio, inside the sandbox: start it, shake hands, ask, and print the answer."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from typing import IO, Any
+
+VERSION = "2025-06-18"
+MOST_PAGES = 50
+
+
+class Server:
+    def __init__(self, command: list[str]) -> None:
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.numbers = itertools.count(1)
+
+    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        number = next(self.numbers)
+        self.send({"id": number, "method": method, "params": params})
+        for line in self.lines():
+            if not isinstance(line, dict):
+                continue
+            if (
+                "method" in line and "id" in line
+            ):  # it asks us for something, such as a model: we have nothing
+                refusal = {"code": -32601, "message": "not offered"}
+                self.send({"id": line["id"], "error": refusal})
+            elif line.get("id") == number:
+                return line
+        raise SystemExit(f"the server ended without an answer to {method}")
+
+    def send(self, message: dict[str, Any]) -> None:
+        pipe = required(self.process.stdin)
+        pipe.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        pipe.flush()
+
+    def lines(self) -> Any:
+        for line in required(self.process.stdout):
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue  # a server that also prints is not rare
+
+
+def required(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise SystemExit("no pipe")
+    return pipe
+
+
+def every_tool(server: Server) -> dict[str, Any]:
+    found: list[Any] = []
+    cursor: dict[str, Any] = {}
+    for _ in range(MOST_PAGES):
+        answer = server.ask("tools/list", cursor)
+        if "error" in answer:
+            return answer
+        found += answer["result"]["tools"]
+        if not answer["result"].get("nextCursor"):
+            return {"result": {"tools": found}}
+        cursor = {"cursor": answer["result"]["nextCursor"]}
+    raise SystemExit("the server lists its tools without end")
+
+
+def main() -> None:
+    request = json.load(sys.stdin)
+    try:
+        server = Server(request["command"])
+    except OSError as error:
+        raise SystemExit(f"{request['command'][0]}: {error.strerror}") from error
+    client = {"name": "holdfast", "version": "1"}
+    hello = {"protocolVersion": VERSION, "capabilities": {}, "clientInfo": client}
+    answer = server.ask("initialize", hello)
+    if "error" not in answer:
+        server.send({"method": "notifications/initialized"})
+        listing = request["method"] == "tools/list"
+        answer = every_tool(server) if listing else server.ask(request["method"], request["params"])
+    json.dump({key: answer[key] for key in ("result", "error") if key in answer}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""A real MCP server for tests, over stdio or HTTP: `mcp_server.py stdio|<port> [extra]`."""
+
+import asyncio
+import os
+import sys
+
+from mcp.server import MCPServer
+
+server = MCPServer("tickets")
+
+
+@server.tool()
+def add(a: int, b: int) -> int:
+    """Adds two numbers."""
+    return a + b
+
+
+@server.tool()
+def fail(why: str) -> str:
+    """Fails."""
+    raise ValueError(why)
+
+
+@server.tool()
+def flood(size: int) -> str:
+    """Says much."""
+    return "x" * size
+
+
+@server.tool()
+async def wait(seconds: float) -> str:
+    """Takes its time."""
+    await asyncio.sleep(seconds)
+    return "done"
+
+
+@server.tool()
+def who() -> str:
+    """Tells its process and what it can see of the host."""
+    return f"{os.getpid()} {os.path.exists('/root')} {os.environ.get('A_SECRET_OF_THE_HOST')}"  # noqa: PTH110
+
+
+@server.tool()
+def die() -> str:
+    """Ends its process at once."""
+    os._exit(3)
+
+
+if "extra" in sys.argv:
+
+    @server.tool()
+    def extra() -> str:
+        """Was not there before."""
+        return "new"
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "stdio":
+        server.run()
+    else:
+        server.run("streamable-http", port=int(sys.argv[1]))
