@@ -46,7 +46,7 @@ class Ground:
 
     async def kill(self, victim: str) -> None:
         """SIGKILL, and a new start on the same folder, port and socket."""
-        chosen = {
+        chosen: dict[str, list[EmbeddedTemporal | EmbeddedPostgres]] = {
             "temporal": [self.temporal],
             "postgres": [self.postgres],
             "both": [self.temporal, self.postgres],
