@@ -34,6 +34,7 @@ from holdfast.adapters.postgres.policies import PostgresPolicies
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.guardian.guardian import PolicyGuardian
 from holdfast.ids import new_id
+from holdfast.ports import Planner
 from holdfast.runtime.embedded.postgres import EmbeddedPostgres
 from holdfast.runtime.embedded.temporal import EmbeddedTemporal
 from holdfast.runtime.exit import leave
@@ -210,7 +211,7 @@ async def main(arguments: argparse.Namespace) -> None:
         await long_run(bench, steps=arguments.long)
 
 
-async def prepared(stack: AsyncExitStack) -> Bench:
+async def prepared(stack: AsyncExitStack, *, planner: Planner | None = None) -> Bench:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     postgres = EmbeddedPostgres(folder / "postgres", log=folder / "postgres.log")
     temporal = EmbeddedTemporal(log=folder / "temporal.log", database=folder / "temporal.db")
@@ -238,7 +239,7 @@ async def prepared(stack: AsyncExitStack) -> Bench:
             fast_tools=fast,
         ),
         pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="bench"),
-        pools.llm(planner=mute),
+        pools.llm(planner=planner or mute),
         pools.knowledge(memory=mute),
     ]
     for pool in made:
