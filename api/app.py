@@ -33,8 +33,10 @@ from api.routes import (
     freezes,
     health,
     keys,
+    memory,
     metrics,
     policies,
+    runbooks,
     runs,
     schedules,
     stories,
@@ -46,6 +48,7 @@ from api.routes import (
 )
 from api.schedules import Schedules
 from api.services import Services
+from api.shelf import Shelf
 from api.start import make_good, send_webhooks
 from api.streams import Streams
 from holdfast.adapters.postgres.access import PostgresKeys, PostgresRoles, PostgresTenants
@@ -86,6 +89,8 @@ ROUTERS = (
     freezes.router,
     keys.router,
     tenants.router,
+    runbooks.router,
+    memory.router,
     schedules.router,
     webhooks.router,
     audit.router,
@@ -174,11 +179,18 @@ async def opened(settings: Settings, connect: Connect) -> AsyncIterator[Services
         stack.push_async_callback(database.close)
         feed = await stack.enter_async_context(EventFeed.open(url))
         http = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False))
-        yield _services(settings, database, feed, Engine(connect=lambda: connect(database)), http)
+        shelf = Shelf(database=database, settings=settings.knowledge)
+        stack.push_async_callback(shelf.close)
+        yield _services(settings, database, feed, Engine(connect=lambda: connect(database)), http, shelf)
 
 
 def _services(
-    settings: Settings, database: Database, feed: EventFeed, engine: Engine, http: httpx.AsyncClient
+    settings: Settings,
+    database: Database,
+    feed: EventFeed,
+    engine: Engine,
+    http: httpx.AsyncClient,
+    shelf: Shelf,
 ) -> Services:
     api_keys, specs = PostgresKeys(database=database), PostgresAgents(database=database)
     stored_runs, readings = PostgresRuns(database=database), PostgresReadings(database=database)
@@ -190,6 +202,7 @@ def _services(
         feed=feed,
         engine=engine,
         schedules=Schedules(engine=engine),
+        shelf=shelf,
         credentials=Credentials(
             settings=auth, keys=api_keys, tokens=TokenReader(auth, http=http) if auth.oidc_issuer else None
         ),

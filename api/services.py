@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from api.access.credentials import Credentials
 from api.engine import Engine
 from api.schedules import Schedules
+from api.shelf import Shelf
 from api.streams import Streams
 from holdfast.adapters.postgres.access import PostgresKeys, PostgresRoles, PostgresTenants
 from holdfast.adapters.postgres.agents import PostgresAgents
@@ -41,6 +42,7 @@ class Services:
     feed: EventFeed
     engine: Engine
     schedules: Schedules
+    shelf: Shelf
     credentials: Credentials
     acceptance: Acceptance
     streams: Streams

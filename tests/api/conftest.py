@@ -20,7 +20,7 @@ from holdfast.adapters.postgres.access import PostgresKeys
 from holdfast.adapters.postgres.database import Database
 from holdfast.client import Holdfast
 from holdfast.errors import Unavailable
-from holdfast.runtime.settings import ApiSettings, AuthSettings, DatabaseSettings, Settings
+from holdfast.runtime.settings import ApiSettings, AuthSettings, DatabaseSettings, KnowledgeSettings, Settings
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from schemas.access import ApiKeyDraft
 from schemas.base import JsonObject
@@ -78,6 +78,7 @@ async def serve(
         database=DatabaseSettings(url=SecretStr(database_url)),
         api=api or ApiSettings(),
         auth=auth or AuthSettings(reads_per_s=10_000, writes_per_s=10_000),
+        knowledge=KnowledgeSettings(embedding="none"),
     )
     app = create_app(settings, connect=reach)
     server = Server(server_config(app, settings.api, port=0), end_streams=lambda: end_streams(app))

@@ -23,6 +23,7 @@ SAMPLES = {
     "tenant": "nobody",
     "name": "nobody",
     "version": "1",
+    "memory_id": "mem_00000000000000000000000000",
     "webhook_id": "whk_00000000000000000000000000",
     "delivery_id": f"msg_{'0' * 32}",
 }

@@ -1,0 +1,144 @@
+"""Runbooks and other documents of the library: given, found, read, taken out and brought back. An id may hold slashes,
+so it is named in the query."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api.cursors import Limit
+from api.problems import documented
+from api.services import Caller, Held, Services
+from api.shelf import refuse_to_reach_further, visible
+from holdfast.errors import HoldfastError, NotFound
+from holdfast.knowledge.reading import read_draft
+from schemas.access import Principal
+from schemas.knowledge import (
+    Document,
+    DocumentDraft,
+    DocumentId,
+    DocumentKind,
+    IngestReport,
+    SearchFilter,
+    SearchRequest,
+    SearchResult,
+)
+from schemas.pages import Items, Page
+from schemas.shelf import DocumentRollback, Removal, UploadRequest
+
+router = APIRouter(prefix="/v1", tags=["runbooks"])
+
+IdQuery = Annotated[DocumentId, Query(alias="id", description="The document's id.")]
+VersionQuery = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="The newest, if not said.")]
+Word = Annotated[str | None, Query(max_length=300)]
+
+
+@router.get("/runbooks", responses=documented())
+async def list_documents(
+    held: Held,
+    caller: Caller,
+    limit: Limit = 50,
+    cursor: Annotated[DocumentId | None, Query(description="`next` of the page before.")] = None,
+    kind: Annotated[list[DocumentKind] | None, Query(description="Any of these.")] = None,
+    source: Word = None,
+    component: Word = None,
+    tag: Word = None,
+    *,
+    runnable: bool | None = None,
+) -> Page[Document]:
+    """Documents by id, without their text."""
+    where = SearchFilter(
+        kinds=tuple(kind or ()), source=source, component=component, tag=tag, runnable=runnable
+    )
+    library = await held.shelf.library()
+    found = await library.documents(caller.tenant, where, after=cursor or "", limit=limit + 1)
+    shown = [document for document in found[:limit] if visible(caller, document.environment)]
+    return Page(items=shown, next=found[limit - 1].id if len(found) > limit else None)
+
+
+@router.post("/runbooks", responses=documented(413, 415))
+async def upload_documents(request: UploadRequest, held: Held, caller: Caller) -> IngestReport:
+    """Put documents in, or new versions of them. What stands there already is left alone; what cannot be read is told,
+    and the rest goes in."""
+    for draft in request.documents:
+        refuse_to_reach_further(caller, _environment(draft))
+        await _refuse_foreign(held, caller, draft.id)
+    library = await held.shelf.library()
+    return await library.ingest(caller.tenant, request.documents, author=caller.id)
+
+
+@router.post("/runbooks/search", responses=documented(413, 415))
+async def search_documents(request: SearchRequest, held: Held, caller: Caller) -> SearchResult:
+    """The documents that answer a question, each with the parts of its score, the words found and why."""
+    found = await (await held.shelf.library()).search(caller.tenant, request)
+    hits = tuple(hit for hit in found.hits if visible(caller, hit.document.environment))
+    if len(hits) == len(found.hits):
+        return found
+    # How sure a search is follows from its first hit, which this caller may not be told.
+    return found.model_copy(update={"hits": hits, "answered": False, "confidence": 0.0})
+
+
+@router.get("/runbook", responses=documented(404))
+async def read_document(
+    document_id: IdQuery,
+    held: Held,
+    caller: Caller,
+    version: VersionQuery = None,
+) -> Document:
+    """One document with its text, as it stands or as it stood."""
+    return await _own(held, caller, document_id, version)
+
+
+@router.get("/runbook/versions", responses=documented(404))
+async def list_document_versions(document_id: IdQuery, held: Held, caller: Caller) -> Items[Document]:
+    """Every version that ever stood, newest first, without text; also of a document that was taken out."""
+    found = await (await held.shelf.library()).versions(caller.tenant, document_id)
+    if not found or not visible(caller, found[0].environment):
+        raise _unknown(document_id)
+    return Items(items=found)
+
+
+@router.delete("/runbook", responses=documented(404))
+async def remove_document(document_id: IdQuery, held: Held, caller: Caller) -> Removal:
+    """Take a document out of the search. Its versions stay, so that it can be brought back."""
+    document = await _own(held, caller, document_id)
+    refuse_to_reach_further(caller, document.environment)
+    return Removal(removed=await (await held.shelf.library()).remove(caller.tenant, [document_id]))
+
+
+@router.post("/runbook/rollback", responses=documented(404, 409, 413, 415))
+async def roll_document_back(request: DocumentRollback, held: Held, caller: Caller) -> Document:
+    """An older version as a new one; also of a document that was taken out."""
+    old = await _own(held, caller, request.id, request.version)
+    refuse_to_reach_further(caller, old.environment)
+    await _refuse_foreign(held, caller, request.id)
+    library = await held.shelf.library()
+    await library.restore(caller.tenant, request.id, request.version, author=caller.id)
+    return await library.read(caller.tenant, request.id)
+
+
+async def _own(held: Services, caller: Principal, document_id: str, version: int | None = None) -> Document:
+    document = await (await held.shelf.library()).read(caller.tenant, document_id, version)
+    if not visible(caller, document.environment):
+        raise _unknown(document_id)
+    return document
+
+
+async def _refuse_foreign(held: Services, caller: Principal, document_id: str) -> None:
+    """What stands under this id must be the caller's to change as well."""
+    if caller.environments is None:
+        return
+    standing = await (await held.shelf.library()).versions(caller.tenant, document_id)
+    if standing:
+        refuse_to_reach_further(caller, standing[0].environment)
+
+
+def _environment(draft: DocumentDraft) -> str:
+    """Where it will hold: its front matter may say. What cannot be read goes nowhere."""
+    try:
+        return read_draft(draft).document.environment
+    except HoldfastError:
+        return draft.environment
+
+
+def _unknown(document_id: str) -> NotFound:
+    return NotFound(f"There is no document {document_id!r}.", remedy="GET /v1/runbooks lists them.")

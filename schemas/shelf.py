@@ -1,0 +1,91 @@
+"""What the doors to runbooks and memory take, beyond what both already have words for."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from schemas.base import JsonObject, Payload, Request, strictly
+from schemas.knowledge import DocumentDraft, DocumentId
+from schemas.memory import MemoryId, MemoryScope, Signature
+
+Reason = Annotated[str, StringConstraints(max_length=1000)]
+
+
+class UploadRequest(Request):
+    """Documents for the library. Each that can be read goes in; the others are told, with why."""
+
+    documents: tuple[DocumentDraft, ...] = Field(min_length=1, max_length=50)
+
+
+class DocumentRollback(Request):
+    id: DocumentId
+    version: int = Field(ge=1, le=2**31 - 1)
+
+
+class Removal(Payload):
+    """How many documents were taken out of the search."""
+
+    removed: int
+
+
+class RecallQuery(Request):
+    """What a run would have to go by."""
+
+    text: str = Field(min_length=1, max_length=4000, description="The goal, in the words of a run.")
+    runbooks: tuple[str, ...] = Field(default=(), max_length=20)
+    alert: str = Field(default="", max_length=300)
+    tools: tuple[str, ...] = Field(default=(), max_length=50)
+    error: str = Field(default="", max_length=100)
+    agent: str = Field(default="", max_length=64)
+    environment: str = Field(default="", max_length=64)
+    thread: str = Field(default="", max_length=120)
+
+
+class MemoryEdit(Request):
+    """The fields to change, and why. What is not said stays."""
+
+    text: str = Field(default="", min_length=1, max_length=8000)
+    data: JsonObject = {}
+    signature: Annotated[Signature, strictly(Signature)] = Signature()
+    scope: Annotated[MemoryScope, strictly(MemoryScope)] = MemoryScope()
+    confidence: float = Field(default=0.8, ge=0, le=1)
+    importance: float = Field(default=0.5, ge=0, le=1)
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    expires_at: datetime | None = None
+    pinned: bool = False
+    reason: Reason = "corrected"
+
+    @property
+    def changes(self) -> JsonObject:
+        return self.model_dump(exclude_unset=True, exclude={"reason"})
+
+
+class MemoryJudgement(Request):
+    """Why an item is confirmed or rejected."""
+
+    reason: Reason = ""
+
+
+class MemoryRollback(Request):
+    version: int = Field(ge=1, le=2**31 - 1)
+
+
+class Forgotten(Payload):
+    """The items that were really deleted: the one meant, and what was derived from it."""
+
+    ids: tuple[MemoryId, ...]
+
+
+class RunFeedback(Request):
+    """What a person says about a run, or about one thing it was told."""
+
+    verdict: Literal["up", "down"] | None = None
+    comment: str = Field(default="", max_length=4000)
+    correction: str = Field(
+        default="", max_length=4000, description="What it should have known; stored as a lesson."
+    )
+    item: MemoryId | None = Field(
+        default=None, description="The item meant; otherwise all the run was given."
+    )

@@ -1,0 +1,121 @@
+"""The library over HTTP: given, found, read, taken out, brought back; and nobody else's."""
+
+import httpx
+import pytest
+
+from schemas.base import JsonObject
+from tests.api.conftest import RunningApi, make_tenant
+
+DISK = """# Disk is filling up
+
+Find what fills the disk with du, then delete old logs below /var/log.
+"""
+CERTIFICATE = """# Certificate expires
+
+Renew the certificate with certbot and reload the web server.
+"""
+
+
+def body(document_id: str, text: str = DISK, **fields: object) -> JsonObject:
+    return {"documents": [{"id": document_id, "text": text, **fields}]}
+
+
+async def ids(http: httpx.AsyncClient, **query: object) -> list[str]:
+    answer = await http.get("/v1/runbooks", params={key: str(value) for key, value in query.items()})
+    assert answer.status_code == 200, answer.text
+    return [one["id"] for one in answer.json()["items"]]
+
+
+async def test_an_uploaded_document_is_read_in_its_words_and_a_second_upload_changes_nothing(
+    api: RunningApi,
+) -> None:
+    async with api.http() as http:
+        first = await http.post("/v1/runbooks", json=body("team/disk", tags=["storage"]))
+        again = await http.post("/v1/runbooks", json=body("team/disk", tags=["storage"]))
+        read = (await http.get("/v1/runbook", params={"id": "team/disk"})).json()
+    assert (first.json()["added"], again.json()["unchanged"]) == (1, 1)
+    assert (read["title"], read["text"]) == ("Disk is filling up", DISK)
+
+
+async def test_a_search_says_why_it_found_what_it_found(api: RunningApi) -> None:
+    async with api.http() as http:
+        await http.post("/v1/runbooks", json=body("found-disk"))
+        await http.post("/v1/runbooks", json=body("found-certificate", CERTIFICATE))
+        found = (await http.post("/v1/runbooks/search", json={"query": "renew a certificate"})).json()
+    best = found["hits"][0]
+    assert best["document"]["id"] == "found-certificate"
+    assert "renew" in best["words"]
+    assert best["signals"][0]["name"] == "lexical"
+    assert best["why"]
+
+
+async def test_documents_come_page_by_page(api: RunningApi) -> None:
+    async with api.http() as http:
+        for number in range(3):
+            await http.post("/v1/runbooks", json=body(f"page-{number}", source="pages"))
+        first = (await http.get("/v1/runbooks", params={"source": "pages", "limit": 2})).json()
+        rest = await ids(http, source="pages", limit=2, cursor=first["next"])
+    assert [one["id"] for one in first["items"]] == ["page-0", "page-1"]
+    assert rest == ["page-2"]
+
+
+async def test_an_older_version_comes_back_also_after_the_document_was_taken_out(api: RunningApi) -> None:
+    at = {"id": "versions"}
+    async with api.http() as http:
+        await http.post("/v1/runbooks", json=body("versions"))
+        await http.post("/v1/runbooks", json=body("versions", CERTIFICATE))
+        assert (await http.get("/v1/runbook", params={**at, "version": 1})).json()["text"] == DISK
+        assert (await http.delete("/v1/runbook", params=at)).json() == {"removed": 1}
+        assert (await http.get("/v1/runbook", params=at)).status_code == 404
+        back = await http.post("/v1/runbook/rollback", json={"id": "versions", "version": 1})
+        versions = (await http.get("/v1/runbook/versions", params=at)).json()["items"]
+    assert (back.status_code, back.json()["text"]) == (200, DISK)
+    assert [one["version"] for one in versions] == [3, 2, 1]
+
+
+async def test_what_cannot_be_read_is_told_and_the_rest_goes_in(api: RunningApi) -> None:
+    documents = [
+        {"id": "twice", "text": DISK},
+        {"id": "twice", "text": CERTIFICATE},
+        {"id": "besides", "text": DISK},
+    ]
+    async with api.http() as http:
+        report = (await http.post("/v1/runbooks", json={"documents": documents})).json()
+    assert report["added"] == 2
+    assert [one["code"] for one in report["failures"]] == ["duplicate_id"]
+
+
+@pytest.mark.parametrize("query", [{"source": "a\0b"}, {"cursor": "a\0b"}, {"limit": "0"}])
+async def test_a_list_that_makes_no_sense_is_refused(api: RunningApi, query: dict[str, str]) -> None:
+    async with api.http() as http:
+        answer = await http.get("/v1/runbooks", params=query)
+    assert answer.status_code in (400, 422), answer.text
+
+
+async def test_another_tenant_finds_nothing_of_our_library(api: RunningApi) -> None:
+    await make_tenant(api, "readers")
+    async with api.http() as ours, api.http(await api.new_key("admin", tenant="readers")) as theirs:
+        await ours.post("/v1/runbooks", json=body("secret"))
+        assert await ids(theirs) == []
+        assert (await theirs.post("/v1/runbooks/search", json={"query": "disk"})).json()["hits"] == []
+        for verb, path in (
+            ("GET", "/v1/runbook"),
+            ("GET", "/v1/runbook/versions"),
+            ("DELETE", "/v1/runbook"),
+        ):
+            assert (await theirs.request(verb, path, params={"id": "secret"})).status_code == 404
+        rollback = await theirs.post("/v1/runbook/rollback", json={"id": "secret", "version": 1})
+        assert rollback.status_code == 404
+        assert "secret" in await ids(ours)
+
+
+async def test_a_key_of_one_environment_writes_only_what_holds_there(api: RunningApi) -> None:
+    for_prod = "---\nenvironment: prod\n---\n" + DISK
+    async with api.http() as admin, api.http(await api.new_key("operator", environments=("dev",))) as http:
+        await admin.post("/v1/runbooks", json=body("of-prod", environment="prod"))
+        assert (await http.get("/v1/runbook", params={"id": "of-prod"})).status_code == 404
+        assert "of-prod" not in await ids(http)
+        assert (await http.post("/v1/runbooks", json=body("everywhere"))).status_code == 403
+        assert (await http.post("/v1/runbooks", json=body("sneaky", for_prod))).status_code == 403
+        assert (await http.post("/v1/runbooks", json=body("of-prod", environment="dev"))).status_code == 403
+        assert (await http.post("/v1/runbooks", json=body("of-dev", environment="dev"))).status_code == 200
