@@ -1,7 +1,8 @@
 """AgentRun: a goal becomes a plan, the plan becomes judged and recorded actions, and the actions become an answer.
 
-This file is the story and the door for commands. What each part does stands beside it: `steps` (one step), `performer`
-(one action through the choke point), `executor` (the graph), `desk` (humans), `teller` (the story told).
+This file is the story and the door for commands. What each part does stands beside it: `planning` (the plan),
+`executor` (its graph), `steps` (one step), `performer` (one action through the choke point), `desk` (humans), `stages`
+(recall, answer, learn), `delegation` (child runs), `teller` (the story told).
 """
 
 import asyncio
@@ -11,17 +12,12 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ChildWorkflowError
-from temporalio.workflow import ChildWorkflowCancellationType
+from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.remember import RememberActivities
     from activities.story import StoryActivities
-    from activities.think import ThinkActivities
-    from holdfast.plan.ids import child_run_id
     from holdfast.plan.progress import Progress
-    from schemas.agents import RunLimits
-    from schemas.base import JsonObject
+    from holdfast.runtime.failures import RUN_FAILURES, cause_of
     from schemas.commands import (
         CancelCommand,
         CommandReport,
@@ -31,30 +27,27 @@ with workflow.unsafe.imports_passed_through():
         ResumeCommand,
     )
     from schemas.events import EventType
-    from schemas.plans import AgentStep, StepState
-    from schemas.runs import RunInput, RunOutput, RunStatus, StepOutcome
+    from schemas.runs import RunInput, RunOutput, RunStatus
     from schemas.stages import (
-        Answer,
-        AnswerRequest,
-        LearnRequest,
-        RecallRequest,
         Recollection,
         RunPatch,
     )
-    from schemas.tools import ToolError
     from workflows import options
+    from workflows.delegation import Delegation
     from workflows.desk import Desk
     from workflows.executor import Executor, LimitHit, RollOver
     from workflows.gate import Gate
     from workflows.parking import Parking
     from workflows.performer import Performer
     from workflows.planning import Planning
+    from workflows.stages import Stages
     from workflows.steps import Steps
     from workflows.stopping import RunStopped, compensate
     from workflows.teller import Teller
 
 
-_DEEPEST = 5
+_BROKEN: tuple[type[BaseException], ...] = (*RUN_FAILURES, FailureError)
+"""What a defect of ours raises. The run ends as failed and says so, instead of standing there as running."""
 
 
 @dataclass
@@ -84,7 +77,7 @@ class AgentRun:
             desk=self._desk,
             performer=self._performer,
             parking=parking,
-            delegate=self._delegate,
+            delegate=Delegation(start=start, progress=self._progress).hand_over,
         )
         self._executor = Executor(
             steps=self._steps, progress=self._progress, gate=self._gate, teller=self._teller, parking=parking
@@ -97,9 +90,11 @@ class AgentRun:
             executor=self._executor,
             needs_help=self._needs_help,
         )
-        self._cancel: CancelCommand | None = None
-        self._resume: ResumeCommand | None = None
+        self._stages = Stages(start=start, progress=self._progress, teller=self._teller)
         self._recalled = Recollection()
+        self._cancel: CancelCommand | None = None
+        self._helpless = False
+        self._resume: ResumeCommand | None = None
 
     @workflow.run
     async def run(self, start: RunInput) -> RunOutput:
@@ -110,20 +105,26 @@ class AgentRun:
             workflow.continue_as_new(start.model_copy(update=self._carried()))
         if ending.status is RunStatus.CANCELLED and self._cancel and self._cancel.mode == "graceful":
             await compensate(self._progress, start, self._performer, self._teller)
-        await self._learn(ending)
+        await self._stages.learn(ending.status, ending.answer)
         return await self._close(ending)
 
     async def _live(self) -> Ending:
         """The story of a run that nobody stops."""
         await self._begin()
-        self._recalled = await self._recall()
+        self._recalled = await self._stages.recall()
         if self._start.mode == "react":
-            answer = await self._planning.observe_and_act(self._recalled)
-            return Ending(RunStatus.SUCCEEDED, answer)
+            return Ending(RunStatus.SUCCEEDED, await self._observe_and_act())
         if self._progress.plan is None or not self._progress.accepted:
             await self._planning.settle(self._recalled)
         await self._carry_out()
-        return Ending(RunStatus.SUCCEEDED, (await self._answer()).text)
+        return Ending(RunStatus.SUCCEEDED, await self._stages.answer())
+
+    async def _observe_and_act(self) -> str:
+        while True:
+            try:
+                return await self._planning.observe_and_act(self._recalled)
+            except LimitHit as limit:
+                await self._needs_help("limit_reached", str(limit))
 
     async def _carry_out(self) -> None:
         """Until the plan is done, or what failed is mended, replaced or given up."""
@@ -145,9 +146,10 @@ class AgentRun:
         """The run cannot go on alone: it waits for a `resume`, or ends, as it was asked to."""
         if self._start.on_failure == "fail":
             raise RunStopped(RunStatus.FAILED, f"{reason}: {why}")
+        self._helpless = True
         await self._teller.waits_for_people(reason, f"{reason}: {why}")
         await workflow.wait_condition(lambda: self._resume is not None)
-        command, self._resume = self._resume, None
+        command, self._resume, self._helpless = self._resume, None, False
         if command is not None:
             await self._planning.mend(command)
         await self._teller.was_answered(reason)
@@ -180,68 +182,6 @@ class AgentRun:
         started = self._teller.event(EventType.RUN_STARTED, {"generation": self._progress.generation})
         await self._teller.tell(started, patch=RunPatch(status=RunStatus.RUNNING, reason=""))
 
-    async def _recall(self) -> Recollection:
-        """What is known already, for whoever plans. A run can do without: an outage is noted, and stops nothing."""
-        if self._progress.plan is not None or workflow.info().continued_run_id is not None:
-            return Recollection()
-        request = RecallRequest(
-            scope=self._teller.scope,
-            goal=self._start.goal,
-            runbook=self._start.runbook,
-            thread=self._start.thread,
-        )
-        try:
-            recalled: Recollection = await workflow.execute_activity_method(
-                RememberActivities.recall, request, **options.REMEMBER
-            )
-        except ActivityError as error:
-            return Recollection(note=f"nothing could be recalled: {error.cause or error}")
-        if recalled.items or recalled.note:
-            cites = [{**item.cite.model_dump(mode="json"), "why": item.why} for item in recalled.items]
-            await self._teller.tell(
-                self._teller.event(EventType.MEMORY_RECALLED, {"items": cites, "note": recalled.note})
-            )
-        return recalled
-
-    async def _answer(self) -> Answer:
-        if self._progress.plan is None:
-            return Answer(text="")
-        request = AnswerRequest(
-            scope=self._teller.scope,
-            goal=self._start.goal,
-            agent=self._start.agent,
-            plan=self._progress.plan,
-            outcomes=self._progress.outcomes,
-            inputs=self._progress.inputs,
-        )
-        answer: Answer = await workflow.execute_activity_method(
-            ThinkActivities.answer, request, **options.THINK
-        )
-        self._progress.spend_usd += answer.spend_usd
-        return answer
-
-    async def _learn(self, ending: Ending) -> None:
-        """What the run taught. Its failure never fails the run."""
-        if self._progress.plan is None or self._start.parent is not None:
-            return
-        request = LearnRequest(
-            scope=self._teller.scope,
-            goal=self._start.goal,
-            status=ending.status,
-            plan=self._progress.plan,
-            outcomes=self._progress.outcomes,
-            answer=ending.answer,
-            thread=self._start.thread,
-        )
-        with suppress(ActivityError):
-            learned = await workflow.execute_activity_method(
-                RememberActivities.learn, request, **options.REMEMBER
-            )
-            if learned.items:
-                await self._teller.tell(
-                    self._teller.event(EventType.MEMORY_LEARNED, {"items": list(learned.items)})
-                )
-
     # ending ----------------------------------------------------------------------------------------------------------
 
     async def _lived(self, life: asyncio.Task[Ending]) -> Ending:
@@ -263,6 +203,10 @@ class AgentRun:
             return life.result()
         except RunStopped as stop:
             return Ending(stop.status, reason=stop.reason)
+        except _BROKEN as error:
+            workflow.logger.exception("run_broke")
+            cause = cause_of(error)
+            return Ending(RunStatus.FAILED, reason=f"{cause.code}: {cause.message}")
 
     def _time_left(self) -> timedelta:
         if self._progress.deadline is None:
@@ -309,62 +253,6 @@ class AgentRun:
             "limits": self._progress.limits,
         }
 
-    # delegation ------------------------------------------------------------------------------------------------------
-
-    async def _delegate(self, step: AgentStep, goal: str, inputs: JsonObject) -> StepOutcome:
-        """A child run: its own row, story, budget share. Cancelling this run cancels it, and waits until it is."""
-        if self._start.depth >= _DEEPEST:
-            return _child_failed(f"agents hand steps to each other at most {_DEEPEST} deep")
-        child = self._child(step, goal, inputs)
-        try:
-            output: RunOutput = await workflow.execute_child_workflow(
-                AgentRun.run,
-                child,
-                id=child.run_id,
-                static_summary=goal[:200],
-                cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-            )
-        except ChildWorkflowError as error:
-            return _child_failed(f"{error.cause or error}")
-        self._progress.spend_usd += output.spend_usd
-        if output.status is not RunStatus.SUCCEEDED:
-            return _child_failed(f"{output.status.value}: {output.reason}")
-        return StepOutcome(
-            state=StepState.SUCCEEDED,
-            output={"answer": output.answer, "run_id": output.run_id, "outputs": output.outputs},
-            summary=output.answer[:500],
-            untrusted=True,
-        )
-
-    def _child(self, step: AgentStep, goal: str, inputs: JsonObject) -> RunInput:
-        limits = self._progress.limits
-        share: RunLimits = limits.model_copy(
-            update={
-                "steps": max(1, int((limits.steps - self._progress.steps_done) * step.budget_share)),
-                "spend_usd": None
-                if limits.spend_usd is None
-                else max(0.0, (limits.spend_usd - self._progress.spend_usd) * step.budget_share),
-            }
-        )
-        agent = self._start.delegates.get(step.agent, self._start.agent)
-        return self._start.model_copy(
-            update={
-                "run_id": child_run_id(self._start.run_id, step.id, self._progress.generation),
-                "goal": goal,
-                "agent": agent,
-                "catalogue": self._start.catalogue.allowed(agent.tools),
-                "inputs": inputs,
-                "mode": "react",
-                "runbook": None,
-                "limits": share,
-                "approve_plan": False,
-                "on_failure": "fail",
-                "parent": self._start.run_id,
-                "depth": self._start.depth + 1,
-                "state": type(self._start.state)(),
-            }
-        )
-
     # commands --------------------------------------------------------------------------------------------------------
 
     @workflow.update
@@ -385,8 +273,8 @@ class AgentRun:
 
     @resume.validator
     def _resumable(self, command: ResumeCommand) -> None:
-        if not self._progress.paused and self._teller.status is not RunStatus.INPUT_REQUIRED:
-            raise ValueError(f"The run is {self._teller.status.value}: there is nothing to resume.")
+        if not self._progress.paused and not self._helpless:
+            raise ValueError(f"The run is {self._teller.status.value}, and waits for no resume.")
         if (
             command.step
             and self._progress.plan
@@ -428,10 +316,3 @@ async def _stopped(life: asyncio.Task[Ending]) -> None:
     life.cancel()
     with suppress(asyncio.CancelledError, RunStopped, RollOver):
         await life
-
-
-def _child_failed(why: str) -> StepOutcome:
-    return StepOutcome(
-        state=StepState.FAILED,
-        error=ToolError(code="agent_failed", message=f"The agent did not succeed: {why}"),
-    )

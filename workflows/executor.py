@@ -53,10 +53,15 @@ class Executor:
             await self._stop()
             raise
 
+    def turn(self) -> None:
+        """Before the next move: whether one may be made, and here. Raises LimitHit or RollOver."""
+        self._within_limits()
+        if history_is_long():
+            raise RollOver
+
     async def take(self, step: Step) -> StepOutcome:
         """One step alone, for the observe-act loop."""
         await self._gate.passed()
-        self._within_limits()
         outcome = await self._steps.do(step)
         self._progress.outcomes[step.id] = outcome
         self._progress.steps_done += 1

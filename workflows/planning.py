@@ -123,6 +123,7 @@ class Planning:
         plan = self._progress.plan or Plan(steps=(), source=PlanSource.REACT)
         seen: dict[str, int] = {}
         while True:
+            self._executor.turn()
             move = await self._next(plan, recalled)
             if move.answer is not None:
                 return move.answer

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from holdfast.errors import HoldfastError, Misconfigured
 from schemas.facts import Facts
 from schemas.stages import (
     Answer,
@@ -52,9 +53,13 @@ class Script:
     plans: list[PlanProposal] = field(default_factory=list)
     moves: list[NextMove] = field(default_factory=list)
     requests: list[PlanRequest | NextRequest] = field(default_factory=list)
+    failures: list[HoldfastError] = field(default_factory=list)
+    broken_answer: bool = False
 
     async def plan(self, request: PlanRequest) -> PlanProposal:
         self.requests.append(request)
+        if self.failures:
+            raise self.failures.pop(0)
         return self.plans.pop(0)
 
     async def next(self, request: NextRequest) -> NextMove:
@@ -62,6 +67,8 @@ class Script:
         return self.moves.pop(0)
 
     async def answer(self, request: AnswerRequest) -> Answer:
+        if self.broken_answer:
+            raise Misconfigured("no answer can be given")
         done = ", ".join(
             sorted(name for name, outcome in request.outcomes.items() if outcome.state == "succeeded")
         )

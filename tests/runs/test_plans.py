@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
+from holdfast.errors import Misconfigured
 from schemas.actions import Action
+from schemas.agents import RunLimits
 from schemas.commands import CancelCommand, PauseCommand, PostedEvent, ResumeCommand
 from schemas.plans import AgentStep, ApprovalStep, Plan, PlanSource, Step, StepRetry, ToolStep, WaitStep
 from schemas.runs import RunState, RunStatus
@@ -328,3 +330,54 @@ async def test_a_delegated_goal_is_a_run_of_its_own(stage: Stage) -> None:
         if event.step_id == "ask" and "outcome" in event.data
     )
     assert (await stage.run(child)).parent == handle.id
+
+
+async def test_a_limit_of_moves_waits_for_a_higher_one(stage: Stage) -> None:
+    stage.script.moves = [NextMove(step=say("x", text)) for text in ("one", "two")]
+    stage.script.moves.append(NextMove(answer="enough"))
+    handle = await stage.start(mode="react", state=RunState(), on_failure="pause", limits=RunLimits(steps=1))
+    waiting = await stage.until(handle.id, "run.status")
+    assert "may take 1 steps" in waiting.data["reason"]
+    await handle.execute_update("resume", ResumeCommand(limits=RunLimits(steps=5)))
+    assert (await handle.result()).answer == "enough"
+    assert stage.world.said == ["one", "two"]
+
+
+async def test_a_dead_planner_waits_for_help_and_is_asked_again(stage: Stage) -> None:
+    stage.script.failures = [Misconfigured("the key is wrong", remedy="Set the right one.")]
+    stage.script.plans = [PlanProposal(plan=Plan(steps=(say("a"),), source=PlanSource.MODEL), by="script")]
+    handle = await stage.start(state=RunState(), on_failure="pause")
+    waiting = await stage.until(handle.id, "run.status")
+    assert "the key is wrong Set the right one." in waiting.data["reason"]
+    await handle.execute_update("resume", ResumeCommand())
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+
+
+async def test_missing_inputs_are_asked_for(stage: Stage) -> None:
+    stage.script.plans = [
+        PlanProposal(by="script", missing=("host",), note="Which host?"),
+        PlanProposal(plan=Plan(steps=(say("a", "${inputs.host}"),), source=PlanSource.MODEL), by="script"),
+    ]
+    handle = await stage.start(state=RunState(), on_failure="pause")
+    waiting = await stage.until(handle.id, "run.status")
+    assert "host. Which host?" in waiting.data["reason"]
+    await handle.execute_update("resume", ResumeCommand(inputs={"host": "db-1"}))
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    assert stage.world.said == ["db-1"]
+
+
+async def test_a_run_that_waits_for_an_approval_waits_for_no_resume(stage: Stage) -> None:
+    handle = await stage.start(say("ask", "delicate"))
+    await stage.until(handle.id, "approval.requested")
+    with pytest.raises(WorkflowUpdateFailedError):
+        await handle.execute_update("resume", ResumeCommand())
+    await stage.decide(handle.id)
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+
+
+async def test_an_answer_that_breaks_fails_the_run_and_its_row(stage: Stage) -> None:
+    stage.script.broken_answer = True
+    handle = await stage.start(say("a"))
+    output = await handle.result()
+    assert output.status is RunStatus.FAILED
+    assert (await stage.run(handle.id)).status is RunStatus.FAILED
