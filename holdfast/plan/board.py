@@ -17,6 +17,7 @@ _MARKS = {
     StepState.CANCELLED: "–",
 }
 _ROWS = 60
+_GAP = "&nbsp;&nbsp;"  # the Web UI sets columns without any space between them
 
 
 def board(
@@ -40,7 +41,7 @@ def _row(step: Step, outcome: StepOutcome | None, doing: str | None) -> str:
     state = StepState.RUNNING if doing else outcome.state if outcome else StepState.PENDING
     what = doing or (outcome.error.message if outcome and outcome.error else "") or step.title
     tool = step.tool if step.kind == "tool" else step.kind
-    return f"| {_MARKS[state]} | {step.id} | {tool} | {_cell(what)} |"
+    return f"| {_MARKS[state]}{_GAP} | {step.id}{_GAP} | {_cell(tool)}{_GAP} | {_cell(what)} |"
 
 
 def _cell(text: str) -> str:
