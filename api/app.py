@@ -36,6 +36,7 @@ from api.routes import (
     memory,
     metrics,
     policies,
+    models,
     runbooks,
     runs,
     schedules,
@@ -63,6 +64,8 @@ from holdfast.adapters.postgres.feed import EventFeed
 from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.policies import PostgresPolicies
+from holdfast.adapters.postgres.model_breakers import PostgresBreakers
+from holdfast.adapters.postgres.models import PostgresSpend
 from holdfast.adapters.postgres.policy_records import PostgresPolicyRecords
 from holdfast.adapters.postgres.readings import PostgresReadings
 from holdfast.adapters.postgres.runs import PostgresRuns
@@ -74,6 +77,7 @@ from holdfast.guardian.desk import PolicyDesk
 from holdfast.runs import Acceptance
 from holdfast.runtime.settings import Settings
 
+from schemas.models import BreakerRule
 ROUTERS = (
     health.router,
     runs.router,
@@ -92,6 +96,7 @@ ROUTERS = (
     runbooks.router,
     memory.router,
     schedules.router,
+    models.router,
     webhooks.router,
     audit.router,
 )
@@ -205,6 +210,8 @@ def _services(
         shelf=shelf,
         credentials=Credentials(
             settings=auth, keys=api_keys, tokens=TokenReader(auth, http=http) if auth.oidc_issuer else None
+        spend=PostgresSpend(database=database),
+        breakers=PostgresBreakers(database=database, rule=BreakerRule()),
         ),
         acceptance=Acceptance(agents=specs, catalogues=tools, bundles=readings),
         streams=Streams(story=readings, feed=feed, most=api.streams, heartbeat_s=api.heartbeat_s),

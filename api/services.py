@@ -22,6 +22,8 @@ from holdfast.adapters.postgres.decisions import PostgresDecisions
 from holdfast.adapters.postgres.feed import EventFeed
 from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.model_breakers import PostgresBreakers
+from holdfast.adapters.postgres.models import PostgresSpend
 from holdfast.adapters.postgres.readings import PostgresReadings
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.adapters.postgres.tool_desk import PostgresToolDesk
@@ -43,6 +45,8 @@ class Services:
     engine: Engine
     schedules: Schedules
     shelf: Shelf
+    spend: PostgresSpend
+    breakers: PostgresBreakers
     credentials: Credentials
     acceptance: Acceptance
     streams: Streams

@@ -127,6 +127,9 @@ RULES: tuple[Rule, ...] = (
         for verb in ("confirm", "reject", "rollback")
     ),
     _write("POST", "/v1/runs/{run_id}/feedback", Permission.MEMORY_WRITE),
+    _read("/v1/models/spend", Permission.MODELS_READ),
+    _read("/v1/models/breakers", Permission.MODELS_READ),
+    _read("/v1/runs/{run_id}/model-calls", Permission.MODELS_READ),
     _read("/v1/schedules", Permission.SCHEDULES_READ),
     _write("POST", "/v1/schedules", Permission.SCHEDULES_WRITE),
     _read("/v1/schedules/{name}", Permission.SCHEDULES_READ),
