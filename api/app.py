@@ -35,8 +35,8 @@ from api.routes import (
     keys,
     memory,
     metrics,
-    policies,
     models,
+    policies,
     runbooks,
     runs,
     schedules,
@@ -63,9 +63,9 @@ from holdfast.adapters.postgres.decisions import PostgresDecisions
 from holdfast.adapters.postgres.feed import EventFeed
 from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.ledger import PostgresLedger
-from holdfast.adapters.postgres.policies import PostgresPolicies
 from holdfast.adapters.postgres.model_breakers import PostgresBreakers
 from holdfast.adapters.postgres.models import PostgresSpend
+from holdfast.adapters.postgres.policies import PostgresPolicies
 from holdfast.adapters.postgres.policy_records import PostgresPolicyRecords
 from holdfast.adapters.postgres.readings import PostgresReadings
 from holdfast.adapters.postgres.runs import PostgresRuns
@@ -76,8 +76,8 @@ from holdfast.errors import Misconfigured
 from holdfast.guardian.desk import PolicyDesk
 from holdfast.runs import Acceptance
 from holdfast.runtime.settings import Settings
-
 from schemas.models import BreakerRule
+
 ROUTERS = (
     health.router,
     runs.router,
@@ -95,8 +95,8 @@ ROUTERS = (
     tenants.router,
     runbooks.router,
     memory.router,
-    schedules.router,
     models.router,
+    schedules.router,
     webhooks.router,
     audit.router,
 )
@@ -208,10 +208,10 @@ def _services(
         engine=engine,
         schedules=Schedules(engine=engine),
         shelf=shelf,
-        credentials=Credentials(
-            settings=auth, keys=api_keys, tokens=TokenReader(auth, http=http) if auth.oidc_issuer else None
         spend=PostgresSpend(database=database),
         breakers=PostgresBreakers(database=database, rule=BreakerRule()),
+        credentials=Credentials(
+            settings=auth, keys=api_keys, tokens=TokenReader(auth, http=http) if auth.oidc_issuer else None
         ),
         acceptance=Acceptance(agents=specs, catalogues=tools, bundles=readings),
         streams=Streams(story=readings, feed=feed, most=api.streams, heartbeat_s=api.heartbeat_s),
