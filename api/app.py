@@ -33,6 +33,7 @@ from api.routes import (
     freezes,
     health,
     keys,
+    mcp,
     memory,
     metrics,
     models,
@@ -99,6 +100,7 @@ ROUTERS = (
     schedules.router,
     webhooks.router,
     audit.router,
+    mcp.router,
 )
 
 

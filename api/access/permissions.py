@@ -138,6 +138,7 @@ RULES: tuple[Rule, ...] = (
         _write("POST", f"/v1/schedules/{{name}}/{verb}", Permission.SCHEDULES_WRITE)
         for verb in ("pause", "unpause", "trigger", "backfill")
     ),
+    _write("POST", "/v1/mcp", Permission.RUNS_READ),
     _read("/v1/audit", Permission.AUDIT_READ),
     _read("/v1/audit/verify", Permission.AUDIT_READ),
     _read("/v1/audit/export", Permission.AUDIT_READ),
