@@ -17,7 +17,8 @@ _MARKS = {
     StepState.CANCELLED: "–",
 }
 _ROWS = 60
-_GAP = "&nbsp;&nbsp;"  # the Web UI sets columns without any space between them
+# The Web UI sets columns without any space between them, and trims what it takes for space.
+_GAP = "\u00a0\u00a0\u200b"
 
 
 def board(

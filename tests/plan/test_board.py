@@ -16,7 +16,7 @@ PLAN = Plan(
 
 def rows(text: str) -> list[list[str]]:
     """The cells of the table's rows, as they are read."""
-    lines = [line.replace("\\|", "¦").replace("&nbsp;", "") for line in text.splitlines()[4:]]
+    lines = [line.replace("\\|", "¦").replace("\u200b", "") for line in text.splitlines()[4:]]
     return [[cell.strip().replace("¦", "|") for cell in line.strip("|").split("|")] for line in lines]
 
 
