@@ -38,7 +38,9 @@ async def test_the_tools_role_learns_which_runs_ended_and_cannot_purge(
     run = await ended_run(database)
     tools = await Database.open(database_url, role="holdfast_tools", max_size=1)
     try:
-        found = await PostgresRetention(database=tools).ended_runs(since=timedelta(days=1), until=timedelta(0))
+        found = await PostgresRetention(database=tools).ended_runs(
+            since=timedelta(days=1), until=timedelta(0)
+        )
         assert ("default", run.id) in found
     finally:
         await tools.close()
