@@ -181,3 +181,40 @@ async def test_a_key_of_one_environment_reaches_no_schedule_of_another(api: Runn
         assert (await http.post("/v1/schedules", json=draft("mine"))).status_code == 403
         assert (await http.post("/v1/schedules/of-dev/trigger", json={})).status_code == 404
         assert not await listed(http, "of-dev")
+
+
+async def test_overlap_speaks_of_runs_skipped_while_one_goes_on_and_cancelled_for_the_next(
+    api: RunningApi, workers: None
+) -> None:
+    waits = {
+        "goal": "goal of overlapping",
+        "plan": {"steps": [{"id": "rest", "kind": "wait", "event": "go"}]},
+    }
+    async with api.http() as http:
+        await http.post("/v1/schedules", json=draft("overlapping", run=waits))
+
+        async def runs(status: str) -> list[str]:
+            query = {"text": "goal of overlapping", "status": status}
+            return [run["id"] for run in (await http.get("/v1/runs", params=query)).json()["items"]]
+
+        async def skipped() -> bool:
+            return bool((await http.get("/v1/schedules/overlapping")).json()["skipped"])
+
+        async def one_is(status: str) -> None:
+            async def found() -> bool:
+                return len(await runs(status)) == 1
+
+            await until(found, patience_s=30)
+
+        await http.post("/v1/schedules/overlapping/trigger", json={})
+        await one_is("running")
+        [first] = await runs("running")
+        await http.post("/v1/schedules/overlapping/trigger", json={})
+        await until(skipped, patience_s=30)
+        await http.post("/v1/schedules/overlapping/trigger", json={"overlap": "cancel_other"})
+        await one_is("cancelled")
+        assert await runs("cancelled") == [first]
+        await one_is("running")
+        [second] = await runs("running")
+        await http.post(f"/v1/runs/{second}/events", json={"name": "go"})
+        await one_is("succeeded")
