@@ -29,6 +29,7 @@ class Offers(Protocol):
 
     async def publish(self, specs: Sequence[ToolSpec]) -> None: ...
     async def withdraw(self, specs: Sequence[ToolSpec]) -> None: ...
+    async def keep_only(self, source: str, specs: Sequence[ToolSpec]) -> None: ...
 
 
 class Refusals(Protocol):
@@ -58,6 +59,7 @@ class Shelf:
         self._refusals = refusals
         self._files: dict[str, _File] = {}
         self._kept: dict[str, Tool] = {}
+        self._looked = False
 
     async def follow(self, *, every_s: float = 1.0) -> None:
         """Look at the folder again and again. A database that is away is asked again at the next look."""
@@ -77,6 +79,10 @@ class Shelf:
             known = self._files.get(name)
             if known is None or known.seen != seen:
                 await self._read(name, seen, known.tool if known else None)
+        if not self._looked:  # what went away or went bad while no worker looked
+            standing = [file.tool.spec for file in self._files.values() if file.tool is not None]
+            await self._offers.keep_only("manifest", standing)
+            self._looked = True
 
     async def _read(self, name: str, seen: _Print, before: Tool | None) -> None:
         try:

@@ -219,6 +219,18 @@ async def test_a_manifest_that_is_taken_away_is_offered_to_no_new_run(store: Sto
     assert await store.newest() == "1.0.0"
 
 
+async def test_what_went_away_while_no_worker_looked_is_offered_no_more(
+    store: Store, workshop: Workshop, database: Database, database_url: str
+) -> None:
+    await store.put("greet.yaml", written())
+    (store.folder / "greet.yaml").write_text("name: [")
+    worker = await Database.open(database_url, role="holdfast_tools", max_size=1)
+    await Store(store.folder, workshop, worker=worker, api=database).shelf.look()
+    await worker.close()
+    assert await store.newest() is None
+    assert "greet.yaml" in await store.problems()
+
+
 async def test_two_files_cannot_describe_one_version(store: Store) -> None:
     await store.put("a.yaml", written())
     await store.put("b.yaml", written(description="Mine."))

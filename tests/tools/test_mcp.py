@@ -37,6 +37,9 @@ class Told:
         for spec in specs:
             self.published.pop(spec.key, None)
 
+    async def keep_only(self, source: str, specs: Any) -> None:
+        self.published = {spec.key: spec for spec in specs}
+
     async def refuse(self, source: str, problem: str) -> None:
         self.problems[source] = problem
 

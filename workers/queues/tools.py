@@ -6,6 +6,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from holdfast.adapters.mcp.servers import ServerFile
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.database import Database
@@ -27,6 +29,8 @@ from holdfast.tools.shelf import Shelf
 from workers import pools
 from workers.housekeeping import Chore, workspace_chores
 from workers.parts import Parts
+
+log = structlog.get_logger()
 
 
 async def pool(held: Parts) -> pools.Pool:
@@ -86,6 +90,7 @@ async def _follow_servers(held: Parts, host: RegistryToolHost, database: Databas
 def _keep(held: Parts, work: Coroutine[Any, Any, None]) -> None:
     """Goes on until the worker stops."""
     task = asyncio.create_task(work)
+    task.add_done_callback(_tell_end)
 
     async def stop() -> None:
         task.cancel()
@@ -104,6 +109,12 @@ def _containers(held: Parts) -> Callable[[str], Sandbox] | None:
 
 def _secrets(held: Parts) -> Path:
     return held.settings.tools.secrets or held.settings.data_dir / "secrets"
+
+
+def _tell_end(task: asyncio.Task[None]) -> None:
+    """Following goes on for ever; where it ended, tools no longer change until the worker is started again."""
+    if not task.cancelled() and (error := task.exception()):
+        log.error("tool_following_ended", error=type(error).__name__, why=str(error)[:500])
 
 
 async def chores(held: Parts) -> Mapping[str, Chore]:

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
+import anyio
 from mcp import Client, MCPError
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
+from pydantic import ValidationError
 
 from holdfast.errors import Misconfigured, SandboxUnavailable, ToolFailed, Unavailable
 from holdfast.sandbox.port import Sandbox, SecretSource
@@ -73,7 +75,9 @@ class WarmSession:
                 await self.close()
                 raise Unavailable(f"The MCP server {self._name} went away.") from error
             raise ToolFailed(f"The MCP server {self._name} refused: {str(error)[:500]}") from error
-        except (OSError, RuntimeError) as error:
+        except ValidationError as error:
+            raise ToolFailed(f"The MCP server {self._name} answered with what is no MCP.") from error
+        except (OSError, RuntimeError, anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
             await self.close()
             raise Unavailable(f"The MCP server {self._name} went away: {type(error).__name__}.") from error
 

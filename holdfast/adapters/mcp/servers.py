@@ -51,6 +51,7 @@ class ServerFile:
         self._refusals = refusals
         self._known: dict[str, _Known] = {}
         self._named: set[str] = set()
+        self._looked = False
 
     async def follow(self, *, every_s: float = 30.0) -> None:
         """Read the file and ask every server again and again: what changed there is seen before long."""
@@ -76,7 +77,11 @@ class ServerFile:
         self._named = set(wanted.servers)
         for name, server in wanted.servers.items():
             await self._ask(name, server)
-        self._host.offer("mcp", [tool for known in self._known.values() for tool in known.tools])
+        tools = [tool for known in self._known.values() for tool in known.tools]
+        self._host.offer("mcp", tools)
+        if not self._looked:
+            await self._offers.keep_only("mcp", [tool.spec for tool in tools])
+            self._looked = True
 
     async def close(self) -> None:
         for known in self._known.values():

@@ -45,6 +45,16 @@ class PostgresTools:
                     (EVERY_TENANT, spec.name, spec.version),
                 )
 
+    async def keep_only(self, source: str, specs: Sequence[ToolSpec]) -> None:
+        """Of this source, offer these and no others: what a worker that has just started found."""
+        async with self._database.tenant(EVERY_TENANT) as connection:
+            await connection.execute(
+                """update tools set withdrawn_at = clock_timestamp()
+                   where tenant = %s and withdrawn_at is null and spec->>'source' = %s
+                     and name || '@' || version <> all(%s)""",
+                (EVERY_TENANT, source, [spec.key for spec in specs]),
+            )
+
     async def tools(self, tenant: str, environment: str) -> Catalogue:
         """The newest version of each tool that is not switched off there."""
         async with self._database.tenant(tenant) as connection:
