@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import tempfile
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -26,11 +29,46 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
 
 async def _examined(settings: Settings, *, quiet: bool) -> list[Finding]:
     findings = []
-    async for finding in examine(settings):
+    async for finding in _everything(settings):
         findings.append(finding)
         if not quiet:
             _show(finding)
     return findings
+
+
+async def _everything(settings: Settings) -> AsyncIterator[Finding]:
+    namespaces = True
+    async for finding in examine(settings):
+        namespaces = namespaces and (finding.about, finding.level) != ("user namespaces", "bad")
+        yield finding
+    if namespaces and settings.sandbox.backend == "bubblewrap":
+        for finding in await _sandbox(settings):
+            yield finding
+
+
+async def _sandbox(settings: Settings) -> Sequence[Finding]:
+    """Every layer of the sandbox, tried from inside it; what holds is told in one line."""
+    from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox  # noqa: PLC0415 -- for this command alone
+
+    with tempfile.TemporaryDirectory() as store:
+        sandbox = BubblewrapSandbox(store=Path(store), bwrap=settings.sandbox.bwrap)
+        try:
+            health = await sandbox.self_test()
+        finally:
+            await sandbox.close()
+    holding = [check.name for check in health.checks if check.ok]
+    weak = [check for check in health.checks if not check.ok]
+    return [
+        Finding(
+            "sandbox",
+            "good" if health.healthy else "note",
+            f"{len(holding)} layers hold: {', '.join(holding)}",
+        ),
+        *(
+            Finding(f"sandbox: {check.name}", "bad" if check.required else "note", check.detail, check.remedy)
+            for check in weak
+        ),
+    ]
 
 
 def _show(finding: Finding) -> None:

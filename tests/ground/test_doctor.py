@@ -27,6 +27,7 @@ def test_a_sound_machine_is_told_so_and_what_would_be_better(tmp_path: Path) -> 
     assert code == 0
     assert "PostgreSQL) 18" in findings["Postgres"]["what"]
     assert findings["user namespaces"]["level"] == "good"
+    assert "layers hold" in findings["sandbox"]["what"]
     assert findings["model"]["level"] == "note"
     assert "HOLDFAST_MODELS__DEFAULT" in findings["model"]["remedy"]
 
