@@ -48,14 +48,13 @@ class Acceptance:
                 remedy=f"It may in {', '.join(principal.environments or ())}.",
             )
         agent = await self._agent(principal.tenant, request)
-        delegates = [await self._named(principal.tenant, name, None) for name in agent.delegates]
         catalogue = await self._catalogues.tools(principal.tenant, request.environment)
         return RunInput(
             run_id=run_id_for(operation),
             tenant=principal.tenant,
             goal=request.goal,
             agent=agent,
-            delegates={spec.name: spec for spec in delegates},
+            delegates=await self._delegates(principal.tenant, agent),
             environment=request.environment,
             inputs=request.inputs,
             mode=request.mode or ("runbook" if request.runbook else agent.mode),
@@ -79,7 +78,7 @@ class Acceptance:
         while names:
             name = names.pop()
             if name not in found and name != agent.name:
-                found[name] = await self._agents.read(tenant, name)
+                found[name] = await self._named(tenant, name, None)
                 names.extend(found[name].delegates)
         return found
 

@@ -9,7 +9,7 @@ from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.runs import PostgresRuns
-from holdfast.errors import NotFound
+from holdfast.errors import NotFound, Unprocessable
 from holdfast.ids import new_id
 from schemas.actions import Action
 from schemas.agents import AgentSpec
@@ -251,3 +251,11 @@ async def test_another_tenant_sees_and_changes_nothing(
         await ledger.observe(foreign, ToolResult(ok=True))
     (effect,) = await ledger.effects(run.tenant, run.id)
     assert effect.status == "dispatched"
+
+
+async def test_what_postgres_cannot_hold_is_the_callers_fault_and_no_outage(
+    run: Run, database: Database
+) -> None:
+    with pytest.raises(Unprocessable):
+        async with database.tenant(run.tenant) as connection:
+            await connection.execute("select %s::text", ("a\0b",))

@@ -112,7 +112,9 @@ def translated(error: psycopg.Error) -> HoldfastError:
         return LimitReached(
             detail, remedy="Wait until runs have ended, or ask for a larger quota.", retry_after_s=30
         )
-    if state.startswith("22"):
+    if state.startswith("22") or isinstance(
+        error, psycopg.DataError
+    ):  # the driver itself refuses NUL in a text
         return Unprocessable(f"Postgres cannot hold this value: {detail}")
     if state.startswith("23"):
         return Conflict(detail)
