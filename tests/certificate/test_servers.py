@@ -27,7 +27,7 @@ from tests.certificate.test_certificate import (
 from tests.certificate.world import World
 
 VICTIMS = ("temporal", "postgres", "both")
-MOMENTS = (1, 5, 9, 14, 19, 24, 29)
+MOMENTS = (2, 5, 9, 14, 19, 24, 29)
 SHORT = [("both", 14)]
 
 
