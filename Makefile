@@ -7,6 +7,7 @@
 #   make certify   kill the worker at every boundary of a run, and count what happened
 #   make bench     the numbers                       BENCH=name chooses one
 #   make docs      write the generated documents again
+#   make contracts write the snapshot of the contracts again, for review
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -26,7 +27,7 @@ export UV_COMPILE_BYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: check format lint types imports documents test demo battery certify bench docs venv clean
+.PHONY: check format lint types imports documents contracts test demo battery certify bench docs venv clean
 venv: .stamps/venv
 
 # uv's wheel is kept in a cache of our own, because pip cannot install offline what it has only in its HTTP cache.
@@ -70,6 +71,9 @@ documents: .stamps/venv
 docs: .stamps/venv
 	@$(BIN)/holdfast config reference > docs/configuration.md
 	@$(BIN)/holdfast config example > .env.example
+
+contracts: .stamps/venv
+	@$(BIN)/pytest -q tests/contracts --write-contracts
 
 test: .stamps/venv
 	@$(BIN)/pytest $(ARGS)

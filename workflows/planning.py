@@ -104,7 +104,7 @@ class Planning:
             self._progress.limits = command.limits
         self._progress.inputs.update(command.inputs)
         if command.plan is not None:
-            await self._accept(self._merged(command.plan))
+            await self._replace(command.plan)
         elif command.step is not None and command.arguments is not None:
             await self._rewrite(command.step, command.arguments)
         names = [command.step] if command.step else self._progress.failures()
@@ -117,6 +117,15 @@ class Planning:
                 await self._teller.tell(
                     self._teller.event(EventType.STEP_SKIPPED, {"by": command.by}, step=name)
                 )
+
+    async def _replace(self, plan: Plan) -> None:
+        """A plan that a human sent is checked like any other; one with errors changes nothing, and says why."""
+        report = await self._check(plan)
+        if not report.fatal:
+            await self._accept(self._merged(plan))
+            return
+        findings = [finding.model_dump(mode="json") for finding in report.findings[:20]]
+        await self._teller.tell(self._teller.event(EventType.PLAN_REJECTED, {"findings": findings}))
 
     async def observe_and_act(self, recalled: Recollection) -> str:
         """The next move after each observation, until there is an answer. Bounded by the run's limits."""
@@ -213,6 +222,7 @@ class Planning:
                 inputs=self._progress.inputs,
                 limits=self._progress.limits,
                 agents=(*self._start.delegates, self._start.agent.name),
+                done=tuple(self._done()),
             ),
             **options.LOCAL,
         )

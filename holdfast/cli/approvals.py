@@ -19,7 +19,12 @@ def approvals() -> None:
 
 
 @approvals.command("ls")
-@click.option("--status", default="pending", show_default=True, type=click.Choice([*ApprovalStatus, "any"]))
+@click.option(
+    "--status",
+    default="pending",
+    show_default=True,
+    type=click.Choice([*(each.value for each in ApprovalStatus), "any"]),
+)
 @click.option("--run", "run_id", help="Only of this run.")
 @as_json
 def list_approvals(status: str, run_id: str | None, *, as_json: bool) -> None:

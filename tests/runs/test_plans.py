@@ -381,3 +381,15 @@ async def test_an_answer_that_breaks_fails_the_run_and_its_row(stage: Stage) -> 
     output = await handle.result()
     assert output.status is RunStatus.FAILED
     assert (await stage.run(handle.id)).status is RunStatus.FAILED
+
+
+async def test_a_new_plan_takes_the_place_of_what_failed_if_it_is_sound(stage: Stage) -> None:
+    handle = await stage.start(say("good"), say("bad", arguments={"fail": True}), on_failure="pause")
+    await stage.until(handle.id, "run.status")
+    broken = Plan(steps=(ToolStep(id="a", tool="nothing"),))
+    await handle.execute_update("resume", ResumeCommand(plan=broken))
+    await stage.until(handle.id, "plan.rejected")
+    await stage.until(handle.id, "run.status", times=3)
+    await handle.execute_update("resume", ResumeCommand(plan=Plan(steps=(say("other"),))))
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    assert [text for text in stage.world.said if text != "bad"] == ["good", "other"]
