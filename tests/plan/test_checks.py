@@ -50,6 +50,7 @@ def codes(*steps: Step, **fields: Any) -> list[tuple[str | None, str]]:
         catalogue=Catalogue(tools=(LOOK,)),
         inputs=fields.pop("inputs", {}),
         limits=RunLimits(**fields),
+        agents=("helper",),
     )
     return [(finding.step, finding.code) for finding in found]
 
@@ -135,6 +136,10 @@ def test_the_whole_plan_has_findings_too() -> None:
     assert codes() == [(None, "empty_plan")]
     assert codes(look("a"), look("b"), steps=1) == [(None, "too_many_steps")]
     assert codes(look("a"), look("a")) == [("a", "duplicate_step")]
+
+
+def test_a_step_is_handed_only_to_an_agent_that_is_known() -> None:
+    assert codes(AgentStep(id="d", agent="stranger", goal="look")) == [("d", "unknown_agent")]
 
 
 def test_a_schema_that_cannot_be_used_is_a_finding_and_not_an_error() -> None:
