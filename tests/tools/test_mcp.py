@@ -188,6 +188,8 @@ async def test_in_the_sandbox_a_server_works_and_sees_nothing_of_the_host(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_SECRET_OF_THE_HOST", "hush")
+    if not all(folder.stat().st_mode & 0o001 for folder in PROGRAM.parents):
+        pytest.skip("THE CHECKOUT IS BELOW A FOLDER THAT ONLY ITS OWNER ENTERS: no tool can be given it")
     await worker.set(tickets=inside())
     assert worker.told.problems == {}
     added = await worker.call("mcp.tickets.add", a=2, b=3)

@@ -38,8 +38,9 @@ def bubblewrap_arguments(
         *("--disable-userns", "--cap-drop", "ALL", "--uid", str(USER_ID), "--gid", str(USER_ID)),
         *("--hostname", "sandbox", "--die-with-parent", "--new-session"),
         *_environment(environment),
-        *_root(readable),
+        *_root(),
         *_private_directories(),
+        *_granted(readable),
         *_files(descriptors.files),
         *("--chdir", WORKSPACE, "--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro", "/"),
         *("--seccomp", str(descriptors.seccomp), "--json-status-fd", str(descriptors.status)),
@@ -58,7 +59,7 @@ def _environment(variables: Mapping[str, str]) -> list[str]:
     return arguments
 
 
-def _root(readable: Sequence[str]) -> list[str]:
+def _root() -> list[str]:
     arguments = ["--ro-bind", "/usr", "/usr"]
     for path in _SYSTEM_DIRECTORIES:
         directory = Path(path)
@@ -66,10 +67,12 @@ def _root(readable: Sequence[str]) -> list[str]:
             arguments += ["--symlink", str(directory.readlink()), path]
         elif directory.is_dir():
             arguments += ["--ro-bind", path, path]
-    for path in (*_SHARED_ETC, *readable):
-        if Path(path).exists():
-            arguments += ["--ro-bind", path, path]
-    return arguments
+    return [*arguments, *_granted(_SHARED_ETC)]
+
+
+def _granted(paths: Sequence[str]) -> list[str]:
+    """Read-only, where they are; after the private /tmp, so that what stands below the host's /tmp can be granted."""
+    return [word for path in paths if Path(path).exists() for word in ("--ro-bind", path, path)]
 
 
 def _private_directories() -> list[str]:
