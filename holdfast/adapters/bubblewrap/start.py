@@ -10,6 +10,8 @@ import functools
 import os
 import resource
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,17 +65,47 @@ def start_tool(launcher: LauncherSpec, call: CallSpec, *, grouped: bool) -> Star
     kernel.close_on_exec_from(3)
     for descriptor in inherited:
         os.set_inheritable(descriptor, True)
-    pid = os.posix_spawn(
-        launcher.bwrap,
-        ["bwrap", "--args", str(listed), "--", *stage],
-        {},
-        file_actions=[(os.POSIX_SPAWN_DUP2, end, place) for end, place in zip(ends, _PLACES, strict=True)],
-        setsigdef=_resettable_signals(),
-        setsigmask=[],
-    )
+    with _first_to_be_killed():
+        pid = os.posix_spawn(
+            launcher.bwrap,
+            ["bwrap", "--args", str(listed), "--", *stage],
+            {},
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, end, place) for end, place in zip(ends, _PLACES, strict=True)
+            ],
+            setsigdef=_resettable_signals(),
+            setsigmask=[],
+        )
     for end in (*inherited, *ends):
         os.close(end)
     return Started(pid=pid, out=out[0], err=err[0], status=status[0], ready=ready[0], go=go[1])
+
+
+@contextmanager
+def _first_to_be_killed() -> Iterator[None]:
+    """What is started here is what the kernel kills when the group is out of memory, and not the keeper beside it:
+    a tool's `oom_score_adj` is inherited, and nobody without rights can lower it below where it began."""
+    score = "/proc/self/oom_score_adj"
+    before = _written(score, "1000")
+    yield
+    if before:
+        _written(score, before)
+
+
+def _written(path: str, text: str) -> str:
+    """What stood there before; nothing where it cannot be written."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        before = os.read(descriptor, 16).decode().strip()
+        os.pwrite(descriptor, text.encode(), 0)
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
+    return before
 
 
 def _standard_input(text: str) -> int:
