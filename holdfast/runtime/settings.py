@@ -65,6 +65,14 @@ class DatabaseSettings(Section):
     )
 
 
+class StackSettings(Section):
+    """How `holdfast up` keeps its parts up."""
+
+    silence_s: Seconds = Field(
+        30, description="Seconds a part may leave questions unanswered before it is killed and started again."
+    )
+
+
 class TemporalSettings(Section):
     """How Temporal is used. Where it is, is said by Temporal's own `TEMPORAL_*` variables and TOML profiles."""
 
@@ -285,6 +293,7 @@ class Settings(BaseSettings):
 
     profile: Literal["dev", "prod"] = Field("dev", description="`prod` refuses insecure defaults.")
     data_dir: Path = Field(Path(".holdfast"), description="Data, logs and state of the embedded stack.")
+    stack: StackSettings = StackSettings()
     database: DatabaseSettings = DatabaseSettings()
     temporal: TemporalSettings = TemporalSettings()
     api: ApiSettings = ApiSettings()

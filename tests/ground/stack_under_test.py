@@ -103,6 +103,14 @@ class Up:
                 self.said += line.decode()
             self._heard = self.said.index(words, self._heard) + len(words)
 
+    async def says_all(self, *words: str) -> None:
+        """Wait for each of these, in any order, after what was waited for before."""
+        begun = self._heard
+        for each in words:
+            self._heard = begun
+            await self.says(each)
+        self._heard = len(self.said)
+
     async def end(self, how: signal.Signals) -> int:
         if self.process.returncode is None:
             self.process.send_signal(how)
@@ -119,6 +127,13 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def names_of(folder: Path, ending: str) -> set[str]:
     return {file.stem for file in folder.glob(f"*{ending}")}
+
+
+def innermost(pid: int) -> int:
+    """The process itself where others stand around it: root's Postgres is a child of its namespaces' maker."""
+    inside = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    is_wrapper = b"bwrap" in Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
+    return int(inside[0]) if is_wrapper else pid
 
 
 def processes_in(folder: Path) -> list[str]:

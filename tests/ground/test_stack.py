@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from holdfast.runtime.embedded.keeper import LONGEST_PAUSE_S, pause_before
-from tests.ground.stack_under_test import Stack, Up, names_of, processes_in, until
+from tests.ground.stack_under_test import Stack, Up, innermost, names_of, processes_in, until
 
 PARTS = {
     "postgres",
@@ -26,7 +26,8 @@ PARTS = {
 
 @pytest.fixture(scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Stack, Up]]:
-    stack = Stack(tmp_path_factory.mktemp("stack"), OPENAI_API_KEY="sk-for-the-llm-worker")
+    environment = {"OPENAI_API_KEY": "sk-for-the-llm-worker", "HOLDFAST_STACK__SILENCE_S": "4"}
+    stack = Stack(tmp_path_factory.mktemp("stack"), **environment)
     async with stack.up() as up:
         yield stack, up
 
@@ -77,6 +78,17 @@ async def test_a_killed_part_is_started_again(running: tuple[Stack, Up], name: s
     await up.says(f"{name}: ended unasked (signal 9)")
     await up.says(f"{name}: ready again")
     assert stack.pids[name] not in (None, before)
+
+
+async def test_parts_that_hang_are_killed_and_started_again(running: tuple[Stack, Up]) -> None:
+    stack, up = running
+    before = stack.pids
+    hanging = ("postgres", "temporal", "api", "worker tools")
+    for name in hanging:
+        os.kill(innermost(before[name]), signal.SIGSTOP)
+    await up.says_all(*(f"{name}: did not answer for 4 s and was killed" for name in hanging))
+    await until(lambda: all(part["status"] == "ready" for part in stack.state["parts"]))
+    assert {name for name in PARTS if stack.pids[name] != before[name]} == set(hanging)
 
 
 async def test_a_part_that_cannot_start_again_is_tried_until_it_can(running: tuple[Stack, Up]) -> None:

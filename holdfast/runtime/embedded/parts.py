@@ -4,11 +4,11 @@ import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from holdfast.errors import Misconfigured, Unavailable
 from holdfast.runtime.process import Child, last_words
-from holdfast.runtime.readiness import ReadySocket
+from holdfast.runtime.readiness import NotifySocket
 
 _READY_PATIENCE_S = 60.0
 
@@ -32,6 +32,10 @@ class Part(Protocol):
 
     async def stop(self) -> None: ...
 
+    async def answers(self) -> bool:
+        """Whether it does its work at this moment. May take for ever where it does not: the caller has the clock."""
+        ...
+
 
 class Program:
     """One of our own processes: `python -m holdfast ...`, which says itself when it is ready."""
@@ -44,6 +48,7 @@ class Program:
         log: Path,
         environment: Mapping[str, str],
         drain_s: float,
+        silence_s: float,
         address: str = "",
         patience_s: float = _READY_PATIENCE_S,
     ) -> None:
@@ -53,8 +58,10 @@ class Program:
         self._log = log
         self._environment = environment
         self._drain_s = drain_s
+        self._silence_s = silence_s
         self._patience_s = patience_s
         self._child: Child | None = None
+        self._notices: NotifySocket | None = None
 
     @property
     def child(self) -> Child:
@@ -63,24 +70,38 @@ class Program:
         return self._child
 
     async def start(self) -> None:
-        ready = ReadySocket()
+        notices = self._listen()
         try:
             self._child = await Child.start(
-                self._argv, log=self._log, env={**self._environment, **ready.variables}
+                self._argv, log=self._log, env={**self._environment, **notices.variables}
             )
-            await self._becomes_ready(ready)
+            await self._becomes_ready(notices)
         except BaseException:
             await self.stop()
             raise
-        finally:
-            ready.close()
 
     async def stop(self) -> None:
         if self._child is not None:
             await self._child.stop(patience_s=self._drain_s)
+        if self._notices is not None:
+            self._notices.close()
 
-    async def _becomes_ready(self, ready: ReadySocket) -> None:
-        says = asyncio.ensure_future(ready.wait())
+    async def answers(self) -> bool:
+        """Its event loop turns."""
+        if self._notices is None:
+            return False
+        await self._notices.beat()
+        return True
+
+    def _listen(self) -> NotifySocket:
+        """A socket of its own for each start: what a predecessor said last is not what its successor says."""
+        if self._notices is not None:
+            self._notices.close()
+        self._notices = NotifySocket(beat_within_s=self._silence_s / 4)
+        return self._notices
+
+    async def _becomes_ready(self, notices: NotifySocket) -> None:
+        says = asyncio.ensure_future(notices.ready())
         ends = asyncio.ensure_future(self.child.wait())
         try:
             await asyncio.wait({says, ends}, timeout=self._patience_s, return_when=asyncio.FIRST_COMPLETED)
@@ -93,8 +114,14 @@ class Program:
                 f"{self.name} was not ready in {self._patience_s:.0f} s.", remedy=f"See {self._log}."
             )
         finally:
-            says.cancel()
-            ends.cancel()
+            await settled(says, ends)
+
+
+async def settled(*waiting: asyncio.Future[Any]) -> None:
+    """Cancelled and let go: a socket may be closed only when nobody waits on it any more."""
+    for each in waiting:
+        each.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def check_temporal(address: str) -> None:

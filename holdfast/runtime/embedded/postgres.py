@@ -12,6 +12,7 @@ import pwd
 import secrets
 import shutil
 import signal
+import struct
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ DATABASE = "holdfast"
 MAJOR = "18"
 _LONGEST_SOCKET_FOLDER = 90  # sun_path holds 107 bytes, and the file in the folder needs 14
 _START_PATIENCE_S = 30.0
+_WOULD_YOU_ENCRYPT = struct.pack("!ii", 8, 80877103)  # the protocol's SSLRequest
 
 DURABLE: Mapping[str, str] = MappingProxyType(
     {
@@ -125,6 +127,16 @@ class EmbeddedPostgres:
         if self._sockets is not None:
             shutil.rmtree(self._sockets, ignore_errors=True)
             self._sockets = None
+
+    async def answers(self) -> bool:
+        """A process is forked for us and says whether it would encrypt: every client's first question, answered also
+        while no session is to be had, because there are enough or a crash is being repaired."""
+        reader, writer = await asyncio.open_unix_connection(f"{self._sockets}/.s.PGSQL.{self._port or 5432}")
+        try:
+            writer.write(_WOULD_YOU_ENCRYPT)
+            return await reader.read(1) in {b"N", b"S"}
+        finally:
+            writer.close()
 
     async def _shut_down(self) -> None:
         """Fast: sessions are ended, everything is written. The socket's folder stays for another start."""

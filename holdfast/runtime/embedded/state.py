@@ -10,7 +10,8 @@ from holdfast.runtime.embedded.lock import FolderLock
 from holdfast.runtime.private import write_private
 from schemas.base import Payload
 
-PartStatus = Literal["waiting", "starting", "ready", "restarting", "stopping", "stopped"]
+PartStatus = Literal["waiting", "starting", "ready", "silent", "restarting", "stopping", "stopped"]
+"""`silent`: it runs, and has not answered the last time it was asked."""
 
 
 class PartState(Payload):

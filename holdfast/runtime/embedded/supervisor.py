@@ -39,6 +39,7 @@ class Supervisor:
         changed: Callable[[StackState], None] = lambda _state: None,
     ) -> None:
         self._settings = settings
+        self._silence_s = settings.stack.silence_s
         self._folder = settings.data_dir.resolve()
         self._migrate = migrate
         self._tell = tell
@@ -124,6 +125,7 @@ class Supervisor:
             log=self._folder / "logs" / "api.log",
             environment=without_secrets(base, model_keys=True, tool_secrets=True),
             drain_s=self._settings.api.drain_s + _DRAIN_MARGIN_S,
+            silence_s=self._silence_s,
             address=f"http://{self._settings.api.host}:{self._api_port}",
         )
 
@@ -136,6 +138,7 @@ class Supervisor:
                 base, model_keys=queue is not Queue.LLM, tool_secrets=queue is not Queue.TOOLS
             ),
             drain_s=self._settings.workers.drain_s + _DRAIN_MARGIN_S,
+            silence_s=self._silence_s,
         )
 
     async def _start_database(self) -> None:
@@ -197,7 +200,7 @@ class Supervisor:
         return self._temporal.address if self._temporal else self._settings.temporal.address or ""
 
     def _keep(self, part: Part) -> Keeper:
-        return Keeper(part, tell=self._tell, changed=self._write)
+        return Keeper(part, silence_s=self._silence_s, tell=self._tell, changed=self._write)
 
     def _write(self) -> None:
         state = self.state

@@ -99,6 +99,9 @@ class EmbeddedTemporal:
         if self._child is not None:
             await self._child.stop(patience_s=10)
 
+    async def answers(self) -> bool:
+        return await _answers(self._http_port)
+
     def _arguments(self) -> list[str]:
         return [
             *("server", "start-dev", "--ip", _HOST, "--port", str(self._port), "--log-level", "warn"),
@@ -122,7 +125,7 @@ class EmbeddedTemporal:
 
     async def _serves(self) -> None:
         deadline = asyncio.get_running_loop().time() + _START_PATIENCE_S
-        while not await _answers(self._http_port):
+        while not await _answers_soon(self._http_port):
             if self.child.exit_code is not None:
                 raise Misconfigured(
                     f"Temporal did not start: {last_words(self._log)}",
@@ -156,6 +159,14 @@ def program_on_path() -> Path:
     return Path(found)
 
 
+async def _answers_soon(port: int) -> bool:
+    try:
+        async with asyncio.timeout(2):
+            return await _answers(port)
+    except TimeoutError:
+        return False
+
+
 async def _answers(port: int) -> bool:
     """Whether the namespace is there to work in, asked over HTTP: a gRPC client costs a third of a second."""
     try:
@@ -165,8 +176,8 @@ async def _answers(port: int) -> bool:
     try:
         writer.write(f"GET /api/v1/namespaces/{NAMESPACE} HTTP/1.0\r\nHost: {_HOST}\r\n\r\n".encode())
         await writer.drain()
-        status = await asyncio.wait_for(reader.readline(), 2)
-    except (OSError, TimeoutError):
+        status = await reader.readline()
+    except OSError:
         return False
     finally:
         writer.close()
