@@ -5,6 +5,7 @@
 #   make demo      watch an agent work on this machine
 #   make battery   every hostile program against the sandbox
 #   make certify   kill the worker at every boundary of a run, and count what happened
+#   make fuzz      thousands of requests against the OpenAPI document
 #   make bench     the numbers                       BENCH=name chooses one
 #   make docs      write the generated documents again
 #   make contracts write the snapshot of the contracts again, for review
@@ -27,7 +28,7 @@ export UV_COMPILE_BYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: check format lint types imports documents contracts test demo battery certify bench docs venv clean
+.PHONY: check format lint types imports documents contracts test demo battery certify fuzz bench docs venv clean
 venv: .stamps/venv
 
 # uv's wheel is kept in a cache of our own, because pip cannot install offline what it has only in its HTTP cache.
@@ -86,6 +87,9 @@ battery: .stamps/venv
 
 certify: .stamps/venv
 	@$(BIN)/pytest --full -s tests/certificate $(ARGS)
+
+fuzz: .stamps/venv
+	@$(BIN)/pytest --full tests/api/test_openapi.py $(ARGS)
 
 bench: .stamps/venv
 	@for each in $(BENCH); do echo "== $$each"; $(BIN)/python -m benchmarks.$$each $(ARGS); done

@@ -1,29 +1,90 @@
-"""uvicorn, with two things it lacks: a client that does not finish its headers is sent away, and event streams are
-told to end before the server waits for them."""
+"""uvicorn, with three things it lacks: a client that does not finish its headers is sent away, so is one that does not
+take what it asked for, and event streams are told to end before the server waits for them."""
 
 import asyncio
 import socket
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from holdfast.runtime.readiness import tell_ready
 from holdfast.runtime.settings import ApiSettings
 
+log = structlog.get_logger(__name__)
+
 HEADER_S = 10.0
 """How long a client may take from connecting to the end of its first headers."""
+STALLED_S = 30.0
+_TAKEN_BYTES = 16 * 1024
+"""What a reader must take in that time, while more waits for it."""
 
 
-class PunctualProtocol(H11Protocol):
-    """Closes a connection whose first request does not arrive in time: a slow client costs a socket for that long."""
+class Patience:
+    """How long a full buffer waits for its reader. A reader that stands still, or nearly, is cut off: its connection
+    would else hold one of the streams, or the memory of a long answer, for ever. A stream can be resumed."""
 
-    _deadline: asyncio.TimerHandle | None = None
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        self._wait(self._transport.get_write_buffer_size())
+
+    def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wait(self, waiting: int) -> None:
+        self.end()
+        self._timer = asyncio.get_running_loop().call_later(STALLED_S, self._look, waiting)
+
+    def _look(self, before: int) -> None:
+        waiting = self._transport.get_write_buffer_size()
+        if before - waiting >= _TAKEN_BYTES:
+            self._wait(waiting)
+            return
+        log.info("reader_stalled", waiting_bytes=waiting)
+        self._transport.abort()
+
+
+class PunctualSocket(WebSocketsSansIOProtocol):
+    """A WebSocket whose reader may not stand still."""
+
+    _patience: Patience
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
         super().connection_made(transport)
+        self._patience = Patience(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._patience.end()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._patience.begin()
+
+    def resume_writing(self) -> None:
+        self._patience.end()
+        super().resume_writing()
+
+
+class PunctualProtocol(H11Protocol):
+    """Closes a connection whose first request does not arrive in time, and one whose answer is not taken: a slow client
+    costs a socket for that long."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _patience: Patience
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
+        super().connection_made(transport)
+        self._patience = Patience(transport)
         self._deadline = self.loop.call_later(HEADER_S, self._give_up)
 
     def handle_events(self) -> None:
@@ -33,7 +94,16 @@ class PunctualProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._patience.end()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._patience.begin()
+
+    def resume_writing(self) -> None:
+        self._patience.end()
+        super().resume_writing()
 
     def _give_up(self) -> None:
         self.transport.close()
@@ -51,7 +121,7 @@ def server_config(app: FastAPI, settings: ApiSettings, *, port: int | None = Non
         host=settings.host,
         port=settings.port if port is None else port,
         http=PunctualProtocol,
-        ws="websockets-sansio",
+        ws=PunctualSocket,
         log_config=None,
         access_log=False,
         server_header=False,

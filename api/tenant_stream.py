@@ -25,13 +25,15 @@ class TenantStream:
         self._since = datetime.now(UTC) if after_us is None else moment(after_us) - _AGAIN
         self._told: OrderedDict[str, int] = OrderedDict()
 
-    async def events(self, feed: EventFeed, *, heartbeat_s: float) -> AsyncGenerator[RunEvent | None]:
-        """Events, and None as a heartbeat; ends with the process."""
+    async def events(
+        self, feed: EventFeed, *, heartbeat_s: float, follow: bool = True
+    ) -> AsyncGenerator[RunEvent | None]:
+        """Events, and None as a heartbeat; ends with the process, or without `follow` where the story stands."""
         async with feed.follow(self._caller.tenant, None) as follower:
             if self._resumed:
                 async for event in self._read(None):
                     yield event
-            while not follower.closed:
+            while follow and not follower.closed:
                 told = await follower.news(timeout_s=heartbeat_s)
                 if told is None:
                     yield None

@@ -86,13 +86,16 @@ async def stream_tenant(
     after: Annotated[
         int | None, Query(ge=0, le=LATEST, description="The same, for a first connection.")
     ] = None,
+    *,
+    follow: Annotated[bool, Query(description="Whether to wait for what is not told yet.")] = True,
 ) -> AsyncIterator[ServerSentEvent]:
     """Everything that happens in the tenant, from now on or from the last id seen. Events of one run stay in their
     order. After a reconnection those of the last half minute come again: `run_id` and `seq` tell which you know."""
     stream = TenantStream(
         readings=held.readings, caller=caller, after_us=after if last_event_id is None else last_event_id
     )
-    async with aclosing(stream.events(held.feed, heartbeat_s=held.settings.api.heartbeat_s)) as events:
+    heartbeat_s = held.settings.api.heartbeat_s
+    async with aclosing(stream.events(held.feed, heartbeat_s=heartbeat_s, follow=follow)) as events:
         async for event in events:
             if event is None:
                 yield ServerSentEvent(comment="here")

@@ -1,17 +1,20 @@
 """Event streams: nothing lost, nothing doubled, whatever happens to the connection or to the server."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+import structlog
 
+from api import server
 from holdfast.client import Holdfast
 from holdfast.client.sse import ServerEvent, read_events
 from holdfast.runtime.settings import ApiSettings
 from schemas.events import RunEvent
 from schemas.runs import RunRequest
-from tests.api.conftest import RunningApi, end_run, reaching, serve, tell
+from tests.api.conftest import RunningApi, end_run, reaching, serve, tell, until
 
 
 async def collect(events: AsyncIterator[RunEvent]) -> list[int]:
@@ -132,6 +135,33 @@ async def test_a_stopping_server_ends_its_streams_and_a_client_goes_on_at_the_ne
         await end_run(first, run.id)
         assert [event.seq async for event in events] == [3]
         await holdfast.close()
+
+
+@pytest.mark.parametrize("over", ["sse", "socket"])
+async def test_a_reader_that_stands_still_is_cut_off_and_holds_no_place(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch, over: str
+) -> None:
+    monkeypatch.setattr(server, "STALLED_S", 0.1)
+    run = await api.client().runs.start(RunRequest(goal="x"))
+    await tell(api, run.id, *["run.message"] * 500, data={"text": "x" * 10_000})
+    await tell(api, run.id, *["run.message"] * 500, data={"text": "x" * 10_000})
+    path = f"/v1/runs/{run.id}/{'events' if over == 'sse' else 'ws'}"
+    upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    upgrade += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    asked = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.key}\r\n"
+    url = httpx.URL(api.url)
+    with (
+        structlog.testing.capture_logs() as told,
+        socket.create_connection((url.host, url.port or 80)) as reader,
+    ):
+        reader.sendall(f"{asked}{upgrade if over == 'socket' else ''}\r\n".encode())
+
+        async def cut() -> bool:
+            return any(line["event"] == "reader_stalled" for line in told)
+
+        await until(cut)
+        taken = sum(len(piece) for piece in iter(lambda: reader.recv(1 << 20), b""))
+    assert taken < 10_000_000
 
 
 async def test_half_an_event_is_never_told() -> None:
