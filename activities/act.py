@@ -1,24 +1,28 @@
-"""Performing one judged action: the only way from a run to a tool.
+"""Performing judged actions: the only way from a run to a tool.
 
-The ledger is asked before the call and told after it. What a second attempt may do after a crash in between depends on
-the class of the tool, and on nothing else.
+The ledger is asked before each call and told after it. What a second attempt may do after a crash in between depends on
+the class of the tool, and on nothing else. A row of calls goes out in one activity because the ledger, and not Temporal,
+is what keeps any of them from going out twice.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from temporalio import activity
 
 from activities.fitting import fit
 from activities.heartbeat import heartbeats
-from holdfast.errors import HoldfastError
-from holdfast.ports import Artifacts, Ledger, ToolHost
-from schemas.stages import ActReport, ActRequest
+from holdfast.errors import HoldfastError, Unavailable
+from holdfast.ports import Artifacts, Dispatch, Ledger, ToolHost
+from schemas.stages import ActReport, ActReports, ActRequest, ActRow
 from schemas.tools import EffectClass, ToolError, ToolResult, ToolSpec
 
 log = structlog.get_logger()
+
+_LONGEST_PAUSE_S = 2.0
 
 
 class ActActivities:
@@ -29,65 +33,112 @@ class ActActivities:
         self._worker = worker
 
     @activity.defn
-    async def act(self, request: ActRequest) -> ActReport:
-        """Safe to repeat: the ledger knows whether this digest went out, and the tool's class what that means."""
+    async def act(self, row: ActRow) -> ActReports:
+        """Safe to repeat: the ledger knows whether a digest went out, and the tool's class what that means."""
+        reports: list[ActReport] = []
+        answer: Dispatch | None = None
+        async with heartbeats():
+            for call, following in zip(row.calls, (*row.calls[1:], None), strict=True):
+                report, answer = await self._one(call, answer, following)
+                reports.append(report)
+                if report.result is None or not report.result.ok or activity.is_worker_shutdown():
+                    break
+        return ActReports(reports=tuple(reports))
+
+    async def _one(
+        self, call: ActRequest, answer: Dispatch | None, following: ActRequest | None
+    ) -> tuple[ActReport, Dispatch | None]:
+        """What became of the call; and what the ledger says of the following one, where it was asked already."""
         try:
-            spec = self._judged_tool(request)
+            spec = self._judged_tool(call)
         except HoldfastError as error:
-            return ActReport(state="refused", why=str(error))
-        answer = await self._ledger.dispatch(request, effect=spec.effect, worker=self._worker)
+            return ActReport(state="refused", why=str(error)), None
+        answer = answer or await _uncut(self._ledger.dispatch(call, effect=spec.effect, worker=self._worker))
         match answer.outcome:
             case "go":
-                return await self._call(request, spec)
+                return await self._call(call, spec, following)
             case "done":
-                return ActReport(state="done", result=answer.result)
+                return ActReport(state="done", result=answer.result), None
             case "in_doubt":
-                return await self._after_a_crash(request, spec)
-            case "held" | "refused" | "unknown":
+                return await self._after_a_crash(call, spec), None
+            case "held" | "refused" | "unknown" | "paused" | "stale":
                 log.info(
-                    "tool_call_not_dispatched", outcome=answer.outcome, why=answer.why, digest=request.digest
+                    "tool_call_not_dispatched", outcome=answer.outcome, why=answer.why, digest=call.digest
                 )
-                return ActReport(state=answer.outcome, why=answer.why)
+                return ActReport(state=answer.outcome, why=answer.why), None
 
-    def _judged_tool(self, request: ActRequest) -> ToolSpec:
+    def _judged_tool(self, call: ActRequest) -> ToolSpec:
         """The tool, if it still is what the run started with, and the action what was judged."""
-        if request.action.digest != request.digest:
-            raise HoldfastError(f"The action is not the one that was judged ({request.digest}).")
-        spec = self._tools.find(request.action.tool, request.action.tool_version)
-        if spec.digest != request.tool_digest:
+        if call.action.digest != call.digest:
+            raise HoldfastError(f"The action is not the one that was judged ({call.digest}).")
+        spec = self._tools.find(call.action.tool, call.action.tool_version)
+        if spec.digest != call.tool_digest:
             raise HoldfastError(
                 f"The tool {spec.key} has changed since the run started.",
                 remedy="Publish the change as a new version of the tool, and resume the run.",
             )
         return spec
 
-    async def _after_a_crash(self, request: ActRequest, spec: ToolSpec) -> ActReport:
+    async def _after_a_crash(self, call: ActRequest, spec: ToolSpec) -> ActReport:
         """The call went out before, and nobody saw its end."""
         if spec.effect in (EffectClass.READ_ONLY, EffectClass.IDEMPOTENT):
-            return await self._call(request, spec)
-        happened = (
-            await self._tools.probe(request.action, spec) if spec.effect is EffectClass.PROBED else None
-        )
+            return (await self._call(call, spec, None))[0]
+        happened = await self._tools.probe(call.action, spec) if spec.effect is EffectClass.PROBED else None
         if happened is None:
             why = "The worker died between the call and its answer."
-            await self._ledger.doubt(request, why)
+            await self._ledger.doubt(call, why)
             return ActReport(state="unknown", why=why)
         if not happened:
-            return await self._call(request, spec)
+            return (await self._call(call, spec, None))[0]
         result = ToolResult(ok=True, summary="The probe found that it had happened.", untrusted=False)
-        return await self._observed(request, result)
-
-    async def _call(self, request: ActRequest, spec: ToolSpec) -> ActReport:
-        async with self._stopped_is_told(request), heartbeats():
-            result = await self._tools.call(request.action, spec, idempotency_key=request.digest)
-        return await self._observed(request, await fit(result, request.scope, self._artifacts))
-
-    async def _observed(self, request: ActRequest, result: ToolResult) -> ActReport:
-        await self._ledger.observe(request, result)
+        await self._observe(call, result)
         return ActReport(state="done", result=result)
 
+    async def _call(
+        self, call: ActRequest, spec: ToolSpec, following: ActRequest | None
+    ) -> tuple[ActReport, Dispatch | None]:
+        async with self._stopped_is_told(call):
+            result = await self._tools.call(call.action, spec, idempotency_key=call.digest)
+        result = await fit(result, call.scope, self._artifacts)
+        answer = await self._observed(call, result, following)
+        return ActReport(state="done", result=result), answer
+
+    async def _observed(
+        self, call: ActRequest, result: ToolResult, following: ActRequest | None
+    ) -> Dispatch | None:
+        """The end of this call and, where there is one and nothing speaks against it, the start of the next."""
+        effect = self._effect_of(following) if result.ok and not activity.is_worker_shutdown() else None
+        if following is not None and effect is not None:
+            try:
+                return await _uncut(
+                    self._ledger.observe_and_dispatch(
+                        call, result, following, effect=effect, worker=self._worker
+                    )
+                )
+            except HoldfastError as error:
+                log.warning("ledger_refused_a_pair", digest=call.digest, error=str(error))
+        await self._observe(call, result)
+        return None
+
+    def _effect_of(self, following: ActRequest | None) -> EffectClass | None:
+        try:
+            return self._judged_tool(following).effect if following else None
+        except HoldfastError:
+            return None
+
+    async def _observe(self, call: ActRequest, result: ToolResult) -> None:
+        """Only this process knows how the call ended: it does not give up while Postgres is away."""
+        pause = 0.1
+        while True:
+            try:
+                return await self._ledger.observe(call, result)
+            except Unavailable as error:
+                log.warning("ledger_is_away", digest=call.digest, error=str(error))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
     @asynccontextmanager
-    async def _stopped_is_told(self, request: ActRequest) -> AsyncIterator[None]:
+    async def _stopped_is_told(self, call: ActRequest) -> AsyncIterator[None]:
         """A call that was cancelled has ended, and the ledger says so; one that a shutdown cut off stays in doubt."""
         try:
             yield
@@ -98,5 +149,18 @@ class ActActivities:
                     code="cancelled",
                     message="The call was stopped before it ended; a part of its work may be done.",
                 )
-                await asyncio.shield(self._ledger.observe(request, ToolResult(ok=False, error=error)))
+                await asyncio.shield(self._ledger.observe(call, ToolResult(ok=False, error=error)))
             raise
+
+
+async def _uncut(question: Coroutine[Any, Any, Dispatch]) -> Dispatch:
+    """The answer, also for who is cancelled meanwhile; the cancellation comes up at the next wait. What the ledger was
+    asked to write as dispatched must be called, or told as stopped: never forgotten."""
+    asked = asyncio.create_task(question)
+    try:
+        return await asyncio.shield(asked)
+    except asyncio.CancelledError:
+        answer = await asked
+        if task := asyncio.current_task():
+            task.cancel()
+        return answer

@@ -1,12 +1,25 @@
-"""The guardian's answer on an action, stored before anything acts on it. Local activities: short, and repeatable."""
+"""The guardian's answer on actions, stored before anything acts on them. Local activities: short, and repeatable."""
+
+import asyncio
 
 from temporalio import activity
 
 from holdfast.plan.checks import findings_in
 from holdfast.ports import Guardian, Ledger, ToolHost
-from schemas.stages import CheckReport, CheckRequest, FastReport, JudgeRequest
-from schemas.tools import EffectClass, Lane
-from schemas.verdicts import Decision, Verdict
+from schemas.stages import (
+    CheckReport,
+    CheckRequest,
+    FastReport,
+    FastReports,
+    JudgeRequest,
+    JudgeRow,
+    Verdicts,
+)
+from schemas.tools import EffectClass, Lane, ToolResult
+from schemas.verdicts import Decision, VerdictRecord
+
+_LONGEST_ROW_S = 5.0
+"""A row of reads ends early rather than to hold up the workflow task that waits for it."""
 
 
 class GuardActivities:
@@ -29,22 +42,40 @@ class GuardActivities:
         return CheckReport(findings=tuple(found[:50]))
 
     @activity.defn
-    async def judge(self, request: JudgeRequest) -> Verdict:
+    async def judge(self, row: JudgeRow) -> Verdicts:
         """Safe to repeat: the first verdict on a digest stands, and it is what comes back."""
-        record = await self._guardian.judge(request)
-        return await self._ledger.give_verdict(request, record)
+        records = [await self._guardian.judge(request) for request in row.requests]
+        return Verdicts(verdicts=tuple(await self._ledger.give_verdicts(row.requests, records)))
 
     @activity.defn
-    async def perform(self, request: JudgeRequest) -> FastReport:
-        """The fast lane: a short, harmless read is judged, done and recorded at once. Safe to repeat: it reads."""
+    async def perform(self, row: JudgeRow) -> FastReports:
+        """The fast lane: short, harmless reads are judged, done and recorded at once. Safe to repeat: they read."""
+        done: list[tuple[JudgeRequest, VerdictRecord, ToolResult]] = []
+        ends = asyncio.get_running_loop().time() + _LONGEST_ROW_S
+        for request in row.requests:
+            record = await self._guardian.judge(request)
+            if not self._harmless(request, record):
+                if not done:
+                    verdict = await self._ledger.give_verdict(request, record)
+                    return FastReports(reports=(FastReport(verdict=verdict),))
+                break
+            action = request.action
+            spec = self._fast_tools.find(action.tool, action.tool_version)
+            result = await self._fast_tools.call(action, spec, idempotency_key=action.digest)
+            done.append((request, record, result))
+            if not result.ok or asyncio.get_running_loop().time() > ends:
+                break
+        await self._ledger.perform(done)
+        return FastReports(
+            reports=tuple(FastReport(verdict=record.verdict, result=result) for _, record, result in done)
+        )
+
+    def _harmless(self, request: JudgeRequest, record: VerdictRecord) -> bool:
         spec = self._fast_tools.find(request.action.tool, request.action.tool_version)
-        record = await self._guardian.judge(request)
-        harmless = (
+        return (
             spec.lane is Lane.FAST
             and spec.effect is EffectClass.READ_ONLY
             and spec.digest == request.tool.digest
+            and not record.verdict.held
+            and record.verdict.decision is Decision.ALLOW
         )
-        if not harmless or record.verdict.held or record.verdict.decision is not Decision.ALLOW:
-            return FastReport(verdict=await self._ledger.give_verdict(request, record))
-        result = await self._fast_tools.call(request.action, spec, idempotency_key=request.action.digest)
-        return FastReport(verdict=await self._ledger.perform(request, record, result), result=result)

@@ -51,7 +51,9 @@ class Dispatch(Protocol):
     """What the ledger says when an action asks to go out."""
 
     @property
-    def outcome(self) -> Literal["go", "done", "in_doubt", "unknown", "held", "refused"]: ...
+    def outcome(
+        self,
+    ) -> Literal["go", "done", "in_doubt", "unknown", "held", "refused", "paused", "stale"]: ...
     @property
     def result(self) -> ToolResult | None: ...
     @property
@@ -65,6 +67,12 @@ class Ledger(Protocol):
         """Store the verdict, unless one for this action stands already; the standing one comes back."""
         ...
 
+    async def give_verdicts(
+        self, requests: Sequence[JudgeRequest], records: Sequence[VerdictRecord]
+    ) -> Sequence[Verdict]:
+        """The same for several, in one transaction."""
+        ...
+
     async def dispatch(self, request: ActRequest, *, effect: EffectClass, worker: str) -> Dispatch:
         """Check the verdict and the approval, and write `dispatched`, in one transaction."""
         ...
@@ -73,12 +81,24 @@ class Ledger(Protocol):
         """The call has ended: its effect, its events."""
         ...
 
+    async def observe_and_dispatch(
+        self,
+        request: ActRequest,
+        result: ToolResult,
+        following: ActRequest,
+        *,
+        effect: EffectClass,
+        worker: str,
+    ) -> Dispatch:
+        """The end of one call and the start of the next in one transaction: both, or neither."""
+        ...
+
     async def doubt(self, request: ActRequest, why: str) -> None:
         """Nobody saw the end of the call, and it must not be made again: `unknown`."""
         ...
 
-    async def perform(self, request: JudgeRequest, record: VerdictRecord, result: ToolResult) -> Verdict:
-        """The fast lane: verdict, effect and events of a harmless call in one transaction."""
+    async def perform(self, done: Sequence[tuple[JudgeRequest, VerdictRecord, ToolResult]]) -> None:
+        """The fast lane: verdicts, effects and events of harmless calls in one transaction."""
         ...
 
     async def resolve(self, request: ResolveRequest) -> None: ...

@@ -150,6 +150,18 @@ class JudgeRequest(Payload):
     )
 
 
+class JudgeRow(Payload):
+    """Ask about the actions of a row of steps, of which each will wait for the one before it."""
+
+    requests: tuple[JudgeRequest, ...] = Field(min_length=1)
+
+
+class Verdicts(Payload):
+    """One for each action of the row, in its order."""
+
+    verdicts: tuple[Verdict, ...]
+
+
 class ActRequest(Payload):
     """Perform one judged action. The worker recomputes the digest and looks for the verdict itself."""
 
@@ -157,18 +169,35 @@ class ActRequest(Payload):
     action: Action
     digest: Digest
     tool_digest: Digest
+    step_title: str = ""
+    opens: bool = Field(
+        default=False, description="The step starts with this call; otherwise it started with its verdict."
+    )
     closes: bool = Field(
         default=True, description="The step ends with this action; false for one item of many."
     )
     final: bool = Field(default=True, description="No attempt follows, should this one fail.")
 
 
-class ActReport(Payload):
-    """What became of it. `unknown`: it may or may not have happened, and a human must say."""
+class ActRow(Payload):
+    """Perform the judged actions of a row of steps, one after the other, for as long as each succeeds."""
 
-    state: Literal["done", "unknown", "refused", "held"]
+    calls: tuple[ActRequest, ...] = Field(min_length=1)
+
+
+class ActReport(Payload):
+    """What became of it. `unknown`: it may or may not have happened, and a human must say. `stale`: the rules have
+    changed since it was judged, or the verdict has expired."""
+
+    state: Literal["done", "unknown", "refused", "held", "paused", "stale"]
     result: ToolResult | None = None
     why: str = ""
+
+
+class ActReports(Payload):
+    """Of the first calls of the row, at least of one; those behind have not gone out."""
+
+    reports: tuple[ActReport, ...] = Field(min_length=1)
 
 
 class FastReport(Payload):
@@ -176,6 +205,12 @@ class FastReport(Payload):
 
     verdict: Verdict
     result: ToolResult | None = None
+
+
+class FastReports(Payload):
+    """Of the first reads of the row, at least of one."""
+
+    reports: tuple[FastReport, ...] = Field(min_length=1)
 
 
 class CheckRequest(Payload):

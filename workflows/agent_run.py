@@ -265,8 +265,8 @@ class AgentRun:
     @workflow.update
     async def resume(self, command: ResumeCommand) -> CommandReport:
         if self._progress.paused:
-            self._progress.paused = False
             await self._teller.status_is(RunStatus.RUNNING)
+            self._progress.paused = False  # only now: the ledger holds back what a paused run sends
         else:
             self._resume = command
         return CommandReport(status=self._teller.status)

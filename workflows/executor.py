@@ -1,7 +1,9 @@
 """Carries out a plan: whatever may start is started, and what ends opens the way for what stands behind it."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from temporalio import workflow
 
@@ -26,6 +28,17 @@ class LimitHit(Exception):
     """A limit of the run is reached."""
 
 
+@dataclass(eq=False)
+class _Row:
+    """Steps under way, one behind the other. The outcomes are those of the first of them, at least of one."""
+
+    steps: Sequence[Step]
+    task: asyncio.Task[list[StepOutcome]]
+
+    def parked(self, parking: Parking) -> bool:
+        return any(step.id in parking for step in self.steps)
+
+
 class Executor:
     def __init__(
         self, *, steps: Steps, progress: Progress, gate: Gate, teller: Teller, parking: Parking
@@ -35,17 +48,18 @@ class Executor:
         self._progress = progress
         self._gate = gate
         self._teller = teller
-        self._running: dict[str, asyncio.Task[StepOutcome]] = {}
+        self._under_way: list[_Row] = []
 
     async def carry_out(self, plan: Plan) -> None:
         """Until nothing of the plan can go on. Raises RollOver, with nothing lost, where history is long."""
         frontier = Frontier(plan, self._progress.states())
-        known = {step.id: step for step in plan.steps}
         try:
-            while await self._start(frontier) or self._running:
+            while await self._start(frontier) or self._under_way:
                 await workflow.wait_condition(self._something_to_do)
-                for name in [name for name, task in self._running.items() if task.done()]:
-                    await self._ended(known[name], self._running.pop(name).result(), frontier)
+                for row in [row for row in self._under_way if row.task.done()]:
+                    self._under_way.remove(row)
+                    for step, outcome in zip(row.steps, row.task.result(), strict=False):
+                        await self._ended(step, outcome, frontier)
                 self._roll_over_if_due()
         except GeneratorExit:
             raise  # the worker forgets this run, to replay it later: there is nobody left to wait
@@ -62,7 +76,7 @@ class Executor:
     async def take(self, step: Step) -> StepOutcome:
         """One step alone, for the observe-act loop."""
         await self._gate.passed()
-        outcome = await self._steps.do(step)
+        [outcome] = await self._steps.do([step])
         self._progress.outcomes[step.id] = outcome
         self._progress.steps_done += 1
         return outcome
@@ -70,28 +84,36 @@ class Executor:
     async def _start(self, frontier: Frontier) -> bool:
         await self._gate.passed()
         started = False
-        while not history_is_long() and len(self._running) < options.FAN_OUT:
+        while not history_is_long() and len(self._under_way) < options.FAN_OUT:
             step = frontier.pop()
             if step is None:
                 break
-            self._within_limits()
-            self._running[step.id] = asyncio.create_task(self._steps.do(step))
+            row = frontier.row(step, self._longest_row(), self._steps.joins)
+            self._under_way.append(_Row(row, asyncio.create_task(self._steps.do(row))))
             started = True
-        if not started and not self._running and history_is_long() and frontier.more():
+        if not started and not self._under_way and history_is_long() and frontier.more():
             raise RollOver
         return started
+
+    def _longest_row(self) -> int:
+        """How many steps may go out behind one another without the run looking at its limits in between."""
+        self._within_limits()
+        limits = self._progress.limits
+        left = limits.steps - self._progress.steps_done - self._steps_under_way()
+        return 1 if limits.tool_s is not None else min(left, options.ROW)
+
+    def _steps_under_way(self) -> int:
+        return sum(len(row.steps) for row in self._under_way)
 
     def _roll_over_if_due(self) -> None:
         if history_is_long() and self._only_parked():
             raise RollOver
 
     def _something_to_do(self) -> bool:
-        return any(task.done() for task in self._running.values()) or (
-            history_is_long() and self._only_parked()
-        )
+        return any(row.task.done() for row in self._under_way) or (history_is_long() and self._only_parked())
 
     def _only_parked(self) -> bool:
-        return all(name in self._parking and not task.done() for name, task in self._running.items())
+        return all(row.parked(self._parking) and not row.task.done() for row in self._under_way)
 
     async def _ended(self, step: Step, outcome: StepOutcome, frontier: Frontier) -> None:
         self._progress.outcomes[step.id] = outcome
@@ -119,7 +141,7 @@ class Executor:
 
     def _within_limits(self) -> None:
         limits = self._progress.limits
-        if self._progress.steps_done + len(self._running) >= limits.steps:
+        if self._progress.steps_done + self._steps_under_way() >= limits.steps:
             raise LimitHit(f"the run may take {limits.steps} steps, and has")
         if limits.tool_s is not None and self._progress.tool_s >= limits.tool_s:
             raise LimitHit(f"the run may use {limits.tool_s:g} s of tool time, and has")
@@ -128,9 +150,9 @@ class Executor:
 
     async def _stop(self) -> None:
         """Nothing of this plan stays under way; a cancelled tool call has ended when this returns."""
-        for task in self._running.values():
-            task.cancel()
-        for task in self._running.values():
+        for row in self._under_way:
+            row.task.cancel()
+        for row in self._under_way:
             with suppress(asyncio.CancelledError):
-                await task
-        self._running.clear()
+                await row.task
+        self._under_way.clear()

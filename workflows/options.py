@@ -62,6 +62,7 @@ TOOL_HEARTBEAT = timedelta(seconds=6)
 TOOL_GRACE = timedelta(seconds=30)
 HELD_WAIT = timedelta(seconds=15)
 FAN_OUT: Final = 32
+ROW: Final = 16
 
 
 def local(summary: str) -> LocalActivityConfig:
@@ -74,7 +75,7 @@ def think(summary: str) -> ActivityConfig:
 
 
 def act_options(timeout_s: float, summary: str) -> ActivityConfig:
-    """A tool call: cancelled means that its sandbox is dead, so the run waits for the worker to say so."""
+    """Tool calls: cancelled means that its sandbox is dead, so the run waits for the worker to say so."""
     return {
         "task_queue": TOOLS,
         "start_to_close_timeout": timedelta(seconds=timeout_s) + TOOL_GRACE,

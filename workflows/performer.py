@@ -1,6 +1,8 @@
 """One action on its way: judged, perhaps approved, dispatched, observed. Nothing here decides; everything here waits."""
 
 import asyncio
+from collections.abc import Sequence
+from itertools import takewhile
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
@@ -17,8 +19,17 @@ from schemas.base import JsonObject
 from schemas.events import EventType
 from schemas.plans import StepState
 from schemas.runs import StepOutcome
-from schemas.stages import ActReport, ActRequest, AskRequest, FastReport, JudgeRequest, ResolveRequest
-from schemas.tools import EffectClass, Lane, ToolError, ToolSpec
+from schemas.stages import (
+    ActReport,
+    ActRequest,
+    ActRow,
+    AskRequest,
+    FastReport,
+    JudgeRequest,
+    JudgeRow,
+    ResolveRequest,
+)
+from schemas.tools import EffectClass, Lane, ToolError, ToolResult
 from schemas.verdicts import Decision, Verdict
 from workflows import options
 from workflows.desk import Desk
@@ -39,39 +50,51 @@ class Performer:
         self._progress = progress
         self._parking = parking
 
-    async def perform(self, request: JudgeRequest) -> StepOutcome:
-        """What became of the action; a denied or failed one is an outcome, not an error."""
+    async def perform(self, row: Sequence[JudgeRequest]) -> list[StepOutcome]:
+        """What became of the first actions of the row, at least of one: each goes out when the one before it has
+        succeeded. A denied or failed one is an outcome, not an error; a row ends there, or where people are asked."""
         await self._gate.passed()
-        if request.tool.lane is Lane.FAST and request.tool.effect is EffectClass.READ_ONLY:
-            fast = await self._fast(request)
-            if fast.result is not None:
-                self._progress.observed(fast.result)
-                return tales.outcome_of(fast.result, attempts=request.action.attempt)
-            verdict = fast.verdict
-        else:
-            verdict = await self._judge(request)
+        first = row[0]
+        if first.tool.lane is Lane.FAST and first.tool.effect is EffectClass.READ_ONLY:
+            reports = await self._fast(row)
+            done = [report.result for report in reports if report.result is not None]
+            if done:
+                return [self._observed(request, result) for request, result in zip(row, done, strict=False)]
+            return [await self._after(first, reports[0].verdict)]
+        verdicts = await self._judge(row)
+        allowed = [*takewhile(lambda pair: _goes_out(pair[1]), zip(row, verdicts, strict=True))]
+        if not allowed:
+            return [await self._after(first, verdicts[0])]
+        return await self._act([request for request, _ in allowed])
+
+    async def _fast(self, row: Sequence[JudgeRequest]) -> Sequence[FastReport]:
+        found = await workflow.execute_local_activity_method(
+            GuardActivities.perform, JudgeRow(requests=tuple(row)), **options.local(_summary_of(row))
+        )
+        return found.reports
+
+    async def _judge(self, row: Sequence[JudgeRequest]) -> Sequence[Verdict]:
+        """All but the first are judged ahead of their turn: their steps neither start nor end by it."""
+        ahead = (request.model_copy(update={"opens": False, "closes": False}) for request in row[1:])
+        given = await workflow.execute_local_activity_method(
+            GuardActivities.judge, JudgeRow(requests=(row[0], *ahead)), **options.local(_summary_of(row))
+        )
+        return given.verdicts
+
+    async def _judge_again(self, request: JudgeRequest) -> StepOutcome:
+        request = request.model_copy(update={"round": request.round + 1, "opens": False})
+        [verdict] = await self._judge([request])
         return await self._after(request, verdict)
 
-    async def _fast(self, request: JudgeRequest) -> FastReport:
-        return await workflow.execute_local_activity_method(
-            GuardActivities.perform, request, **options.local(describe(request.action))
-        )
-
-    async def _judge(self, request: JudgeRequest) -> Verdict:
-        return await workflow.execute_local_activity_method(
-            GuardActivities.judge, request, **options.local(describe(request.action))
-        )
-
     async def _after(self, request: JudgeRequest, verdict: Verdict) -> StepOutcome:
-        while verdict.held:
+        if verdict.held:
             await self._thawed(request, verdict.why)
-            request = request.model_copy(update={"round": request.round + 1, "opens": False})
-            verdict = await self._judge(request)
+            return await self._judge_again(request)
         if verdict.decision is Decision.DENY:
             return _denied(request, verdict.why)
         if verdict.decision is Decision.REQUIRE_APPROVAL:
             return await self._with_approval(request, verdict)
-        return await self._act(request)
+        return (await self._act([request]))[0]
 
     async def _with_approval(self, request: JudgeRequest, verdict: Verdict) -> StepOutcome:
         approval = await self._approval(request, verdict)
@@ -79,7 +102,7 @@ class Performer:
             return await self._refused(request, approval)
         edited = next((d.arguments for d in reversed(approval.decisions) if d.decision == "edit"), None)
         if edited is None:
-            return await self._act(request)
+            return (await self._act([request]))[0]
         return await self._edited(request, edited)
 
     async def _approval(self, request: JudgeRequest, verdict: Verdict) -> Approval:
@@ -110,12 +133,12 @@ class Performer:
                 "round": request.round + 1,
             }
         )
-        verdict = await self._judge(request)
+        [verdict] = await self._judge([request])
         if verdict.held:
             return await self._after(request, verdict)
         if verdict.decision is Decision.DENY:
             return _denied(request, verdict.why)
-        return await self._act(request)
+        return (await self._act([request]))[0]
 
     async def _refused(self, request: JudgeRequest, approval: Approval) -> StepOutcome:
         comments = "; ".join(decision.comment for decision in approval.decisions if decision.comment)
@@ -127,43 +150,52 @@ class Performer:
             )
         return outcome
 
-    async def _act(self, request: JudgeRequest) -> StepOutcome:
-        action, tool = request.action, request.tool
-        self._teller.doing(action.step_id, describe(action))
-        call = ActRequest(
-            scope=request.scope,
-            action=action,
-            digest=action.digest,
-            tool_digest=tool.digest,
-            closes=request.closes,
-            final=request.final,
-        )
+    async def _act(self, row: Sequence[JudgeRequest]) -> list[StepOutcome]:
+        for request in row:
+            self._teller.doing(request.action.step_id, describe(request.action))
+        first, calls = row[0], [_call_of(request, opens=bool(place)) for place, request in enumerate(row)]
         while True:
-            report = await self._dispatch(call, tool)
-            if report.state != "held":
-                return await self._reported(request, report)
-            await self._thawed(request, report.why)
+            reports = await self._dispatch(calls, sum(request.tool.timeout_s for request in row))
+            match reports[0].state:
+                case "held":
+                    await self._thawed(first, reports[0].why)
+                case "paused":
+                    await self._gate.passed()
+                case "stale":
+                    return [await self._judge_again(first)]
+                case "done":
+                    done = takewhile(lambda report: report.result is not None, reports)
+                    return [
+                        self._observed(request, report.result)
+                        for request, report in zip(row, done, strict=False)
+                        if report.result is not None
+                    ]
+                case "unknown":
+                    return [await self._settled_by_a_human(first, reports[0].why)]
+                case "refused":
+                    error = ToolError(code="not_dispatched", message=reports[0].why)
+                    return [await self._failed(first, error)]
 
-    async def _dispatch(self, call: ActRequest, tool: ToolSpec) -> ActReport:
+    async def _dispatch(self, calls: Sequence[ActRequest], timeout_s: float) -> Sequence[ActReport]:
+        summary = _summary_of(calls)
         try:
-            return await workflow.execute_activity_method(
-                ActActivities.act, call, **options.act_options(tool.timeout_s, describe(call.action))
+            found = await workflow.execute_activity_method(
+                ActActivities.act, ActRow(calls=tuple(calls)), **options.act_options(timeout_s, summary)
             )
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise asyncio.CancelledError from error
+            if (
+                len(calls) > 1
+            ):  # which of them broke it is found out one by one; the ledger knows what went out
+                return await self._dispatch(calls[:1], timeout_s)
             cause = error.cause or error
-            return ActReport(state="refused", why=f"{type(cause).__name__}: {cause}")
+            return [ActReport(state="refused", why=f"{type(cause).__name__}: {cause}")]
+        return found.reports
 
-    async def _reported(self, request: JudgeRequest, report: ActReport) -> StepOutcome:
-        match report.state:
-            case "done" if report.result is not None:
-                self._progress.observed(report.result)
-                return tales.outcome_of(report.result, attempts=request.action.attempt)
-            case "unknown":
-                return await self._settled_by_a_human(request, report.why)
-            case _:
-                return await self._failed(request, ToolError(code="not_dispatched", message=report.why))
+    def _observed(self, request: JudgeRequest, result: ToolResult) -> StepOutcome:
+        self._progress.observed(result)
+        return tales.outcome_of(result, attempts=request.action.attempt)
 
     async def _settled_by_a_human(self, request: JudgeRequest, why: str) -> StepOutcome:
         """The call may have happened. Only somebody who can look knows."""
@@ -224,6 +256,28 @@ class Performer:
         """Frozen from outside: wait, without losing anything, and look again."""
         self._teller.doing(request.action.step_id, f"held: {why}")
         await self._gate.thaw_or(options.HELD_WAIT)
+
+
+def _goes_out(verdict: Verdict) -> bool:
+    return verdict.decision is Decision.ALLOW and not verdict.held
+
+
+def _call_of(request: JudgeRequest, *, opens: bool) -> ActRequest:
+    return ActRequest(
+        scope=request.scope,
+        action=request.action,
+        digest=request.action.digest,
+        tool_digest=request.tool.digest,
+        step_title=request.step_title,
+        opens=opens,
+        closes=request.closes,
+        final=request.final,
+    )
+
+
+def _summary_of(row: Sequence[JudgeRequest] | Sequence[ActRequest]) -> str:
+    more = f" … and {len(row) - 1} more" if len(row) > 1 else ""
+    return describe(row[0].action) + more
 
 
 def _denied(request: JudgeRequest, why: str) -> StepOutcome:

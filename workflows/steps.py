@@ -1,7 +1,7 @@
 """How each kind of step is done. Every one ends in an outcome; only cancellation leaves by exception."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +9,7 @@ from temporalio import workflow
 
 from activities.story import StoryActivities
 from holdfast.plan.conditions import ConditionProblem, holds
+from holdfast.plan.graph import references_within
 from holdfast.plan.progress import Progress
 from holdfast.plan.references import Reference, ReferenceProblem, parse, resolve
 from schemas.actions import Action
@@ -18,7 +19,7 @@ from schemas.events import EventType, NewEvent
 from schemas.plans import AgentStep, ApprovalStep, Step, StepState, ToolStep, WaitStep
 from schemas.runs import RunInput, StepOutcome
 from schemas.stages import JudgeRequest, LoadRequest
-from schemas.tools import ToolError, ToolSpec
+from schemas.tools import Lane, ToolError, ToolSpec
 from schemas.verdicts import ApprovalTerms
 from workflows import options
 from workflows.desk import Desk
@@ -55,12 +56,46 @@ class Steps:
         self._delegate = delegate
         self._parking = parking
 
-    async def do(self, step: Step) -> StepOutcome:
-        """The step, whole: its condition, its kind, its deadline."""
-        with workflow.create_event_group(step.id, label=step.title or None).scope():
-            outcome = await self._bounded(step)
-        self._teller.done(step.id)
-        return outcome
+    async def do(self, row: Sequence[Step]) -> list[StepOutcome]:
+        """The steps of the row, whole, until one does not succeed; of one at least there is an outcome."""
+        first = row[0]
+        label = first.title if len(row) == 1 else f"{first.id} … {row[-1].id}"
+        with workflow.create_event_group(first.id, label=label or None).scope():
+            outcomes = [await self._bounded(first)] if len(row) == 1 else await self._row(row)
+        self._teller.done(*(step.id for step in row))
+        return outcomes
+
+    def joins(self, first: Step, step: Step) -> bool:
+        """Whether a step can be judged now and go out right behind the first: its action is known, and nothing else is
+        to be decided about it."""
+        return self._plain(first) and self._plain(step) and self._lane(first) is self._lane(step)
+
+    def _plain(self, step: Step) -> bool:
+        return (
+            step.kind == "tool"
+            and step.when is None
+            and step.for_each is None
+            and step.timeout_s is None
+            and step.retry.attempts == 1
+            and all(
+                self._has_ended(reference.step) for reference in references_within(step) if reference.step
+            )
+        )
+
+    def _has_ended(self, name: str) -> bool:
+        outcome = self._progress.outcomes.get(name)
+        return outcome is not None and outcome.state.ended
+
+    def _lane(self, step: Step) -> Lane | None:
+        tool = self._start.catalogue.find(step.tool) if step.kind == "tool" else None
+        return tool.lane if tool else None
+
+    async def _row(self, row: Sequence[Step]) -> list[StepOutcome]:
+        try:
+            requests = [self._only_attempt(step) for step in row if step.kind == "tool"]
+        except ReferenceProblem:
+            return [await self._bounded(row[0])]
+        return await self._performer.perform(requests)
 
     async def _bounded(self, step: Step) -> StepOutcome:
         try:
@@ -94,18 +129,26 @@ class Steps:
     async def _tool(self, step: ToolStep) -> StepOutcome:
         return await self._attempts(step, item=None, value=None, first=self._progress.attempts(step.id) + 1)
 
-    async def _attempts(self, step: ToolStep, *, item: int | None, value: Any, first: int) -> StepOutcome:
-        """Each attempt is a new action with its own verdict; Temporal's own retries never call a tool twice."""
+    def _only_attempt(self, step: ToolStep) -> JudgeRequest:
+        attempt = self._progress.attempts(step.id) + 1
+        return self._request(step, self._tool_of(step), item=None, value=None, attempt=attempt, final=True)
+
+    def _tool_of(self, step: ToolStep) -> ToolSpec:
         tool = self._start.catalogue.find(step.tool)
         if tool is None:
             raise ReferenceProblem(f"there is no tool {step.tool} in this run's catalogue")
+        return tool
+
+    async def _attempts(self, step: ToolStep, *, item: int | None, value: Any, first: int) -> StepOutcome:
+        """Each attempt is a new action with its own verdict; Temporal's own retries never call a tool twice."""
+        tool = self._tool_of(step)
         last = first + step.retry.attempts - 1
         pause = step.retry.wait_s
         for attempt in range(first, last + 1):
             request = self._request(
                 step, tool, item=item, value=value, attempt=attempt, final=attempt == last
             )
-            outcome = await self._performer.perform(request)
+            [outcome] = await self._performer.perform([request])
             if outcome.state is not StepState.FAILED or attempt == last:
                 return outcome
             stop_if_cancelled()

@@ -24,7 +24,9 @@ class RunStopped(Exception):
 
 async def compensate(progress: Progress, start: RunInput, performer: Performer, teller: Teller) -> None:
     """Undo, last first, what succeeded and says how to undo it. Each undoing is judged like any other action."""
-    progress.paused = False
+    if progress.paused:
+        progress.paused = False
+        await teller.status_is(RunStatus.RUNNING, "undoing")
     steps = progress.plan.steps if progress.plan else ()
     for step in reversed(steps):
         outcome = progress.outcomes.get(step.id)
@@ -34,7 +36,7 @@ async def compensate(progress: Progress, start: RunInput, performer: Performer, 
             continue
         request = _undoing(step, progress, start, teller)
         if request is not None:
-            result = await performer.perform(request)
+            [result] = await performer.perform([request])
             undone = {"undone": step.id, "state": result.state, "tool": step.compensation.tool}
             await teller.tell(teller.event(EventType.RUN_MESSAGE, undone, step=step.id))
 

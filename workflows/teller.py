@@ -61,8 +61,9 @@ class Teller:
         self._active[step] = what
         self.show()
 
-    def done(self, step: str) -> None:
-        self._active.pop(step, None)
+    def done(self, *steps: str) -> None:
+        for step in steps:
+            self._active.pop(step, None)
         self.show()
 
     def show(self) -> None:

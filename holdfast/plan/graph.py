@@ -1,7 +1,7 @@
 """The graph of a plan: who waits for whom, and who may go next. Deterministic: ties go by the order of the plan."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from holdfast.plan import conditions
 from holdfast.plan.references import Reference, references_in
@@ -43,12 +43,14 @@ class Frontier:
 
     def __init__(self, plan: Plan, states: Mapping[str, StepState]) -> None:
         self._steps = {step.id: step for step in plan.steps}
+        self._waits: dict[str, frozenset[str]] = {}
         self._behind: dict[str, list[str]] = {name: [] for name in self._steps}
         self._open: dict[str, int] = {}
         self._ready: deque[str] = deque()
         self._closed: set[str] = set()
         for step in plan.steps:
-            waits_for = [name for name in dependencies(step) if name in self._steps]
+            waits_for = dependencies(step) & self._steps.keys()
+            self._waits[step.id] = waits_for
             self._open[step.id] = len(waits_for)
             for name in waits_for:
                 self._behind[name].append(step.id)
@@ -64,6 +66,21 @@ class Frontier:
             if name not in self._closed:
                 return self._steps[name]
         return None
+
+    def row(self, first: Step, longest: int, joins: Callable[[Step, Step], bool]) -> list[Step]:
+        """The step, and those behind it that go one after another: whenever one succeeds, just one other may start, and
+        `joins` has nothing against it. Nothing is decided or run side by side within a row."""
+        row = [first]
+        while len(row) < longest:
+            names = {step.id for step in row}
+            opened = [name for name in self._behind[row[-1].id] if self._opened_by(names, name)]
+            if len(opened) != 1 or not joins(first, self._steps[opened[0]]):
+                break
+            row.append(self._steps[opened[0]])
+        return row
+
+    def _opened_by(self, names: set[str], follower: str) -> bool:
+        return follower not in self._closed and self._open[follower] == len(self._waits[follower] & names)
 
     def more(self) -> bool:
         """Whether a step could start at once."""

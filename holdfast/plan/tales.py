@@ -14,7 +14,7 @@ _LONGEST_TEXT = 600
 
 
 def step_started(action: Action, title: str) -> NewEvent:
-    """Told with the verdict of the step's first action: starting costs no round trip of its own."""
+    """Told with the verdict of the step's first action, or with its call: starting costs no round trip of its own."""
     return NewEvent(
         key=f"{action.step_id}:started:{action.attempt}",
         type=EventType.STEP_STARTED,
@@ -26,7 +26,7 @@ def step_started(action: Action, title: str) -> NewEvent:
 def verdict_given(request: JudgeRequest, record: VerdictRecord) -> NewEvent:
     verdict, action = record.verdict, request.action
     return NewEvent(
-        key=f"{action.key}:verdict:{request.round}",
+        key=f"{action.key}:verdict:{request.round}:{verdict.bundle[7:19]}",
         type=EventType.VERDICT_HELD if verdict.held else EventType.VERDICT,
         step_id=action.step_id,
         data={
@@ -52,13 +52,15 @@ def judged(request: JudgeRequest, record: VerdictRecord) -> list[NewEvent]:
     return events
 
 
-def tool_dispatched(request: ActRequest) -> NewEvent:
-    return NewEvent(
+def tool_dispatched(request: ActRequest) -> list[NewEvent]:
+    """The call goes out; where the step was judged ahead of its turn, it starts only now."""
+    dispatched = NewEvent(
         key=f"{request.action.key}:dispatched",
         type=EventType.TOOL_DISPATCHED,
         step_id=request.action.step_id,
         data={"tool": request.action.tool, "item": request.action.item, "digest": request.digest},
     )
+    return [step_started(request.action, request.step_title), dispatched] if request.opens else [dispatched]
 
 
 def tool_ended(request: ActRequest, result: ToolResult) -> list[NewEvent]:

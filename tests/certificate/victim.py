@@ -100,6 +100,16 @@ class DeadlyLedger(PostgresLedger):
         await super().observe(request, result)
         self._here("after_observe", request)
 
+    async def observe_and_dispatch(
+        self, request: ActRequest, result: ToolResult, following: ActRequest, **fields: Any
+    ) -> LedgerAnswer:
+        self._here("after_call", request)
+        self._here("before_dispatch", following)
+        answer = await super().observe_and_dispatch(request, result, following, **fields)
+        self._here("after_observe", request)
+        self._here("after_dispatch", following)
+        return answer
+
     def _here(self, boundary: str, request: ActRequest) -> None:
         if self._kill_at == f"{boundary}:{request.action.step_id}":
             die()

@@ -27,11 +27,12 @@ class ByName:
     """A guardian for tests: the word in the action's arguments says what the verdict is."""
 
     terms: ApprovalTerms = field(default_factory=ApprovalTerms)
+    forbidden: str = "forbidden"
 
     async def judge(self, request: JudgeRequest) -> VerdictRecord:
         text = str(request.action.arguments)
         decision = Decision.ALLOW
-        if "forbidden" in text:
+        if self.forbidden in text:
             decision = Decision.DENY
         elif "delicate" in text:
             decision = Decision.REQUIRE_APPROVAL

@@ -92,7 +92,7 @@ async def test_a_denied_action_never_goes_out(run: Run, ledger: PostgresLedger) 
 async def test_an_expired_verdict_permits_nothing(run: Run, ledger: PostgresLedger) -> None:
     request = act(run)
     await ledger.give_verdict(*judge(request, expires_at=datetime.now(UTC) - timedelta(seconds=1)))
-    assert await dispatch(ledger, request) == "refused"
+    assert await dispatch(ledger, request) == "stale"
 
 
 async def test_a_verdict_permits_its_own_action_and_no_other(run: Run, ledger: PostgresLedger) -> None:
@@ -225,7 +225,7 @@ async def test_the_fast_lane_tells_the_same_story_in_one_call(
 ) -> None:
     request, record = judge(act(run))
     for _ in range(2):
-        await ledger.perform(request, record, ToolResult(ok=True, output={"value": 5}))
+        await ledger.perform([(request, record, ToolResult(ok=True, output={"value": 5}))])
     story = await PostgresRuns(database=database).events(run.tenant, run.id)
     assert [event.type.value for event in story][1:] == [
         "step.started",
@@ -259,3 +259,32 @@ async def test_what_postgres_cannot_hold_is_the_callers_fault_and_no_outage(
     with pytest.raises(Unprocessable):
         async with database.tenant(run.tenant) as connection:
             await connection.execute("select %s::text", ("a\0b",))
+
+
+async def test_the_end_of_one_call_and_the_start_of_the_next_are_written_together(
+    run: Run, ledger: PostgresLedger
+) -> None:
+    first, second = act(run, step_id="one"), act(run, step_id="two")
+    pairs = [judge(first), judge(second)]
+    await ledger.give_verdicts([request for request, _ in pairs], [record for _, record in pairs])
+    await dispatch(ledger, first)
+    answer = await ledger.observe_and_dispatch(
+        first, ToolResult(ok=True), second, effect=EffectClass.IRREVERSIBLE, worker="w1"
+    )
+    assert answer.outcome == "go"
+    effects = await ledger.effects(run.tenant, run.id)
+    assert [(effect.step_id, effect.status.value) for effect in effects] == [
+        ("one", "succeeded"),
+        ("two", "dispatched"),
+    ]
+
+
+@pytest.mark.parametrize(("status", "outcome"), [("paused", "paused"), ("cancelled", "refused")])
+async def test_a_run_that_is_paused_or_over_sends_nothing(
+    run: Run, ledger: PostgresLedger, database: Database, status: str, outcome: str
+) -> None:
+    request = act(run)
+    await ledger.give_verdict(*judge(request))
+    async with database.tenant(run.tenant) as connection:
+        await connection.execute("update runs set status = %s where id = %s", (status, run.id))
+    assert await dispatch(ledger, request) == outcome

@@ -9,13 +9,18 @@ from psycopg.types.json import Jsonb
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.runs import events_json
 from holdfast.plan import tales
+from schemas.base import Payload
 from schemas.effects import Effect, EffectStatus
-from schemas.events import NewEvent
 from schemas.stages import ActRequest, JudgeRequest, ResolveRequest
 from schemas.tools import EffectClass, ToolResult
 from schemas.verdicts import Verdict, VerdictRecord
 
-Outcome = Literal["go", "done", "in_doubt", "unknown", "held", "refused"]
+Outcome = Literal["go", "done", "in_doubt", "unknown", "held", "refused", "paused", "stale"]
+
+_GIVE = b"select give_verdict(%s, %s, %s, %s, %s, %s) as verdict"
+_DISPATCH = b"select outcome, result, why from dispatch_effect(%s, %s, %s, %s, %s, %s)"
+_OBSERVE = b"select observe_effect(%s, %s, %s, %s, %s, %s)"
+_PERFORM = b"select perform_effect(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
 
 @dataclass(frozen=True)
@@ -34,67 +39,49 @@ class PostgresLedger:
         self._database = database
 
     async def give_verdict(self, request: JudgeRequest, record: VerdictRecord) -> Verdict:
-        row = await self._call(
-            "select give_verdict(%s, %s, %s, %s, %s, %s) as verdict",
-            request.scope.tenant,
-            request.scope.run_id,
-            record.verdict.action_digest,
-            Jsonb(request.action.model_dump(mode="json")),
-            Jsonb(record.model_dump(mode="json")),
-            events_json(tales.judged(request, record)),
-        )
+        row = await self._call(_GIVE, *_verdict(request, record))
         return Verdict.model_validate(row["verdict"])
 
+    async def give_verdicts(
+        self, requests: Sequence[JudgeRequest], records: Sequence[VerdictRecord]
+    ) -> Sequence[Verdict]:
+        """All in one transaction and one round trip."""
+        calls = [(_GIVE, _verdict(*pair)) for pair in zip(requests, records, strict=True)]
+        return [Verdict.model_validate(row["verdict"]) for row in await self._calls(calls)]
+
     async def dispatch(self, request: ActRequest, *, effect: EffectClass, worker: str) -> LedgerAnswer:
-        row = await self._call(
-            "select outcome, result, why from dispatch_effect(%s, %s, %s, %s, %s, %s)",
-            request.scope.tenant,
-            request.scope.run_id,
-            request.digest,
-            effect,
-            worker,
-            events_json([tales.tool_dispatched(request)]),
-        )
-        result = ToolResult.model_validate(row["result"]) if row["result"] else None
-        return LedgerAnswer(outcome=row["outcome"], result=result, why=row["why"] or "")
+        return _answer(await self._call(_DISPATCH, *_dispatched(request, effect, worker)))
 
     async def observe(self, request: ActRequest, result: ToolResult) -> None:
-        await self._observe(request, _status(result), result, tales.tool_ended(request, result))
+        await self._call(_OBSERVE, *_observed(request, result))
+
+    async def observe_and_dispatch(
+        self,
+        request: ActRequest,
+        result: ToolResult,
+        following: ActRequest,
+        *,
+        effect: EffectClass,
+        worker: str,
+    ) -> LedgerAnswer:
+        """The end of one call and the start of the next, together or not at all."""
+        calls = ((_OBSERVE, _observed(request, result)), (_DISPATCH, _dispatched(following, effect, worker)))
+        return _answer((await self._calls(calls))[-1])
 
     async def doubt(self, request: ActRequest, why: str) -> None:
-        await self._observe(request, EffectStatus.UNKNOWN, None, [tales.effect_unknown(request, why)])
-
-    async def _observe(
-        self, request: ActRequest, status: EffectStatus, result: ToolResult | None, events: Sequence[NewEvent]
-    ) -> None:
+        events = events_json([tales.effect_unknown(request, why)])
+        scope = request.scope
         await self._call(
-            "select observe_effect(%s, %s, %s, %s, %s, %s)",
-            request.scope.tenant,
-            request.scope.run_id,
-            request.digest,
-            status,
-            Jsonb(result.model_dump(mode="json")) if result else None,
-            events_json(events),
+            _OBSERVE, scope.tenant, scope.run_id, request.digest, EffectStatus.UNKNOWN, None, events
         )
 
-    async def perform(self, request: JudgeRequest, record: VerdictRecord, result: ToolResult) -> Verdict:
-        await self._call(
-            "select perform_effect(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            request.scope.tenant,
-            request.scope.run_id,
-            record.verdict.action_digest,
-            Jsonb(request.action.model_dump(mode="json")),
-            Jsonb(record.model_dump(mode="json")),
-            request.tool.effect,
-            _status(result),
-            Jsonb(result.model_dump(mode="json")),
-            events_json(tales.performed(request, record, result)),
-        )
-        return record.verdict
+    async def perform(self, done: Sequence[tuple[JudgeRequest, VerdictRecord, ToolResult]]) -> None:
+        """All in one transaction and one round trip."""
+        await self._calls([(_PERFORM, _performed(*each)) for each in done])
 
     async def resolve(self, request: ResolveRequest) -> None:
         await self._call(
-            "select resolve_effect(%s, %s, %s, %s, %s, %s)",
+            b"select resolve_effect(%s, %s, %s, %s, %s, %s)",
             request.scope.tenant,
             request.scope.run_id,
             request.digest,
@@ -114,10 +101,68 @@ class PostgresLedger:
             )
             return [Effect.model_validate(row) for row in await cursor.fetchall()]
 
-    async def _call(self, statement: str, *arguments: Any) -> dict[str, Any]:
+    async def _call(self, statement: bytes, *arguments: Any) -> dict[str, Any]:
+        return (await self._calls([(statement, arguments)]))[0]
+
+    async def _calls(self, calls: Sequence[tuple[bytes, Sequence[Any]]]) -> list[dict[str, Any]]:
+        """Several statements go out together, and Postgres makes one transaction of them."""
         async with self._database.statement() as connection:
-            cursor = await connection.execute(statement.encode(), arguments)
-            return await cursor.fetchone() or {}
+            if len(calls) == 1:
+                cursors = [await connection.execute(*calls[0])]
+            else:
+                async with connection.pipeline():
+                    cursors = [await connection.execute(*call) for call in calls]
+            return [await cursor.fetchone() or {} for cursor in cursors]
+
+
+def _verdict(request: JudgeRequest, record: VerdictRecord) -> Sequence[Any]:
+    return (
+        request.scope.tenant,
+        request.scope.run_id,
+        record.verdict.action_digest,
+        _json(request.action),
+        _json(record),
+        events_json(tales.judged(request, record)),
+    )
+
+
+def _dispatched(request: ActRequest, effect: EffectClass, worker: str) -> Sequence[Any]:
+    events = events_json(tales.tool_dispatched(request))
+    return request.scope.tenant, request.scope.run_id, request.digest, effect, worker, events
+
+
+def _observed(request: ActRequest, result: ToolResult) -> Sequence[Any]:
+    return (
+        request.scope.tenant,
+        request.scope.run_id,
+        request.digest,
+        _status(result),
+        _json(result),
+        events_json(tales.tool_ended(request, result)),
+    )
+
+
+def _performed(request: JudgeRequest, record: VerdictRecord, result: ToolResult) -> Sequence[Any]:
+    return (
+        request.scope.tenant,
+        request.scope.run_id,
+        record.verdict.action_digest,
+        _json(request.action),
+        _json(record),
+        request.tool.effect,
+        _status(result),
+        _json(result),
+        events_json(tales.performed(request, record, result)),
+    )
+
+
+def _json(value: Payload) -> Jsonb:
+    return Jsonb(value, dumps=Payload.model_dump_json)
+
+
+def _answer(row: dict[str, Any]) -> LedgerAnswer:
+    result = ToolResult.model_validate(row["result"]) if row["result"] else None
+    return LedgerAnswer(outcome=row["outcome"], result=result, why=row["why"] or "")
 
 
 def _status(result: ToolResult) -> EffectStatus:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from psycopg.types.json import Jsonb
+from pydantic import TypeAdapter
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.errors import NotFound
-from schemas.events import EventType, RunEvent
+from schemas.events import EventType, NewEvent, RunEvent
 from schemas.runs import Run, RunInput, RunStatus
 from schemas.stages import RecordRequest
 
@@ -116,9 +117,12 @@ class PostgresRuns:
             return [RunEvent.model_validate(row) for row in await cursor.fetchall()]
 
 
-def events_json(events: Sequence[Any]) -> Jsonb:
+_EVENTS = TypeAdapter(Sequence[NewEvent])
+
+
+def events_json(events: Sequence[NewEvent]) -> Jsonb:
     """New events, as the SQL functions take them."""
-    return Jsonb([event.model_dump(mode="json") for event in events])
+    return Jsonb(events, dumps=_EVENTS.dump_json)
 
 
 def _created_data(run_input: RunInput) -> dict[str, Any]:
