@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hmac
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -112,7 +113,7 @@ async def test_a_clock_that_is_a_little_off_is_forgiven(api: RunningApi, issuer:
         {"key": "x" * 64, "algorithm": "HS256"},
         {"key": None, "algorithm": "none"},
     ],
-    ids=str,
+    ids=lambda wrong: re.sub(r"<[^>]+>", "another", str(wrong)),  # a key's address would be its name
 )
 async def test_anything_else_stays_outside(api: RunningApi, issuer: str, wrong: dict[str, Any]) -> None:
     async with api.http(token(issuer, **wrong)) as http:
