@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.base import JsonObject, Labels, Name, Payload, StepId
+from schemas.panels import Escalation, PanelTerms
 
 
 class OnError(StrEnum):
@@ -87,6 +88,16 @@ class AgentStep(StepBase):
     budget_share: float = Field(default=0.5, gt=0, le=1, description="Of what is left of the run's limits.")
 
 
+class PanelStep(StepBase, PanelTerms, Escalation):
+    """A question put to several models or roles. Later steps read `output.choice`, `.answer` and `.consensus`."""
+
+    kind: Literal["panel"] = "panel"
+    question: str = Field(min_length=1, max_length=8000)
+    context: str = Field(
+        default="", max_length=100_000, description="Material for the voices, as a reference to an output."
+    )
+
+
 class ApprovalStep(StepBase):
     """A human gate: the run waits for somebody to read what stands before it."""
 
@@ -110,7 +121,7 @@ class WaitStep(StepBase):
     )
 
 
-Step = Annotated[ToolStep | AgentStep | ApprovalStep | WaitStep, Field(discriminator="kind")]
+Step = Annotated[ToolStep | AgentStep | PanelStep | ApprovalStep | WaitStep, Field(discriminator="kind")]
 
 
 class PlanSource(StrEnum):

@@ -108,7 +108,7 @@ def panels(tenant: str, *, as_json: bool) -> None:
     from holdfast.adapters.postgres.panels import PostgresPanelBook  # noqa: PLC0415
     from holdfast.llm.panels.analytics import analysed  # noqa: PLC0415
 
-    found = analysed(_ask(lambda database: PostgresPanelBook(database=database).newest(tenant)))
+    found = analysed(_ask(lambda database: PostgresPanelBook(database=database).since(tenant, days=90)))
     print_json(found) if as_json else view.panels(found)
 
 

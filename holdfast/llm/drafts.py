@@ -15,6 +15,7 @@ _STEP: TypeAdapter[Step] = TypeAdapter(Step)
 _OF_KIND: dict[str, tuple[str, ...]] = {
     "tool": ("tool", "arguments", "claimed_risk"),
     "agent": ("agent", "goal"),
+    "panel": ("question", "context", "choices"),
     "approval": ("message",),
     "wait": ("seconds", "until", "event"),
 }
@@ -29,7 +30,7 @@ class Draft(BaseModel):
 
 class StepDraft(Draft):
     id: str
-    kind: Literal["tool", "agent", "approval", "wait"] = "tool"
+    kind: Literal["tool", "agent", "panel", "approval", "wait"] = "tool"
     title: str = ""
     why: str = ""
     depends_on: list[str] = []
@@ -44,6 +45,12 @@ class StepDraft(Draft):
     claimed_risk: Literal["none", "low", "medium", "high"] = "none"
     agent: str | None = None
     goal: str | None = None
+    question: str | None = None
+    context: str | None = Field(
+        default=None, description="What a panel is shown, as a reference to an output."
+    )
+    choices: list[str] = Field(default=[], description="The only answers a panel may give.")
+    roles: list[str] = Field(default=[], description="Who the voices of a panel are, one sentence each.")
     message: str | None = None
     seconds: float | None = None
     until: str | None = None
@@ -91,11 +98,20 @@ def step_from(draft: StepDraft, sources: Labelled) -> Step:
         "kind": draft.kind,
         "retry": {"attempts": draft.attempts},
         "cites": list(_cited(draft.cites, sources)),
+        **(_panel(draft) if draft.kind == "panel" else {}),
     }
     try:
         return _STEP.validate_python(words)
     except ValidationError as error:
         raise ValueError(f"step {draft.id!r}: {told(error)}") from None
+
+
+def _panel(draft: StepDraft) -> JsonObject:
+    """A model says what is asked of whom; how the answers are counted follows."""
+    if len(draft.roles) == 1:
+        raise ValueError(f"step {draft.id!r}: one role is no panel; name at least two, or none")
+    voices = [{"role": role} for role in draft.roles]
+    return {"voices": voices, "method": "vote" if draft.choices else "agreement"}
 
 
 def plan_from(draft: PlanDraft, sources: Labelled) -> Plan:

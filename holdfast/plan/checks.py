@@ -11,7 +11,8 @@ from holdfast.plan.graph import cycle_in, dependencies, references_before, refer
 from holdfast.plan.references import Reference, ReferenceProblem, parse, references_in
 from schemas.agents import RunLimits
 from schemas.base import JsonObject
-from schemas.plans import AgentStep, Finding, Plan, Step, ToolStep
+from schemas.panels import misfits
+from schemas.plans import AgentStep, Finding, PanelStep, Plan, Step, ToolStep
 from schemas.tools import Catalogue
 
 _ABOUT_THE_WHOLE = {"anyOf", "oneOf", "not", "if", "enum", "const", "contains", "uniqueItems"}
@@ -34,6 +35,7 @@ def findings_in(
     for step in plan.steps:
         found.extend(_about_step(step, catalogue, inputs, earlier, later))
         found.extend(_about_delegation(step, agents))
+        found.extend(_about_panel(step))
         earlier.add(step.id)
     if not any(finding.code in ("unreadable", "duplicate_step") for finding in found):
         found.extend(_about_cycles(plan))
@@ -48,6 +50,13 @@ def _about_delegation(step: Step, agents: Sequence[str]) -> Iterator[Finding]:
             code="unknown_agent",
             message=f"This agent may not hand a step to {step.agent}; it may hand one to {known}.",
         )
+
+
+def _about_panel(step: Step) -> Iterator[Finding]:
+    """Which models there are is known where they are called; a voice without one is dead, and the others go on."""
+    if isinstance(step, PanelStep):
+        for problem in misfits(step):
+            yield Finding(step=step.id, code="bad_panel", message=f"The panel cannot sit: {problem}.")
 
 
 def _about_the_whole(plan: Plan, limits: RunLimits) -> Iterator[Finding]:

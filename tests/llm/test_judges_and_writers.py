@@ -16,6 +16,7 @@ from holdfast.llm.caller import ModelCaller
 from holdfast.llm.lessons import LessonWriter
 from holdfast.llm.panels.action_panel import PanelJudge
 from holdfast.llm.panels.panel import Panel
+from holdfast.llm.panels.seats import Bench
 from holdfast.llm.plan_judge import PlanJudge
 from holdfast.llm.planner import ModelPlanner
 from holdfast.llm.reviewing_planner import ReviewingPlanner
@@ -204,11 +205,12 @@ async def test_a_panel_allows_only_with_one_voice(
         data = {"answer": "because", "choice": choice}
         server.rules.append(Rule(match=Match(model=name), replies=(Reply(data=data),)))
     panel = Panel(
-        model=model, book=PostgresPanelBook(database=module_database), new_panel_id=lambda: new_id("panel")
+        model=model,
+        bench=Bench(settings=model._settings),
+        book=PostgresPanelBook(database=module_database),
+        new_panel_id=lambda: new_id("panel"),
     )
-    judge = PanelJudge(
-        panel=panel, voices=(Voice(name="one", deployment="one"), Voice(name="two", deployment="two"))
-    )
+    judge = PanelJudge(panel=panel, voices=(Voice(name="one", model="one"), Voice(name="two", model="two")))
     assert (await judge.consider(unclear())).decision == decision
 
 

@@ -16,8 +16,10 @@ from holdfast.llm.caller import ModelCaller
 from holdfast.llm.panels.agreement import count_agreement
 from holdfast.llm.panels.analytics import analysed
 from holdfast.llm.panels.ballot import Ballot
-from holdfast.llm.panels.panel import Occasion, Panel
+from holdfast.llm.panels.panel import Panel
 from holdfast.llm.panels.rubric import count_ranks, shown_to
+from holdfast.llm.panels.seats import Bench
+from holdfast.llm.panels.sitting import Occasion
 from holdfast.llm.panels.votes import count_votes
 from holdfast.testing.model_memory import MemoryBreakers, MemorySpend
 from holdfast.testing.model_server import ModelServer
@@ -59,7 +61,8 @@ async def panel(server: ModelServer, module_database: Database) -> AsyncIterator
         new_call_id=ids.__next__,
     )
     book = PostgresPanelBook(database=module_database)
-    yield Panel(model=model, book=book, new_panel_id=lambda: new_id("panel"))
+    bench = Bench(settings=settings)
+    yield Panel(model=model, bench=bench, book=book, new_panel_id=lambda: new_id("panel"))
     await providers.close()
 
 
@@ -69,9 +72,9 @@ def says(model: str, answer: str, choice: str | None = None, confidence: float =
 
 
 def asked(*names: str, **more: object) -> PanelRequest:
-    voices = tuple(Voice(name=name, deployment=name) for name in names)
+    voices = tuple(Voice(name=name, model=name) for name in names)
     return PanelRequest.model_validate(
-        {"question": "Is it safe to reboot?", "voices": voices, "timeout_s": 5, **more}
+        {"question": "Is it safe to reboot?", "voices": voices, "voice_timeout_s": 5, **more}
     )
 
 
@@ -83,7 +86,7 @@ async def test_a_dead_a_slow_and_a_lying_voice_do_not_decide(server: ModelServer
     server.rules += [says(name, "Yes, it is safe.", "safe") for name in ("one", "two", "three")]
     server.rules.append(says("liar", "It will explode.", "unsafe", confidence=1))
     result = await panel.convene(
-        OCCASION, asked(*MODELS, method=PanelMethod.VOTE, choices=SAFE, timeout_s=4, live_floor=3)
+        OCCASION, asked(*MODELS, method=PanelMethod.VOTE, choices=SAFE, voice_timeout_s=4, live_floor=3)
     )
     states = {voice.voice: voice.state for voice in result.voices}
     assert result.choice == "safe"
@@ -206,7 +209,7 @@ async def test_voices_that_were_often_wrong_count_for_less(
     assert even.escalate
     assert weighted.choice == "safe"
     assert weighted.score > 0.8
-    seen = analysed(await book.newest("default"))
+    seen = analysed(await book.since("default", days=1))
     assert seen.agreement["one"]["two"] > seen.agreement["one"]["liar"]
     assert seen.reliability["one"] > seen.reliability["liar"]
     assert seen.cost_by_method["vote"] > 0
@@ -255,5 +258,5 @@ async def test_a_result_is_kept_for_its_tenant_only(
         Occasion(tenant="another"), asked("one", "two", method=PanelMethod.VOTE, choices=SAFE)
     )
     book = PostgresPanelBook(database=module_database)
-    assert [each.id for each in await book.newest("another")] == [result.id]
-    assert result.id not in {each.id for each in await book.newest("default")}
+    assert [each.id for each in await book.page("another", limit=9)] == [result.id]
+    assert result.id not in {each.id for each in await book.page("default", limit=99)}

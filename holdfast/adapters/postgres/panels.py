@@ -1,28 +1,43 @@
-"""What panels said, as rows."""
+"""What panels said, as rows: answers as they come, results, and what they tell of the models."""
 
 from collections.abc import Sequence
+from typing import Any, LiteralString
 
 from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.readings import Position
+from holdfast.llm.panels.sitting import Said
 from schemas.models import TaskClass, TrackRecord
 from schemas.panels import PanelResult
 
 _LEARNT_FROM = "90 days"
+_VISIBLE: LiteralString = """(%(environments)s::text[] is null
+    or exists (select from runs r where r.id = p.run_id and r.environment = any (%(environments)s)))"""
 
 
 class PostgresPanelBook:
-    """Fulfils `holdfast.llm.panels.panel.PanelBook`."""
+    """Fulfils `holdfast.llm.panels.panel.PanelBook`, and is where the API reads."""
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
 
+    async def find(self, tenant: str, panel_id: str) -> PanelResult | None:
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                "select result, created_at from panel_results where tenant = %s and id = %s",
+                (tenant, panel_id),
+            )
+            row = await cursor.fetchone()
+        return _result(row) if row else None
+
     async def keep(self, result: PanelResult) -> None:
+        """The result takes the place of the notes it was made from."""
         async with self._database.tenant(result.tenant) as connection:
             await connection.execute(
                 """insert into panel_results
                      (id, tenant, run_id, step_id, method, question, result, score, escalated, cost_usd)
-                   values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (id) do nothing""",
+                   values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (tenant, id) do nothing""",
                 (
                     result.id,
                     result.tenant,
@@ -35,6 +50,26 @@ class PostgresPanelBook:
                     result.escalate,
                     result.cost_usd,
                 ),
+            )
+            await connection.execute(
+                "delete from panel_notes where tenant = %s and panel_id = %s", (result.tenant, result.id)
+            )
+
+    async def notes(self, tenant: str, panel_id: str) -> Sequence[Said]:
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select turn, text, cost_usd::float8 as cost_usd, latency_ms
+                   from panel_notes where tenant = %s and panel_id = %s""",
+                (tenant, panel_id),
+            )
+            return [Said(**row) for row in await cursor.fetchall()]
+
+    async def note(self, tenant: str, panel_id: str, said: Said) -> None:
+        async with self._database.tenant(tenant) as connection:
+            await connection.execute(
+                """insert into panel_notes (tenant, panel_id, turn, text, cost_usd, latency_ms)
+                   values (%s, %s, %s, %s, %s, %s) on conflict do nothing""",
+                (tenant, panel_id, said.turn, said.text, said.cost_usd, said.latency_ms),
             )
 
     async def reliability(self, tenant: str) -> Sequence[TrackRecord]:
@@ -50,12 +85,72 @@ class PostgresPanelBook:
             )
             return [TrackRecord(task=TaskClass.PANEL, **row) for row in await cursor.fetchall()]
 
-    async def newest(self, tenant: str, *, limit: int = 1000) -> Sequence[PanelResult]:
+    async def of_step(self, tenant: str, run_id: str, step_id: str) -> PanelResult | None:
+        """What the panel of this step said last."""
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(
-                "select result, created_at from panel_results order by created_at desc, id limit %s", (limit,)
+                """select result, created_at from panel_results where run_id = %s and step_id = %s
+                   order by created_at desc limit 1""",
+                (run_id, step_id),
             )
-            rows = await cursor.fetchall()
-        return [
-            PanelResult.model_validate({**row["result"], "created_at": row["created_at"]}) for row in rows
-        ]
+            row = await cursor.fetchone()
+        return _result(row) if row else None
+
+    async def page(
+        self,
+        tenant: str,
+        *,
+        run_id: str | None = None,
+        environments: Sequence[str] | None = None,
+        after: Position | None = None,
+        limit: int,
+    ) -> Sequence[PanelResult]:
+        """Newest first."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                f"""select p.result, p.created_at from panel_results p
+                    where (%(run)s::text is null or p.run_id = %(run)s) and {_VISIBLE}
+                      and (%(at)s::timestamptz is null or (p.created_at, p.id) < (%(at)s, %(id)s))
+                    order by p.created_at desc, p.id desc limit %(limit)s""",  # noqa: S608 - constants only
+                {
+                    "run": run_id,
+                    "environments": None if environments is None else list(environments),
+                    "at": after.created_at if after else None,
+                    "id": after.id if after else None,
+                    "limit": limit,
+                },
+            )
+            return [_result(row) for row in await cursor.fetchall()]
+
+    async def since(
+        self, tenant: str, *, days: int, environments: Sequence[str] | None = None, limit: int = 5000
+    ) -> Sequence[PanelResult]:
+        """For analytics, without the texts."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                f"""select p.result - 'dissent' as result, p.created_at from panel_results p
+                    where p.created_at > clock_timestamp() - make_interval(days => %(days)s) and {_VISIBLE}
+                    order by p.created_at desc limit %(limit)s""",  # noqa: S608 - constants only
+                {
+                    "days": days,
+                    "environments": None if environments is None else list(environments),
+                    "limit": limit,
+                },
+            )
+            return [_result(row) for row in await cursor.fetchall()]
+
+    async def last_word(self, tenant: str, run_id: str, step_id: str) -> dict[str, Any]:
+        """The outcome a step ended with, as its run told it; empty until then."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select data->'outcome' as outcome from run_events
+                   where run_id = %s and step_id = %s and type in ('step.succeeded', 'step.failed', 'step.denied')
+                   order by seq desc limit 1""",
+                (run_id, step_id),
+            )
+            row = await cursor.fetchone()
+        return row["outcome"] or {} if row else {}
+
+
+def _result(row: dict[str, Any]) -> PanelResult:
+    return PanelResult.model_validate({**row["result"], "created_at": row["created_at"]})

@@ -4,7 +4,8 @@ import json
 
 from holdfast.guardian.judge import Opinion
 from holdfast.guardian.vocabulary import View
-from holdfast.llm.panels.panel import Occasion, Panel
+from holdfast.llm.panels.panel import Panel
+from holdfast.llm.panels.sitting import Occasion
 from schemas.panels import PanelMethod, PanelRequest, Voice
 
 _QUESTION = (
@@ -34,7 +35,7 @@ class PanelJudge:
             choices=("allow", "require_approval"),
             live_floor=self._live_floor,
             threshold=1.0,
-            timeout_s=self._timeout_s,
+            voice_timeout_s=self._timeout_s,
         )
         occasion = Occasion(
             tenant=action.tenant, run_id=action.run_id, step_id=action.step_id, agent=action.agent

@@ -8,10 +8,11 @@ from pydantic import Field
 from holdfast.llm.drafts import Draft
 from holdfast.llm.fences import FENCE_RULES, fence
 from holdfast.llm.panels.ballot import Ballot
+from holdfast.llm.panels.seats import Seat
 from holdfast.llm.structured import Form
 from holdfast.llm.templates import messages_from
 from schemas.models import ChatRequest
-from schemas.panels import PanelRequest, Voice
+from schemas.panels import PanelRequest
 
 
 class VoiceDraft(Draft):
@@ -49,7 +50,7 @@ def rank_form(request: PanelRequest, shown: Mapping[str, Ballot]) -> Form[RankDr
     return Form("ranking", RankDraft, read)
 
 
-def question_to(voice: Voice, request: PanelRequest, others: Sequence[str] = (), *, key: str) -> ChatRequest:
+def question_to(seat: Seat, request: PanelRequest, others: Sequence[str] = (), *, key: str) -> ChatRequest:
     """In a debate, `others` are the other voices' last answers, without names."""
     seen = [
         fence(text, label=f"another answer, {number}", key=key) for number, text in enumerate(others, start=1)
@@ -58,7 +59,7 @@ def question_to(voice: Voice, request: PanelRequest, others: Sequence[str] = (),
         seen
     )
     values = {
-        "role": voice.role,
+        "role": seat.role,
         "choices": f"`choice` is exactly one of: {' | '.join(request.choices)}." if request.choices else "",
         "question": request.question,
         "context": _context(request, key),
@@ -84,7 +85,7 @@ def _chat(request: PanelRequest, template: str, values: Mapping[str, str]) -> Ch
     return ChatRequest(
         messages=messages_from(template, values),
         max_output_tokens=request.max_output_tokens,
-        timeout_s=request.timeout_s,
+        timeout_s=request.voice_timeout_s,
     )
 
 
