@@ -22,7 +22,7 @@ from schemas.knowledge import SearchFilter, SearchRequest
 
 DIMENSIONS = 384
 CHUNKS_EACH = 3
-SAYINGS_EACH = 2
+SAYINGS_EACH = 8
 WORDS_EACH = 150
 VOCABULARY = 60_000
 _PAGE = 500

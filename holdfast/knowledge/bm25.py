@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 K1 = 2.0
 B = 0.8
+REPEATS = 8.0
 TITLE_WEIGHT = 4.0
 LEAD_WEIGHT = 2.0
 QUESTION_WEIGHT = 1.0
@@ -13,6 +14,13 @@ QUESTION_WEIGHT = 1.0
 def rarity(documents: int, containing: int) -> float:
     """How much a word tells: the inverse document frequency, never below zero."""
     return math.log(1 + (documents - containing + 0.5) / (containing + 0.5))
+
+
+def weight(rare: float, times: int) -> float:
+    """What a word weighs in a query. Rarity counts by its root: the rarest words of an alert are names of hosts and
+    pods. A word said twice is meant more than one said once, but a pasted log does not drown the rest.
+    """
+    return math.sqrt(rare) * times * (REPEATS + 1) / (times + REPEATS)
 
 
 def saturation(frequency: float, length: float, average_length: float) -> float:
@@ -24,9 +32,9 @@ def saturation(frequency: float, length: float, average_length: float) -> float:
 def score(
     query: Mapping[str, float], frequencies: Mapping[str, float], *, length: float, average_length: float
 ) -> float:
-    """The score of one document. `query` holds each term's rarity; the SQL in the store computes the same."""
+    """The score of one document. `query` holds each term's weight; the SQL in the store computes the same."""
     return sum(
-        rare * saturation(frequencies[term], length, average_length)
-        for term, rare in query.items()
+        weighs * saturation(frequencies[term], length, average_length)
+        for term, weighs in query.items()
         if term in frequencies
     )

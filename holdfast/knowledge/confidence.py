@@ -10,8 +10,8 @@ SURE = 0.5
 """At this confidence and above, a result counts as an answer."""
 
 
-NEAR = 0.44
-WORDS = 0.75
+NEAR = 0.45
+WORDS = 0.9
 
 
 def confidence(*, nearest: float | None, covered: float) -> float:
@@ -24,9 +24,9 @@ def confidence(*, nearest: float | None, covered: float) -> float:
     return _logistic(20.0 * (nearest - NEAR))
 
 
-def share_of_words(score: float, rarities: Iterable[float]) -> float:
-    """A BM25 score against the rarity of all that was asked; about 1 where most of it stands in the document."""
-    total = sum(rarities)
+def share_of_words(score: float, weights: Iterable[float]) -> float:
+    """A BM25 score against the weight of all that was asked; about 1 where most of it stands in the document."""
+    total = sum(weights)
     return score / total if total else 0.0
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from schemas.knowledge import Chunk
 
-KEPT = 6
+KEPT = 20
 SHORTEST, LONGEST = 25, 400
 _CODE = re.compile(r"```.*?(```|\Z)", re.DOTALL)
 _BREAK = re.compile(r"(?<=[.!?])\s+|\n\s*\n|\n(?=\s*[-*] )")

@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from holdfast.adapters.embedding.choice import embedder_for
+from holdfast.adapters.embedding.litellm_embedder import LitellmEmbedder
 from holdfast.adapters.embedding.minilm import MiniLM
 from holdfast.adapters.embedding.openai_compatible import OpenAICompatible
 from holdfast.adapters.embedding.weights import ModelFiles, find_model, verify
@@ -138,6 +140,36 @@ async def test_each_refusal_has_its_own_error(
         await embedder.embed(["a"])
     if isinstance(caught.value, LimitReached):
         assert caught.value.retry_after_s == 7
+
+
+async def test_a_model_that_litellm_knows_gives_unit_vectors_too(
+    endpoint: tuple[Endpoint, OpenAICompatible],
+) -> None:
+    told, plain = endpoint
+    embedder = LitellmEmbedder(model="openai/m", dimensions=4, key="k", base_url=str(plain.base_url))
+    assert np.allclose(await embedder.embed(["a", "b"]), await plain.embed(["a", "b"]))
+    assert embedder.model == "openai/m@4"
+    told.dimensions = 3
+    with pytest.raises(InvalidInput, match="EMBEDDING_DIMENSIONS"):
+        await embedder.embed(["a"])
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "kind", "model"),
+    [
+        ("text-embedding-3-small", {}, OpenAICompatible, "text-embedding-3-small@1536"),
+        ("openai/text-embedding-3-large", {"dimensions": 256}, OpenAICompatible, "text-embedding-3-large@256"),
+        ("BAAI/bge-small-en", {"dimensions": 384, "base_url": "http://tei/v1"}, OpenAICompatible, "BAAI/bge-small-en@384"),
+        ("cohere/embed-v4.0", {"dimensions": 1024}, LitellmEmbedder, "cohere/embed-v4.0@1024"),
+    ],
+)  # fmt: skip
+async def test_settings_choose_the_embedder(
+    name: str, more: dict[str, Any], kind: type[object], model: str
+) -> None:
+    embedder = embedder_for(name, **more)
+    assert isinstance(embedder, kind)
+    assert embedder.model == model
+    await embedder.close()
 
 
 async def test_other_dimensions_than_promised_are_one_clear_error(

@@ -1,12 +1,13 @@
 """The order of results: the SQL computes the BM25 that is written down, diversity and reranking do what they say."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
-from holdfast.knowledge.bm25 import rarity, score
+from holdfast.knowledge.bm25 import rarity, score, weight
 from holdfast.knowledge.confidence import SURE, confidence
 from holdfast.knowledge.fusion import Candidate, diversified, fuse, standardised
 from holdfast.knowledge.indexing import entry_of
@@ -28,15 +29,16 @@ async def test_the_sql_computes_the_bm25_that_is_written_down(database: Database
     library = PostgresLibrary(database=database)
     await library.ingest("default", DRAFTS, author="ann")
     entries = {draft.id: entry_of(read_draft(draft)) for draft in DRAFTS}
-    query = "full disk of a queue"
+    query = "full disk of a queue, full"
     holding = {term: sum(term in entry.frequencies for entry in entries.values()) for term in terms_of(query)}
-    rarities = {term: rarity(len(DRAFTS), count) for term, count in holding.items()}
+    times = Counter(terms_of(query))
+    weights = {term: weight(rarity(len(DRAFTS), count), times[term]) for term, count in holding.items()}
     average = sum(entry.length for entry in entries.values()) / len(DRAFTS)
     found = await library.search("default", SearchRequest(query=query, signals="lexical"))
     assert len(found.hits) == 3
     for hit in found.hits:
         entry = entries[hit.document.id]
-        expected = score(rarities, entry.frequencies, length=entry.length, average_length=average)
+        expected = score(weights, entry.frequencies, length=entry.length, average_length=average)
         assert hit.signals[0].raw == pytest.approx(expected, rel=1e-4)
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from holdfast.adapters.embedding.litellm_embedder import LitellmEmbedder
 from holdfast.adapters.embedding.minilm import MiniLM
 from holdfast.adapters.embedding.openai_compatible import OPENAI, OpenAICompatible
 from holdfast.errors import Misconfigured
@@ -19,7 +20,10 @@ def embedder_for(
     dimensions: int | None = None,
     folder: Path | None = None,
 ) -> Embedder | None:
-    """`minilm`, `none`, or a model behind an OpenAI-compatible endpoint. None means that words alone are searched."""
+    """`minilm`, `none`, a model of an OpenAI-compatible endpoint, or any that litellm knows, as `cohere/embed-v4.0`.
+
+    None means that words alone are searched.
+    """
     if name == "none":
         return None
     if name == "minilm":
@@ -28,6 +32,9 @@ def embedder_for(
     size = dimensions or _DIMENSIONS.get(model)
     if size is None:
         raise Misconfigured(
-            f"How many dimensions {model} gives is not known.", remedy="Set the embedding dimensions."
+            f"How many dimensions {model} gives is not known.",
+            remedy="Set HOLDFAST_KNOWLEDGE__EMBEDDING_DIMENSIONS.",
         )
+    if "/" in model and base_url is None:
+        return LitellmEmbedder(model=model, dimensions=size, key=key)
     return OpenAICompatible(model=model, dimensions=size, key=key, base_url=base_url or OPENAI)

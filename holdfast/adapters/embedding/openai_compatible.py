@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import numpy as np
 
+from holdfast.adapters.embedding.rows import unit_rows
 from holdfast.errors import Forbidden, InvalidInput, LimitReached, Unavailable
 from holdfast.knowledge.ports import Vectors
 
@@ -36,6 +37,10 @@ class OpenAICompatible:
         """A shortened vector is another vector: its length is part of the name."""
         return f"{self._name}@{self.dimensions}"
 
+    @property
+    def base_url(self) -> str:
+        return str(self._client.base_url)
+
     async def close(self) -> None:
         await self._client.aclose()
 
@@ -59,17 +64,10 @@ class OpenAICompatible:
     def _vectors(self, response: httpx.Response, wanted: int) -> Vectors:
         try:
             rows = sorted(response.json()["data"], key=lambda row: row["index"])
-            vectors = np.asarray([row["embedding"] for row in rows], dtype=np.float32)
+            found = [row["embedding"] for row in rows]
         except (ValueError, KeyError, TypeError) as error:
             raise Unavailable("The embedding endpoint answered something else.", model=self._name) from error
-        if vectors.shape != (wanted, self.dimensions):
-            raise InvalidInput(
-                f"{self._name} gave vectors of shape {vectors.shape}; {(wanted, self.dimensions)} was expected.",
-                remedy="Set the number of dimensions that this model gives.",
-                model=self._name,
-            )
-        unit: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        return unit
+        return unit_rows(found, wanted=wanted, dimensions=self.dimensions, model=self._name)
 
 
 def _refuse_bad(response: httpx.Response, model: str) -> None:

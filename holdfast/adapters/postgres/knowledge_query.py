@@ -5,13 +5,14 @@ Laterals and arrays instead of joins: good plans also while the tables have no s
 
 # ruff: noqa: S608 -- only our own constants are written into SQL text
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.knowledge_rows import where_json
-from holdfast.knowledge.bm25 import K1, B
+from holdfast.knowledge.bm25 import K1, B, weight
 from holdfast.knowledge.fusion import CANDIDATES, OWN, PASSAGE, SAYING
 from schemas.knowledge import SearchRequest
 
@@ -33,10 +34,10 @@ from unnest(%(terms)s::text[]) as q (term), knowledge_totals t where t.tenant = 
 """
 
 LEXICAL = f"""
-select p.document, sum(q.rarity * p.frequency * {K1 + 1}
+select p.document, sum(q.weight * p.frequency * {K1 + 1}
                        / (p.frequency + {K1} * ({1 - B} + {B} * p.length / %(average)s))) as score,
        array_agg(q.term) as terms
-from unnest(%(terms)s::text[], %(rarities)s::real[]) as q (term, rarity)
+from unnest(%(terms)s::text[], %(weights)s::real[]) as q (term, weight)
 cross join lateral (
   select p.document, p.frequency, p.length from knowledge_postings p
   where p.tenant = %(tenant)s and p.term = q.term {{among}} offset 0
@@ -76,6 +77,7 @@ class Query:
     model: str | None = None
     vector: str | None = None
     dimensions: int = 0
+    times: Mapping[str, int] = field(default_factory=dict)
     rarities: dict[str, float] = field(default_factory=dict)
     containing: dict[str, int] = field(default_factory=dict)
     average: float = 1.0
@@ -97,12 +99,15 @@ class Query:
             chosen.append(term)
         return chosen
 
+    def weight(self, term: str) -> float:
+        return weight(self.rarities[term], self.times[term])
+
     def parameters(self, **more: Any) -> dict[str, Any]:
         terms = self.terms()
         return {
             "tenant": self.tenant,
             "terms": terms,
-            "rarities": [self.rarities[term] for term in terms],
+            "weights": [self.weight(term) for term in terms],
             "average": self.average or 1.0,
             "where": Jsonb(self.where),
             "model": self.model,

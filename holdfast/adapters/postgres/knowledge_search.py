@@ -5,6 +5,7 @@ Small tenants and narrow filters are searched exactly; only above EXACT vectors 
 
 # ruff: noqa: S608 -- only our own constants are written into SQL text
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ class LibraryReader:
         self._embedders = {embedder.model: embedder for embedder in embedders}
 
     async def search(self, tenant: str, request: SearchRequest) -> SearchResult:
-        query = Query(tenant, request)
+        query = Query(tenant, request, times=Counter(terms_of(request.query)))
         async with self._database.tenant(tenant) as connection:
             await self._weigh(connection, query)
             if (embedder := self._embedders.get(query.in_force)) and request.signals != "lexical":
@@ -74,7 +75,7 @@ class LibraryReader:
             RARITY,
             {
                 "tenant": query.tenant,
-                "terms": list(set(terms_of(query.request.query))) or [""],
+                "terms": list(query.times) or [""],
                 "cap": COMMON,
             },
         )
@@ -224,7 +225,7 @@ def _result(query: Query, ranked: Sequence[Candidate], hits: list[SearchHit]) ->
         return SearchResult(note=note or "Nothing matches.")
     nearest = max(candidate.dense or 0.0 for candidate in ranked) if query.vector is not None else None
     best = max(candidate.lexical for candidate in ranked)
-    sure = confidence(nearest=nearest, covered=share_of_words(best, query.rarities.values()))
+    sure = confidence(nearest=nearest, covered=share_of_words(best, map(query.weight, query.rarities)))
     return SearchResult(
         hits=tuple(hits), confidence=sure, answered=sure >= SURE, model=query.model, note=note
     )
