@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import Digest, JsonObject, Labels, Name, Payload, RunId, StepId
-from schemas.canonical import digest_of
+from schemas.base import JsonObject, Labels, Name, RunId, StepId
+from schemas.digested import Digested
 
 
-class Action(Payload):
+class Action(Digested):
     """One call, fully resolved. Two actions that differ in any field below `digest` are different actions."""
 
     tenant: Name
@@ -25,10 +25,6 @@ class Action(Payload):
     labels: Labels = {}
     tainted: tuple[str, ...] = Field(default=(), description="Arguments whose text came from outside.")
     claimed_risk: Literal["none", "low", "medium", "high"] = "none"
-
-    @property
-    def digest(self) -> Digest:
-        return digest_of(self.model_dump(mode="json"))
 
     def edited(self, arguments: JsonObject) -> "Action":
         """The action as a human rewrote it: a new one, with a digest of its own, and no words from outside."""

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from schemas.base import Digest, JsonObject, Name, Payload, Request, strictly
 from schemas.canonical import digest_of
+from schemas.digested import Digested
 from schemas.sandbox import Isolation, Language, Limits, NetworkPolicy
 
 ToolName = Annotated[
@@ -50,7 +51,7 @@ class ToolExample(Payload):
     output: JsonObject | None = None
 
 
-class ToolSpec(Payload):
+class ToolSpec(Digested):
     """One version of one tool, as a run sees it."""
 
     name: ToolName
@@ -83,10 +84,8 @@ class ToolSpec(Payload):
     def key(self) -> str:
         return f"{self.name}@{self.version}"
 
-    @property
-    def digest(self) -> Digest:
-        without = {"way"} if self.way is None else set()
-        return digest_of(self.model_dump(mode="json", exclude=without))
+    def said(self) -> JsonObject:
+        return self.model_dump(mode="json", exclude={"way"} if self.way is None else set())
 
 
 class ToolCommand(Request):

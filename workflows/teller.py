@@ -1,5 +1,6 @@
 """What a workflow tells of itself: events, the row of the run, and what the Temporal Web UI shows."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -25,6 +26,7 @@ class Teller:
         self._progress = progress
         self._active: dict[str, str] = {}
         self._waiting: dict[str, str] = {}
+        self._to_draw = False
         self.status = start.state.status
 
     def event(self, kind: EventType, data: JsonObject | None = None, *, step: str | None = None) -> NewEvent:
@@ -67,10 +69,17 @@ class Teller:
         self.show()
 
     def show(self) -> None:
-        if not workflow.unsafe.is_replaying():
-            workflow.set_current_details(
-                board(self._progress.plan, self._progress.outcomes, self._active, self.status.value)
-            )
+        """The board is drawn once for all that changes at this moment, because it goes through the whole plan; and in
+        replay too, so that it is there after a worker's end, and for runs that are over."""
+        if not self._to_draw:
+            self._to_draw = True
+            asyncio.get_running_loop().call_soon(self._draw)
+
+    def _draw(self) -> None:
+        self._to_draw = False
+        workflow.set_current_details(
+            board(self._progress.plan, self._progress.outcomes, self._active, self.status.value)
+        )
 
 
 def seconds(value: float) -> timedelta:

@@ -91,9 +91,10 @@ class RegistryToolHost:
             return _failed("tool_crashed", f"{tool.spec.name} failed: {type(error).__name__}: {error}"[:1000])
 
     def _complaint(self, spec: ToolSpec, arguments: Mapping[str, object]) -> str:
-        validator = self._validators.setdefault(
-            spec.digest, jsonschema.Draft202012Validator(spec.input_schema)
-        )
+        validator = self._validators.get(spec.digest)
+        if validator is None:
+            validator = jsonschema.Draft202012Validator(spec.input_schema)
+            self._validators[spec.digest] = validator
         error = next(iter(validator.iter_errors(arguments)), None)
         if error is None:
             return ""

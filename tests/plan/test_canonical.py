@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.canonical import DEEPEST, canonical_json, digest_of
+from schemas.tools import ToolSpec
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -94,3 +95,11 @@ def test_depth_has_a_bound_that_no_stack_decides() -> None:
     canonical_json(deep)
     with pytest.raises(ValueError, match="levels deep"):
         canonical_json([deep])
+
+
+def test_a_copy_with_changes_has_a_digest_of_its_own() -> None:
+    spec = ToolSpec(name="shell", description="Runs a command.")
+    changed = spec.model_copy(update={"description": "Runs another."}) if spec.digest else spec
+    assert changed.digest == ToolSpec(name="shell", description="Runs another.").digest != spec.digest
+    assert spec.model_copy() == spec
+    assert "digest" not in spec.model_dump()
