@@ -3,8 +3,18 @@
 from temporalio import activity
 
 from activities.heartbeat import heartbeats
+from holdfast.llm.lessons import LessonWriter
 from holdfast.ports import Planner
-from schemas.stages import Answer, AnswerRequest, NextMove, NextRequest, PlanProposal, PlanRequest
+from schemas.stages import (
+    Answer,
+    AnswerRequest,
+    Learned,
+    LearnRequest,
+    NextMove,
+    NextRequest,
+    PlanProposal,
+    PlanRequest,
+)
 
 
 class ThinkActivities:
@@ -27,3 +37,16 @@ class ThinkActivities:
     async def answer(self, request: AnswerRequest) -> Answer:
         async with heartbeats():
             return await self._planner.answer(request)
+
+
+class LookBackActivities:
+    """What a run taught, as a model sees it. Not a part of any run: it is started when one has ended."""
+
+    def __init__(self, *, writer: LessonWriter) -> None:
+        self._writer = writer
+
+    @activity.defn
+    async def write_lessons(self, request: LearnRequest) -> Learned:
+        """Safe to repeat: a run about which a model has written is left alone."""
+        async with heartbeats():
+            return await self._writer.learn(request)

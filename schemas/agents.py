@@ -35,6 +35,9 @@ class AgentSpec(Payload):
     limits: RunLimits = RunLimits()
     delegates: tuple[Name, ...] = Field(default=(), description="Agents it may hand a step to.")
     prompts: JsonObject = Field(default={}, description="Own versions of the prompt templates, by name.")
+    alternatives: int = Field(
+        default=1, ge=1, le=5, description="Plans a model makes for one goal; a judge takes the best."
+    )
     labels: Labels = {}
 
 
@@ -50,4 +53,5 @@ class AgentDraft(Request):
     limits: RunLimits = RunLimits()
     delegates: tuple[Name, ...] = ()
     prompts: JsonObject = {}
+    alternatives: int = Field(default=1, ge=1, le=5)
     labels: Labels = {}

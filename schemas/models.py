@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -102,6 +102,12 @@ class Deployment(Payload):
         min_length=1, description="A litellm model name, or the name an OpenAI-compatible server knows."
     )
     via: Literal["litellm", "openai"] = "litellm"
+    provider: Name | None = Field(
+        default=None, description="Whose limits it counts against; what stands before the `/` of its model."
+    )
+    calls_per_s: float | None = Field(
+        default=None, gt=0, description="The most calls a second, of all workers together."
+    )
     base_url: str | None = None
     key: str | None = Field(
         default=None,
@@ -167,6 +173,9 @@ class ModelSettings(Payload):
 
     deployments: tuple[Deployment, ...] = ()
     routes: dict[TaskClass, Route] = {}
+    calls_per_s: dict[Name, Annotated[float, Field(gt=0)]] = Field(
+        default={}, description="The most calls a second by provider, of all workers together."
+    )
     prices: dict[str, Price] = Field(
         default={}, description="Overrides and additions to the price list, by model."
     )
@@ -175,6 +184,10 @@ class ModelSettings(Payload):
     )
     when_away: Literal["runbook", "pause"] = Field(
         default="runbook", description="No model answers: plan from runbooks and say so, or wait for a model."
+    )
+    review: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Whether a model judges each plan. `auto`: where another model judges than plans.",
     )
     breaker: BreakerRule = BreakerRule()
     timeout_s: float = Field(default=120, gt=0, description="For one answer of a planner.")

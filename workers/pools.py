@@ -14,9 +14,10 @@ from activities.ingest import IngestActivities
 from activities.remember import RememberActivities
 from activities.scheduled_run import Accepting, ScheduledRunActivities
 from activities.story import StoryActivities
-from activities.think import ThinkActivities
+from activities.think import LookBackActivities, ThinkActivities
 from activities.webhook_delivery import WebhookActivities
 from holdfast.knowledge.ports import IngestDesk
+from holdfast.llm.lessons import LessonWriter
 from holdfast.ports import Approvals, Artifacts, Guardian, Ledger, Memory, Planner, Runs, Story, ToolHost
 from holdfast.runtime.settings import Queue, TemporalSettings, WorkerSettings
 from holdfast.runtime.workers import worker_options
@@ -101,10 +102,11 @@ def tools(*, ledger: Ledger, tools: ToolHost, artifacts: Artifacts, worker: str)
     return Pool(Queue.TOOLS, activities=(act.act,))
 
 
-def llm(*, planner: Planner) -> Pool:
+def llm(*, planner: Planner, lessons: LessonWriter | None = None) -> Pool:
     """Everything that needs a model's key."""
     think = ThinkActivities(planner=planner)
-    return Pool(Queue.LLM, activities=(think.plan, think.next_move, think.answer))
+    look_back = (LookBackActivities(writer=lessons).write_lessons,) if lessons else ()
+    return Pool(Queue.LLM, activities=(think.plan, think.next_move, think.answer, *look_back))
 
 
 def knowledge(*, memory: Memory, desk: IngestDesk | None = None) -> Pool:

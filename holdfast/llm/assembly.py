@@ -106,7 +106,7 @@ def outcomes_text(
 ) -> str:
     """What each step brought back, within a budget; whole outputs stay in artifacts."""
     known = {step.id: step for step in steps}
-    texts = {name: _observation(outcome) for name, outcome in outcomes.items()}
+    texts = {name: observation_text(outcome) for name, outcome in outcomes.items()}
     room = shares([estimate_tokens(text) for text in texts.values()], tokens)
     parts = []
     for (name, text), share in zip(texts.items(), room, strict=True):
@@ -127,7 +127,7 @@ def _call_text(step: Step | None) -> str:
     return f"{step.kind} {step.title}".strip()
 
 
-def _observation(outcome: StepOutcome) -> str:
+def observation_text(outcome: StepOutcome) -> str:
     parts = [outcome.summary, _json(outcome.output) if outcome.output else ""]
     if outcome.error:
         parts.append(f"error {outcome.error.code}: {outcome.error.message} {outcome.error.remedy}".strip())

@@ -1,13 +1,13 @@
 """A model, as everything above sees it: a call is routed, paid for, and falls back to the next deployment."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from holdfast.errors import HoldfastError
-from holdfast.llm.accounting import Accounts, Heard, Paid, Place
+from holdfast.llm.accounting import Accounts, Heard, Paid, Place, Reply
 from holdfast.llm.exhaustion import nobody_answers
 from holdfast.llm.failures import TRY_ANOTHER
-from holdfast.llm.ports import Breakers, ModelProvider, SpendLedger, TextSink
+from holdfast.llm.ports import Breakers, ModelProvider, Pacer, SpendLedger, TextSink
 from holdfast.llm.prices import PriceBook
 from holdfast.llm.router import Known, Load, choose
 from holdfast.llm.structured import fit_to
@@ -39,11 +39,13 @@ class ModelCaller:
         spend: SpendLedger,
         breakers: Breakers,
         new_call_id: Callable[[], str],
+        pacer: Pacer | None = None,
     ) -> None:
         self._settings = settings
         self._provider = provider
         self._spend = spend
         self._breakers = breakers
+        self._pacer = pacer
         self._prices = PriceBook(settings=settings)
         self._accounts = Accounts(
             spend=spend, breakers=breakers, prices=self._prices, new_call_id=new_call_id
@@ -53,13 +55,33 @@ class ModelCaller:
 
     async def chat(self, errand: Errand, request: ChatRequest, *, sink: TextSink | None = None) -> ChatReply:
         load = Load(input_tokens=estimate_input(request), output_tokens=request.max_output_tokens)
+
+        async def at(place: Place) -> ChatReply:
+            if place.attempt and sink:
+                await sink.restart()
+            return await self._chat_at(place, errand, request, load.at(place.deployment), Heard(sink))
+
+        return await self._first_answer(errand, load, at)
+
+    async def embed(self, errand: Errand, texts: Sequence[str]) -> EmbedReply:
+        load = Load(input_tokens=sum(map(estimate_tokens, texts)), output_tokens=0)
+
+        async def at(place: Place) -> EmbedReply:
+            return await self._embed_at(place, errand, texts, load)
+
+        return await self._first_answer(errand, load, at)
+
+    async def _first_answer(
+        self, errand: Errand, load: Load, at: Callable[[Place], Awaitable[Reply]]
+    ) -> Reply:
+        """Of the first deployment that gives one, in the order of the decision."""
         failures: list[HoldfastError] = []
         known, decision = await self._decide(errand, load)
         for place in self._places(known, decision):
-            if failures and sink:
-                await sink.restart()
             try:
-                return await self._chat_at(place, errand, request, load, Heard(sink))
+                if self._pacer:
+                    await self._pacer.wait(place.deployment)
+                return await at(place)
             except TRY_ANOTHER as failure:
                 failures.append(failure)
         raise nobody_answers(decision, known, failures)
@@ -67,7 +89,7 @@ class ModelCaller:
     async def _chat_at(
         self, place: Place, errand: Errand, request: ChatRequest, load: Load, heard: Heard
     ) -> ChatReply:
-        fitted = fit_to(place.deployment, request)
+        fitted = fit_to(place.deployment, request, output_tokens=load.output_tokens)
 
         async def call() -> ChatReply:
             on_text = heard.text if heard.tokens is not None else None
@@ -75,17 +97,6 @@ class ModelCaller:
 
         reply, paid = await self._accounts.make(place, errand, load, call, heard)
         return reply.model_copy(update=_receipt(place, paid))
-
-    async def embed(self, errand: Errand, texts: Sequence[str]) -> EmbedReply:
-        load = Load(input_tokens=sum(map(estimate_tokens, texts)), output_tokens=0)
-        failures: list[HoldfastError] = []
-        known, decision = await self._decide(errand, load)
-        for place in self._places(known, decision):
-            try:
-                return await self._embed_at(place, errand, texts, load)
-            except TRY_ANOTHER as failure:
-                failures.append(failure)
-        raise nobody_answers(decision, known, failures)
 
     async def _embed_at(self, place: Place, errand: Errand, texts: Sequence[str], load: Load) -> EmbedReply:
         async def call() -> EmbedReply:

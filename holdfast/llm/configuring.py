@@ -8,12 +8,7 @@ from schemas.models import Deployment, ModelSettings, Route, TaskClass
 
 
 def configured(
-    *,
-    default: str | None,
-    routes: Mapping[str, str],
-    bases: Mapping[str, str],
-    keys: Collection[str],
-    allow_unpriced: bool = False,
+    *, default: str | None, routes: Mapping[str, str], bases: Mapping[str, str], keys: Collection[str]
 ) -> ModelSettings:
     """`routes` names a model for a task, `bases` a URL for a provider, `keys` the providers whose key is held.
 
@@ -26,7 +21,7 @@ def configured(
                 "Models are set for some kinds of task, and none for the others.",
                 remedy="Set HOLDFAST_MODELS__DEFAULT too.",
             )
-        return ModelSettings(allow_unpriced=allow_unpriced)
+        return ModelSettings()
     own = {_task(task): model for task, model in routes.items()}
     names = dict.fromkeys([default, *own.values()])
     deployments = {name: _deployment(name, bases, keys) for name in names}
@@ -37,13 +32,19 @@ def configured(
             task: Route(deployments=tuple(deployments[name].name for name in order))
             for task, order in orders.items()
         },
-        allow_unpriced=allow_unpriced,
     )
 
 
 def provider_of(model: str) -> str:
     """litellm takes a bare name for one of OpenAI's."""
     return model.split("/", 1)[0] if "/" in model else "openai"
+
+
+def judges_apart(settings: ModelSettings) -> bool:
+    """Whether another model judges plans than makes them. A model that reviews its own plan mostly likes it."""
+    plan, judge = (settings.routes.get(task, Route()) for task in (TaskClass.PLAN, TaskClass.JUDGE))
+    everyone = tuple(each.name for each in settings.deployments)
+    return (judge.deployments or everyone)[:1] != (plan.deployments or everyone)[:1]
 
 
 def _deployment(model: str, bases: Mapping[str, str], keys: Collection[str]) -> Deployment:

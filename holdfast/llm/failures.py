@@ -1,6 +1,7 @@
 """What can go wrong with a model, in one list. Each adapter maps its library's errors to these, and to nothing else.
 
 LimitReached   ── ModelRateLimited   later, and the provider says when
+               └─ ModelTurnMissed    our own limit on calls to it left no turn in time
 Unavailable    ── ModelUnreachable   no connection, 5xx, a stream that broke
                └─ ModelTimedOut      no whole answer within the time
                └─ NoModelAnswers     every deployment of the route is away
@@ -10,7 +11,8 @@ Misconfigured  ── ModelKeyRefused    the key is missing, wrong, or its accou
 TooLarge       ── ContextOverflow    more text than the model can read
 ModelRefused   ── ContentRefused     against the provider's policy
                ├─ RequestRefused     the provider cannot read our request
-               └─ AnswerMalformed    not the form that was asked for, repairs included
+               ├─ AnswerMalformed    not the form that was asked for, repairs included
+               └─ PlanRefused        a judge rejects the plan, corrections included
 """
 
 from holdfast.errors import LimitReached, Misconfigured, ModelRefused, TooLarge, Unavailable
@@ -20,6 +22,12 @@ class ModelRateLimited(LimitReached):
     """The provider limits our rate."""
 
     code = "model_rate_limited"
+
+
+class ModelTurnMissed(LimitReached):
+    """Our own limit on calls to this provider left no turn in time."""
+
+    code = "model_turn_missed"
 
 
 class ModelUnreachable(Unavailable):
@@ -82,6 +90,12 @@ class AnswerMalformed(ModelRefused):
     code = "answer_malformed"
 
 
+class PlanRefused(ModelRefused):
+    """The model that judges plans rejects this one."""
+
+    code = "plan_refused"
+
+
 ModelFailure = (
     ModelRateLimited
     | ModelUnreachable
@@ -96,6 +110,7 @@ ModelFailure = (
 
 TRY_ANOTHER = (
     ModelRateLimited,
+    ModelTurnMissed,
     ModelUnreachable,
     ModelTimedOut,
     ModelKeyRefused,

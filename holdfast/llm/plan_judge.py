@@ -24,6 +24,11 @@ class PlanReview:
     def fatal(self) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.fatal)
 
+    @property
+    def told(self) -> str:
+        listed = "; ".join(f"{each.step or 'plan'}: {each.message}" for each in self.findings)
+        return f"Reviewed by {self.by}, score {self.score:.2f}{': ' + listed if listed else ''}."
+
 
 class PlanJudge:
     def __init__(self, *, model: Model) -> None:

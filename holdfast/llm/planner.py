@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from holdfast.llm.assembly import labelled, values_for_answer, values_for_next, values_for_plan
 from holdfast.llm.complexity import complexity_of
 from holdfast.llm.drafts import MoveDraft, PlanDraft, StepDraft, plan_from, step_from
+from holdfast.llm.observations import Observations
 from holdfast.llm.ports import Model, TextSink
 from holdfast.llm.step_stream import StepStream
 from holdfast.llm.structured import Form, ask_for
@@ -15,6 +16,7 @@ from holdfast.llm.templates import messages_from
 from schemas.agents import AgentSpec
 from schemas.models import ChatRequest, Complexity, Errand, TaskClass
 from schemas.plans import Citation, Plan, Step
+from schemas.runs import StepOutcome
 from schemas.stages import Answer, AnswerRequest, NextMove, NextRequest, PlanProposal, PlanRequest, RunScope
 
 
@@ -26,10 +28,11 @@ class PlanListener(Protocol):
     async def restart(self, scope: RunScope) -> None: ...
 
 
-PastSuccess = Callable[[str, str], Awaitable[float | None]]
-"""From a tenant and an agent to the share of its recent runs that succeeded; None where there were none."""
+PastSuccess = Callable[[str, str, str], Awaitable[float | None]]
+"""From tenant, agent and goal to the share of such runs that succeeded; None where there were none."""
 
 _PLAN_TOKENS = 8192
+_WARMTH = 0.7
 
 
 class ModelPlanner:
@@ -41,14 +44,18 @@ class ModelPlanner:
         timeout_s: float = 120,
         history: PastSuccess | None = None,
         listener: PlanListener | None = None,
+        observations: Observations | None = None,
     ) -> None:
         self._model = model
         self._repairs = repairs
         self._timeout_s = timeout_s
         self._history = history
         self._listener = listener
+        self._observations = observations
 
     async def plan(self, request: PlanRequest) -> PlanProposal:
+        done, spent = await self._fitted(request.scope, request.goal, request.done)
+        request = request.model_copy(update={"done": done})
         sources = labelled(request.recalled)
 
         def read(draft: PlanDraft) -> tuple[Plan | None, tuple[str, ...]]:
@@ -59,14 +66,16 @@ class ModelPlanner:
             Form("plan", PlanDraft, read),
             self._model,
             _errand(TaskClass.PLAN, request.scope, request.agent, await self._complexity(request)),
-            self._chat("plan", values_for_plan(request), request.agent, tokens=_PLAN_TOKENS),
+            self._plan_chat(request),
             repairs=self._repairs,
-            sink=self._sink(request.scope, sources),
+            sink=self._sink(request, sources),
         )
         plan, missing = answered.value
-        return PlanProposal(plan=plan, by=answered.by, missing=missing, spend_usd=answered.cost_usd)
+        return PlanProposal(plan=plan, by=answered.by, missing=missing, spend_usd=spent + answered.cost_usd)
 
     async def next(self, request: NextRequest) -> NextMove:
+        outcomes, spent = await self._fitted(request.scope, request.goal, request.outcomes)
+        request = request.model_copy(update={"outcomes": outcomes})
         sources = labelled(request.recalled)
 
         def read(draft: MoveDraft) -> tuple[Step | None, str | None, str]:
@@ -77,17 +86,19 @@ class ModelPlanner:
         answered = await ask_for(
             Form("move", MoveDraft, read),
             self._model,
-            _errand(TaskClass.REACT, request.scope, request.agent),
+            _errand(TaskClass.REACT, request.scope, request.agent, step=f"move_{request.turn + 1}"),
             self._chat("next", values_for_next(request), request.agent),
             repairs=self._repairs,
         )
         step, answer, thought = answered.value
         return NextMove(
-            step=step, answer=answer, thought=thought, by=answered.by, spend_usd=answered.cost_usd
+            step=step, answer=answer, thought=thought, by=answered.by, spend_usd=spent + answered.cost_usd
         )
 
     async def answer(self, request: AnswerRequest) -> Answer:
         """In free text: a form would gain nothing, and costs small models their best words."""
+        outcomes, spent = await self._fitted(request.scope, request.goal, request.outcomes)
+        request = request.model_copy(update={"outcomes": outcomes})
         chat = self._chat("answer", values_for_answer(request), request.agent)
         errand = _errand(TaskClass.ANSWER, request.scope, request.agent)
         reply = await self._model.chat(errand, chat)
@@ -95,11 +106,25 @@ class ModelPlanner:
             text=reply.text.strip(),
             by=reply.model or reply.deployment,
             cites=request.plan.cites,
-            spend_usd=reply.cost_usd,
+            spend_usd=spent + reply.cost_usd,
         )
 
+    async def _fitted(
+        self, scope: RunScope, goal: str, outcomes: Mapping[str, StepOutcome]
+    ) -> tuple[Mapping[str, StepOutcome], float]:
+        return (
+            await self._observations.fitted(scope, goal, outcomes) if self._observations else (outcomes, 0.0)
+        )
+
+    def _plan_chat(self, request: PlanRequest) -> ChatRequest:
+        """Alternatives are asked for with the same words, so chance has to tell them apart."""
+        chat = self._chat("plan", values_for_plan(request), request.agent, tokens=_PLAN_TOKENS)
+        warmth = _WARMTH if request.agent.alternatives > 1 else 0
+        return chat.model_copy(update={"temperature": warmth})
+
     async def _complexity(self, request: PlanRequest) -> Complexity:
-        past = await self._history(request.scope.tenant, request.scope.agent) if self._history else None
+        scope = request.scope
+        past = await self._history(scope.tenant, scope.agent, request.goal) if self._history else None
         tools = len(request.catalogue.tools)
         return complexity_of(request.goal, tools=tools, rejections=request.attempt, past_success=past)
 
@@ -109,8 +134,11 @@ class ModelPlanner:
         messages = messages_from(name, values, own=agent.prompts)
         return ChatRequest(messages=messages, max_output_tokens=tokens, timeout_s=self._timeout_s)
 
-    def _sink(self, scope: RunScope, sources: Mapping[str, Citation]) -> TextSink | None:
-        return _PlanSink(self._listener, scope, sources) if self._listener else None
+    def _sink(self, request: PlanRequest, sources: Mapping[str, Citation]) -> TextSink | None:
+        """Several plans written at once are not shown: they would run into each other."""
+        if self._listener is None or request.agent.alternatives > 1:
+            return None
+        return _PlanSink(self._listener, request.scope, sources)
 
 
 class _PlanSink:
@@ -142,13 +170,18 @@ def _preview(written: object, sources: Mapping[str, Citation]) -> Step | None:
 
 
 def _errand(
-    task: TaskClass, scope: RunScope, agent: AgentSpec, complexity: Complexity | None = None
+    task: TaskClass,
+    scope: RunScope,
+    agent: AgentSpec,
+    complexity: Complexity | None = None,
+    step: str | None = None,
 ) -> Errand:
     return Errand(
         tenant=scope.tenant,
         task=task,
         run_id=scope.run_id,
         agent=scope.agent,
+        step_id=step,
         prefer=agent.model,
         run_limit_usd=agent.limits.spend_usd,
         complexity=complexity or Complexity(),

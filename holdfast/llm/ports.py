@@ -62,6 +62,14 @@ class SpendLedger(Protocol):
     async def track_records(self, tenant: str, task: TaskClass) -> Sequence[TrackRecord]: ...
 
 
+class Pacer(Protocol):
+    """Keeps calls under the limits that providers, or we ourselves, set for all workers together."""
+
+    async def wait(self, deployment: Deployment) -> None:
+        """Until a call may go out. Raises ModelTurnMissed where that would take too long."""
+        ...
+
+
 class Breakers(Protocol):
     """The health of the deployments, as all workers know it."""
 

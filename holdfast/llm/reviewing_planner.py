@@ -1,42 +1,51 @@
-"""Plans that a second model has read before anybody else sees them, and the best of several."""
+"""Plans that stand up to the static checks, that a model has judged, and, where that was asked for, the best of several."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from holdfast.errors import HoldfastError
+from holdfast.llm.failures import PlanRefused
 from holdfast.llm.plan_judge import PlanJudge, PlanReview
 from holdfast.ports import Planner
+from schemas.plans import Finding, Plan
 from schemas.stages import Answer, AnswerRequest, NextMove, NextRequest, PlanProposal, PlanRequest
+
+Check = Callable[[Plan, PlanRequest], Sequence[Finding]]
+"""What the static checks find fatal in a plan."""
 
 
 class ReviewingPlanner:
-    """A planner whose plans a second model has read. Rejected plans go back with the findings, a bounded number of
-    times; the last one is handed on with them in its note, because policy and people still stand before every action.
+    """A planner whose plans a judge has read. A rejected plan goes back with the findings, a bounded number of times;
+    what is rejected even then is nobody's plan: people are asked.
+
+    The judge never sees a plan that the static checks refuse. Such a plan is handed on as it is: the run tells what is
+    wrong with it, and asks again.
     """
 
-    def __init__(self, *, planner: Planner, judge: PlanJudge, rounds: int = 2) -> None:
+    def __init__(
+        self, *, planner: Planner, judge: PlanJudge, check: Check, always: bool = True, rounds: int = 2
+    ) -> None:
         self._planner = planner
         self._judge = judge
+        self._check = check
+        self._always = always
         self._rounds = rounds
 
     async def plan(self, request: PlanRequest) -> PlanProposal:
-        spent, turn = 0.0, 0
-        while True:
-            proposal = await self._planner.plan(request)
-            spent += proposal.spend_usd
-            if proposal.plan is None:
-                return proposal.model_copy(update={"spend_usd": spent})
-            review = await self._judge.review(request, proposal.plan)
-            spent += review.spend_usd
-            if not review.fatal or turn == self._rounds:
-                note = _noted(proposal.note, review)
-                return proposal.model_copy(update={"note": note, "spend_usd": spent})
-            turn += 1
-            request = request.model_copy(
-                update={
-                    "previous": proposal.plan,
-                    "findings": review.findings,
-                    "attempt": request.attempt + 1,
-                }
-            )
+        alternatives = 1 if _is_a_second_try(request) else request.agent.alternatives
+        if alternatives > 1:
+            proposal, review = await self._best_of(request, alternatives)
+        else:
+            proposal, review = await self._one(request)
+        for turn in range(1, self._rounds + 1):
+            if proposal.plan is None or review is None or not review.fatal:
+                break
+            spent = proposal.spend_usd
+            proposal, review = await self._one(_sent_back(request, proposal.plan, review, turn))
+            proposal = proposal.model_copy(update={"spend_usd": spent + proposal.spend_usd})
+        if proposal.plan and review and review.fatal:
+            raise _refused(request, review, self._rounds)
+        return proposal
 
     async def next(self, request: NextRequest) -> NextMove:
         return await self._planner.next(request)
@@ -44,26 +53,61 @@ class ReviewingPlanner:
     async def answer(self, request: AnswerRequest) -> Answer:
         return await self._planner.answer(request)
 
-    async def best_of(self, request: PlanRequest, alternatives: int) -> PlanProposal:
-        """Several plans, made side by side and compared by the judge."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._planner.plan(request)) for _ in range(alternatives)]
-        proposals = [task.result() for task in tasks]
-        planned = [(proposal, proposal.plan) for proposal in proposals if proposal.plan]
-        if not planned:
-            return proposals[0]
-        reviews = [await self._judge.review(request, plan) for _, plan in planned]
-        best = max(range(len(planned)), key=lambda place: (not reviews[place].fatal, reviews[place].score))
-        spent = sum(each.spend_usd for each in proposals) + sum(each.spend_usd for each in reviews)
-        chosen = planned[best][0]
-        compared = (
-            f"Best of {len(planned)} plans, scores {', '.join(f'{each.score:.2f}' for each in reviews)}."
-        )
-        note = f"{compared} {_noted(chosen.note, reviews[best])}"
-        return chosen.model_copy(update={"note": note, "spend_usd": spent})
+    async def _one(self, request: PlanRequest) -> tuple[PlanProposal, PlanReview | None]:
+        proposal = await self._planner.plan(request)
+        if proposal.plan is None or not self._always or self._check(proposal.plan, request):
+            return proposal, None
+        review = await self._judge.review(request, proposal.plan)
+        spent = proposal.spend_usd + review.spend_usd
+        note = f"{proposal.note} {review.told}".strip()
+        return proposal.model_copy(update={"note": note, "spend_usd": spent}), review
+
+    async def _best_of(
+        self, request: PlanRequest, alternatives: int
+    ) -> tuple[PlanProposal, PlanReview | None]:
+        """Several plans, made side by side and compared by the judge. One that fails leaves the others."""
+        proposals = await _all_that_came(self._planner.plan(request) for _ in range(alternatives))
+        sound = [
+            (proposal, proposal.plan)
+            for proposal in proposals
+            if proposal.plan and not self._check(proposal.plan, request)
+        ]
+        spent = sum(proposal.spend_usd for proposal in proposals)
+        if not sound:
+            return proposals[0].model_copy(update={"spend_usd": spent}), None
+        reviews = [await self._judge.review(request, plan) for _, plan in sound]
+        best = max(range(len(sound)), key=lambda place: (not reviews[place].fatal, reviews[place].score))
+        chosen, review = sound[best][0], reviews[best]
+        scores = ", ".join(f"{each.score:.2f}" for each in reviews)
+        note = f"Best of {len(sound)} plans, scores {scores}. {chosen.note} {review.told}"
+        spent += sum(each.spend_usd for each in reviews)
+        return chosen.model_copy(update={"note": note, "spend_usd": spent}), review
 
 
-def _noted(note: str, review: PlanReview) -> str:
-    listed = "; ".join(f"{each.step or 'plan'}: {each.message}" for each in review.findings)
-    verdict = f"Reviewed by {review.by}, score {review.score:.2f}{': ' + listed if listed else ''}."
-    return f"{note} {verdict}".strip()
+async def _all_that_came(making: Iterable[Awaitable[PlanProposal]]) -> list[PlanProposal]:
+    results = await asyncio.gather(*making, return_exceptions=True)
+    came = [result for result in results if isinstance(result, PlanProposal)]
+    failures = [result for result in results if isinstance(result, BaseException)]
+    unexpected = [failure for failure in failures if not isinstance(failure, HoldfastError)]
+    if unexpected or not came:
+        raise (unexpected or failures)[0]
+    return came
+
+
+def _is_a_second_try(request: PlanRequest) -> bool:
+    return bool(request.findings or request.failure or request.previous or request.done)
+
+
+def _sent_back(request: PlanRequest, plan: Plan, review: PlanReview, turn: int) -> PlanRequest:
+    return request.model_copy(
+        update={"previous": plan, "findings": review.findings, "attempt": request.attempt + turn}
+    )
+
+
+def _refused(request: PlanRequest, review: PlanReview, rounds: int) -> PlanRefused:
+    listed = "; ".join(f"{each.step or 'the plan'}: {each.message}" for each in review.fatal[:5])
+    return PlanRefused(
+        f"{review.by} rejects the plan, also after {rounds} corrections: {listed}",
+        remedy="Tell the run more, and resume it; or resume it with a plan of your own.",
+        run_id=request.scope.run_id,
+    )

@@ -23,6 +23,9 @@ from schemas.models import (
     TrackRecord,
 )
 
+_LEAST_ANSWER = 1024
+"""Tokens. Where a context leaves less room for an answer than was asked for and than this, another model is better."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -43,6 +46,14 @@ class Load:
     @property
     def usage(self) -> TokenUsage:
         return TokenUsage(input_tokens=self.input_tokens, output_tokens=self.output_tokens)
+
+    def at(self, deployment: Deployment) -> "Load":
+        """As this deployment would have it: its answer ends where its own limit, or its context, does."""
+        room = max(0, deployment.context_tokens - self.input_tokens)
+        return Load(
+            input_tokens=self.input_tokens,
+            output_tokens=min(self.output_tokens, deployment.output_tokens, room),
+        )
 
 
 def choose(
@@ -124,17 +135,17 @@ def _reason_against(
     breaker = known.breakers.get(name)
     record = known.records.get(name)
     latency_s = record.latency_ms / 1000 if record and record.latency_ms else deployment.typical_latency_s
-    needed = load.input_tokens + load.output_tokens
+    here = load.at(deployment)
     if route.residency and route.residency not in deployment.residency:
         return Exclusion(
             deployment=name, code="residency", why=f"it does not carry the label {route.residency}"
         )
     if price is None and not settings.allow_unpriced:
         return Exclusion(deployment=name, code="unpriced", why=f"no price is known for {deployment.model}")
-    if needed > deployment.context_tokens:
-        why = f"the call needs about {needed} tokens and it reads {deployment.context_tokens}"
+    if here.output_tokens < min(load.output_tokens, deployment.output_tokens, _LEAST_ANSWER):
+        why = f"the call has about {load.input_tokens} tokens and it reads {deployment.context_tokens}"
         return Exclusion(deployment=name, code="context", why=why)
-    if price and route.max_cost_usd is not None and cost_of(price, load.usage) > route.max_cost_usd:
+    if price and route.max_cost_usd is not None and cost_of(price, here.usage) > route.max_cost_usd:
         return Exclusion(deployment=name, code="cost", why=f"it may cost more than {route.max_cost_usd} USD")
     if route.max_latency_s is not None and latency_s > route.max_latency_s:
         return Exclusion(deployment=name, code="latency", why=f"it takes about {latency_s:.1f} s")
@@ -195,7 +206,7 @@ def _interval(deployment: Deployment, records: Mapping[str, TrackRecord]) -> tup
 
 def _cost(deployment: Deployment, load: Load, prices: PriceBook) -> float | None:
     price = prices.price_of(deployment)
-    return None if price is None else round(cost_of(price, load.usage), 8)
+    return None if price is None else round(cost_of(price, load.at(deployment).usage), 8)
 
 
 def _why(deployment: Deployment, records: Mapping[str, TrackRecord], errand: Errand, route: Route) -> str:

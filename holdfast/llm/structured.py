@@ -98,11 +98,11 @@ def json_in(text: str) -> Any:
     return value
 
 
-def fit_to(deployment: Deployment, request: ChatRequest) -> ChatRequest:
+def fit_to(deployment: Deployment, request: ChatRequest, *, output_tokens: int) -> ChatRequest:
     """The request as this deployment can take it. A model that cannot be bound to a schema is shown it."""
     fitted = request.model_copy(
         update={
-            "max_output_tokens": min(request.max_output_tokens, deployment.output_tokens),
+            "max_output_tokens": output_tokens,
             "temperature": request.temperature if deployment.sampling else None,
         }
     )

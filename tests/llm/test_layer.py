@@ -187,11 +187,11 @@ async def test_the_command_line_explains_what_calls_cost_and_why(
 
 
 async def test_an_agents_past_makes_its_tasks_look_harder(layer: ModelLayer, database: Database) -> None:
-    assert await layer.spend.past_success("default", "operator") is None
+    assert await layer.spend.past_success("default", "operator", "look") is None
     for status in ("succeeded", "failed"):
         ended = await request(database, "look")
         async with database.tenant("default") as connection:
             await connection.execute(
                 "update runs set status = %s where id = %s", (status, ended.scope.run_id)
             )
-    assert await layer.spend.past_success("default", "operator") == 0.5
+    assert await layer.spend.past_success("default", "operator", "look") == 0.5

@@ -292,7 +292,7 @@ async def test_what_is_wrong_with_a_route_is_said(
     free = tuple(each.model_copy(update={"price": None}) for each in bare.deployments)
     with pytest.raises(ModelUnpriced, match="no price is known"):
         await worker(bare.model_copy(update={"deployments": free}), providers, database).chat(ERRAND, HELLO)
-    long = HELLO.model_copy(update={"max_output_tokens": 1_000_000})
+    long = HELLO.model_copy(update={"messages": (ChatMessage(role="user", content="x" * 500_000),)})
     with pytest.raises(ContextOverflow):
         await worker(bare, providers, database).chat(ERRAND, long)
     with pytest.raises(NoModelAnswers, match="none is configured"):

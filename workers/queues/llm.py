@@ -4,17 +4,20 @@ from collections.abc import Sequence
 
 from holdfast.adapters.llm.layer import ModelLayer
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
+from holdfast.adapters.postgres.memory import PostgresMemory
 from holdfast.adapters.postgres.writing import ShownWriting
 from holdfast.knowledge.planner import RunbookPlanner
 from holdfast.knowledge.ports import Embedder
 from holdfast.llm.plan_cache import Embed
+from schemas.memory import MemoryStatus
 from workers import pools
 from workers.parts import Parts
 
 
 async def pool(held: Parts) -> pools.Pool:
     database, settings = await held.database(), held.settings
-    layer = await ModelLayer.open(settings.models, database=database)
+    temporal = await held.client(role="holdfast_app")
+    layer = await ModelLayer.open(settings.models, database=database, temporal=temporal)
     held.closes(layer.close)
     library = PostgresLibrary(database=database, embedder=held.embedder())
     planner = layer.planner(
@@ -23,7 +26,11 @@ async def pool(held: Parts) -> pools.Pool:
         cache=settings.models.cache,
         listener=ShownWriting(database=database),
     )
-    return pools.llm(planner=planner)
+    lessons = layer.lessons(
+        shelf=PostgresMemory(database=database, embedder=held.embedder()),
+        status=MemoryStatus(settings.knowledge.new_lessons),
+    )
+    return pools.llm(planner=planner, lessons=lessons)
 
 
 def _embedding(embedder: Embedder | None) -> Embed | None:

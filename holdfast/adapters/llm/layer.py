@@ -1,44 +1,53 @@
 """The model layer of one llm worker, put together from settings: what planner, judges and panels stand on."""
 
-import json
-from pathlib import Path
 from typing import Self
 
-from pydantic import TypeAdapter, ValidationError
+from temporalio.client import Client
 
 from holdfast.adapters.llm.keys import KeyRing
+from holdfast.adapters.llm.pacing import TaskQueuePacer
 from holdfast.adapters.llm.providers import Providers
+from holdfast.adapters.llm.settings import settings_from
+from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.model_breakers import PostgresBreakers
 from holdfast.adapters.postgres.models import PostgresSpend
 from holdfast.adapters.postgres.panels import PostgresPanelBook
 from holdfast.adapters.postgres.plan_cache import PostgresPlanShelf
-from holdfast.errors import Misconfigured
+from holdfast.adapters.postgres.summaries import PostgresSummaries
 from holdfast.ids import new_id
 from holdfast.llm.action_judge import ModelJudge
 from holdfast.llm.caller import ModelCaller
-from holdfast.llm.configuring import configured
+from holdfast.llm.configuring import judges_apart
+from holdfast.llm.lessons import LessonShelf, LessonWriter
+from holdfast.llm.observations import Observations
+from holdfast.llm.panels.panel import Embed as EmbedAll
 from holdfast.llm.panels.panel import Panel
+from holdfast.llm.panels.seats import Bench
 from holdfast.llm.plan_cache import CachingPlanner, Embed
 from holdfast.llm.plan_judge import PlanJudge
 from holdfast.llm.planner import ModelPlanner, PlanListener
+from holdfast.llm.ports import Pacer
 from holdfast.llm.reviewing_planner import ReviewingPlanner
 from holdfast.llm.routing_planner import RoutingPlanner
+from holdfast.llm.summaries import Summariser
 from holdfast.plan.checks import findings_in
 from holdfast.ports import Planner
 from holdfast.runtime.settings import ModelSettings as Section
-from schemas.models import ModelSettings, Price, TaskClass
+from schemas.memory import MemoryStatus
+from schemas.models import ModelSettings
 from schemas.plans import Finding, Plan
 from schemas.stages import PlanRequest
 
 _LONGEST_CALL_S = 3600.0
-_PRICES = TypeAdapter(dict[str, Price])
 
 
 class ModelLayer:
     """Holds the providers' clients; close it with its worker. Without any model it still gives a planner."""
 
-    def __init__(self, *, settings: ModelSettings, keys: KeyRing, database: Database) -> None:
+    def __init__(
+        self, *, settings: ModelSettings, keys: KeyRing, database: Database, pacer: Pacer | None = None
+    ) -> None:
         self.settings = settings
         self.providers = Providers(keys=keys)
         self.spend = PostgresSpend(database=database)
@@ -48,23 +57,30 @@ class ModelLayer:
             spend=self.spend,
             breakers=PostgresBreakers(database=database, rule=settings.breaker),
             new_call_id=lambda: new_id("call"),
+            pacer=pacer,
         )
         self._database = database
+        self._pacer: TaskQueuePacer | None = None
 
     @classmethod
-    async def open(cls, section: Section, *, database: Database) -> Self:
+    async def open(cls, section: Section, *, database: Database, temporal: Client | None = None) -> Self:
         """Prices set while running stand above those of the settings. Libraries are loaded now, not in a first call.
-        Claims of workers that died in a call are settled, as nobody else will."""
+        Claims of workers that died in a call are settled, as nobody else will. Without Temporal, nobody keeps the
+        limits on calls a second."""
         settings = settings_from(section)
         live = await PostgresSpend(database=database).prices()
         settings = settings.model_copy(update={"prices": {**settings.prices, **live}})
         keys = {provider: key.get_secret_value() for provider, key in section.api_keys.items()}
-        layer = cls(settings=settings, keys=KeyRing(keys), database=database)
+        pacer = await TaskQueuePacer.open(temporal, settings) if temporal else None
+        layer = cls(settings=settings, keys=KeyRing(keys), database=database, pacer=pacer)
+        layer._pacer = pacer
         await layer.providers.load(settings.deployments)
         await layer.spend.presume_spent(older_than_s=_LONGEST_CALL_S)
         return layer
 
     async def close(self) -> None:
+        if self._pacer:
+            await self._pacer.close()
         await self.providers.close()
 
     def planner(
@@ -75,7 +91,7 @@ class ModelLayer:
         cache: bool = True,
         listener: PlanListener | None = None,
     ) -> Planner:
-        """Plans by a model where there is one: from the cache, or thought and, if another model judges, reviewed."""
+        """Plans by a model where there is one: from the cache, or thought and judged."""
         return RoutingPlanner(
             model=self._thinking(embed=embed, cache=cache, listener=listener)
             if self.settings.deployments
@@ -85,57 +101,54 @@ class ModelLayer:
         )
 
     def _thinking(self, *, embed: Embed | None, cache: bool, listener: PlanListener | None) -> Planner:
-        planner: Planner = ModelPlanner(
-            model=self.model,
-            repairs=self.settings.repairs,
-            timeout_s=self.settings.timeout_s,
-            history=self.spend.past_success,
-            listener=listener,
+        planner: Planner = ReviewingPlanner(
+            planner=self._model_planner(listener),
+            judge=PlanJudge(model=self.model),
+            check=_check,
+            always=self._reviews,
         )
-        if self._has_own_judge:
-            planner = ReviewingPlanner(planner=planner, judge=PlanJudge(model=self.model))
         if cache:
             shelf = PostgresPlanShelf(database=self._database)
             planner = CachingPlanner(planner=planner, shelf=shelf, check=_check, embed=embed)
         return planner
 
+    def _model_planner(self, listener: PlanListener | None) -> ModelPlanner:
+        return ModelPlanner(
+            model=self.model,
+            repairs=self.settings.repairs,
+            timeout_s=self.settings.timeout_s,
+            history=self.spend.past_success,
+            listener=listener,
+            observations=Observations(
+                summariser=Summariser(model=self.model),
+                artifacts=PostgresArtifacts(database=self._database),
+                shelf=PostgresSummaries(database=self._database),
+            ),
+        )
+
     @property
-    def _has_own_judge(self) -> bool:
-        """A model that reviews its own plan mostly likes it: plans are reviewed where another model judges."""
-        plan, judge = (self.settings.routes.get(task) for task in (TaskClass.PLAN, TaskClass.JUDGE))
-        return judge is not None and plan is not None and judge.deployments[:1] != plan.deployments[:1]
+    def _reviews(self) -> bool:
+        return {"always": True, "never": False, "auto": judges_apart(self.settings)}[self.settings.review]
+
+    def lessons(self, *, shelf: LessonShelf, status: MemoryStatus) -> LessonWriter | None:
+        """Looks back at runs; None where no model is configured, and rules alone do."""
+        return (
+            LessonWriter(model=self.model, shelf=shelf, status=status) if self.settings.deployments else None
+        )
 
     def action_judge(self) -> ModelJudge | None:
         """For the guardian; None where no model is configured, and people are asked instead."""
         return ModelJudge(model=self.model) if self.settings.deployments else None
 
-    def panel(self) -> Panel:
-        book = PostgresPanelBook(database=self._database)
-        return Panel(model=self.model, book=book, new_panel_id=lambda: new_id("panel"))
-
-
-def settings_from(section: Section) -> ModelSettings:
-    settings = configured(
-        default=section.default,
-        routes=section.routes,
-        bases=section.api_bases,
-        keys=section.api_keys,
-        allow_unpriced=section.allow_unknown_price,
-    )
-    prices = _prices_in(section.prices_file)
-    return settings.model_copy(update={"prices": prices, "timeout_s": section.timeout_s})
-
-
-def _prices_in(file: Path | None) -> dict[str, Price]:
-    if file is None:
-        return {}
-    try:
-        return _PRICES.validate_python(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
-        raise Misconfigured(
-            f"The prices in {file} cannot be read: {error}",
-            remedy='Write {"model": {"input": 1.0, "output": 2.0}}, in US dollars for a million tokens.',
-        ) from error
+    def panel(self, *, embed: EmbedAll | None = None) -> Panel:
+        """`embed` tells answers that mean the same in other words; without it, words are compared."""
+        return Panel(
+            model=self.model,
+            bench=Bench(settings=self.settings),
+            book=PostgresPanelBook(database=self._database),
+            new_panel_id=lambda: new_id("panel"),
+            embed=embed,
+        )
 
 
 def _check(plan: Plan, request: PlanRequest) -> list[Finding]:

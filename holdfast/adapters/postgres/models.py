@@ -7,6 +7,7 @@ from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.errors import BudgetExhausted
+from holdfast.memory.signatures import goal_kind
 from schemas.models import (
     ArmReport,
     CallOutcome,
@@ -21,6 +22,7 @@ from schemas.models import (
 )
 
 _LEARNT_FROM = "14 days"
+_ENOUGH_LIKE_IT = 3
 
 
 class PostgresSpend:
@@ -76,14 +78,18 @@ class PostgresSpend:
             )
             return [TrackRecord(task=task, **row) for row in await cursor.fetchall()]
 
-    async def past_success(self, tenant: str, agent: str) -> float | None:
-        """Of an agent's recent runs that ended, the share that succeeded."""
+    async def past_success(self, tenant: str, agent: str, goal: str) -> float | None:
+        """The share of runs for goals of this kind that succeeded; of the agent's runs, where those are too few."""
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(
-                """select avg((status = 'succeeded')::int)::float8 as share from runs
-                   where agent = %s and status in ('succeeded', 'failed', 'rejected', 'timed_out')
-                     and created_at > clock_timestamp() - %s::interval""",
-                (agent, _LEARNT_FROM),
+                """select coalesce(
+                     (select avg((content->'data'->>'status' = 'succeeded')::int) from memory_items
+                      where kind = 'episode' and status = 'active' and goal_kind = %(kind)s and goal_kind <> ''
+                        and created_at > clock_timestamp() - %(age)s::interval having count(*) >= %(enough)s),
+                     (select avg((status = 'succeeded')::int) from runs
+                      where agent = %(agent)s and status in ('succeeded', 'failed', 'rejected', 'timed_out')
+                        and created_at > clock_timestamp() - %(age)s::interval))::float8 as share""",
+                {"kind": goal_kind(goal), "agent": agent, "age": _LEARNT_FROM, "enough": _ENOUGH_LIKE_IT},
             )
             row = await cursor.fetchone()
         share: float | None = row["share"] if row else None
