@@ -4,8 +4,10 @@ import asyncio
 
 from temporalio import activity
 
+from holdfast.plan import tales
 from holdfast.plan.checks import findings_in
-from holdfast.ports import Guardian, Ledger, ToolHost
+from holdfast.ports import Guardian, Ledger, Story, ToolHost
+from schemas.events import NewEvent
 from schemas.stages import (
     CheckReport,
     CheckRequest,
@@ -13,6 +15,7 @@ from schemas.stages import (
     FastReports,
     JudgeRequest,
     JudgeRow,
+    RecordRequest,
     Verdicts,
 )
 from schemas.tools import EffectClass, Lane, ToolResult
@@ -23,14 +26,15 @@ _LONGEST_ROW_S = 5.0
 
 
 class GuardActivities:
-    def __init__(self, *, guardian: Guardian, ledger: Ledger, fast_tools: ToolHost) -> None:
+    def __init__(self, *, guardian: Guardian, ledger: Ledger, fast_tools: ToolHost, story: Story) -> None:
+        self._story = story
         self._guardian = guardian
         self._ledger = ledger
         self._fast_tools = fast_tools
 
     @activity.defn
     async def check(self, request: CheckRequest) -> CheckReport:
-        """Pure; an activity only because a large plan takes longer to check than a workflow task may."""
+        """Safe to repeat: the same plan has the same findings, and what came of it is told once."""
         found = findings_in(
             request.plan,
             catalogue=request.catalogue,
@@ -39,7 +43,11 @@ class GuardActivities:
             done=request.done,
             agents=request.agents,
         )
-        return CheckReport(findings=tuple(found[:50]))
+        report = CheckReport(findings=tuple(found[:50]))
+        told = (*request.events, *_outcome(request, report))
+        if told:
+            await self._story.record(RecordRequest(scope=request.scope, events=told))
+        return report
 
     @activity.defn
     async def judge(self, row: JudgeRow) -> Verdicts:
@@ -79,3 +87,9 @@ class GuardActivities:
             and not record.verdict.held
             and record.verdict.decision is Decision.ALLOW
         )
+
+
+def _outcome(request: CheckRequest, report: CheckReport) -> list[NewEvent]:
+    if report.fatal:
+        return [tales.plan_rejected(request.key, report.findings)]
+    return [tales.plan_accepted(request.key, request.plan)] if request.accepts else []

@@ -17,6 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from holdfast.errors import Conflict, HoldfastError, Unavailable
 from schemas.runs import RunInput
 from schemas.webhooks import DeliveryRef
+from workflows.options import search_attributes
 
 WORKFLOW = "AgentRun"
 DELIVERY = "WebhookDelivery"
@@ -53,6 +54,7 @@ class Engine:
                 else WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 priority=Priority(priority_key=run_input.priority, fairness_key=run_input.tenant),
                 static_summary=run_input.goal[:200],
+                search_attributes=search_attributes(run_input),
                 rpc_timeout=_RPC,
             )
         except WorkflowAlreadyStartedError:

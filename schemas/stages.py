@@ -214,7 +214,7 @@ class FastReports(Payload):
 
 
 class CheckRequest(Payload):
-    """Ask what is wrong with a plan, before anybody acts on it."""
+    """Ask what is wrong with a plan, before anybody acts on it; and tell, at once, what came of it."""
 
     scope: RunScope
     plan: Plan
@@ -223,6 +223,9 @@ class CheckRequest(Payload):
     limits: RunLimits = RunLimits()
     done: tuple[str, ...] = ()
     agents: tuple[str, ...] = Field(default=(), description="The agents a step may be handed to.")
+    events: tuple[NewEvent, ...] = Field(default=(), description="What is to be told before.")
+    key: str = Field(default="", description="The key of the event that tells what came of it.")
+    accepts: bool = Field(default=True, description="A plan without fatal findings is the run's from now on.")
 
 
 class CheckReport(Payload):

@@ -11,6 +11,7 @@ from activities.act import ActActivities
 from activities.ask import AskActivities
 from activities.guard import GuardActivities
 from activities.ingest import IngestActivities
+from activities.panel import PanelActivities
 from activities.remember import RememberActivities
 from activities.scheduled_run import Accepting, ScheduledRunActivities
 from activities.story import StoryActivities
@@ -18,6 +19,7 @@ from activities.think import LookBackActivities, ThinkActivities
 from activities.webhook_delivery import WebhookActivities
 from holdfast.knowledge.ports import IngestDesk
 from holdfast.llm.lessons import LessonWriter
+from holdfast.llm.panels.ports import Panels
 from holdfast.ports import Approvals, Artifacts, Guardian, Ledger, Memory, Planner, Runs, Story, ToolHost
 from holdfast.runtime.settings import Queue, TemporalSettings, WorkerSettings
 from holdfast.runtime.workers import worker_options
@@ -68,7 +70,7 @@ def orchestration(
     """Runs themselves, and what they ask of Postgres and the guardian as local activities; runs that start by the clock,
     and webhooks on their way."""
     tell = StoryActivities(story=story, runs=runs, artifacts=artifacts)
-    guard = GuardActivities(guardian=guardian, ledger=ledger, fast_tools=fast_tools)
+    guard = GuardActivities(guardian=guardian, ledger=ledger, fast_tools=fast_tools, story=story)
     ask = AskActivities(approvals=approvals, ledger=ledger)
     hooks = WebhookActivities(deliveries=deliveries) if deliveries else None
     clock = ScheduledRunActivities(acceptance=acceptance, runs=runs) if acceptance else None
@@ -102,11 +104,12 @@ def tools(*, ledger: Ledger, tools: ToolHost, artifacts: Artifacts, worker: str)
     return Pool(Queue.TOOLS, activities=(act.act,))
 
 
-def llm(*, planner: Planner, lessons: LessonWriter | None = None) -> Pool:
+def llm(*, planner: Planner, lessons: LessonWriter | None = None, panels: Panels | None = None) -> Pool:
     """Everything that needs a model's key."""
     think = ThinkActivities(planner=planner)
     look_back = (LookBackActivities(writer=lessons).write_lessons,) if lessons else ()
-    return Pool(Queue.LLM, activities=(think.plan, think.next_move, think.answer, *look_back))
+    sit = (PanelActivities(panels=panels).convene,) if panels else ()
+    return Pool(Queue.LLM, activities=(think.plan, think.next_move, think.answer, *look_back, *sit))
 
 
 def knowledge(*, memory: Memory, desk: IngestDesk | None = None) -> Pool:

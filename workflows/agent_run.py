@@ -26,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
         PostedEvent,
         ResumeCommand,
     )
-    from schemas.events import EventType
+    from schemas.events import EventType, NewEvent
     from schemas.runs import RunInput, RunOutput, RunStatus
     from schemas.stages import (
         Recollection,
@@ -105,8 +105,8 @@ class AgentRun:
             workflow.continue_as_new(start.model_copy(update=self._carried()))
         if ending.status is RunStatus.CANCELLED and self._cancel and self._cancel.mode == "graceful":
             await compensate(self._progress, start, self._performer, self._teller)
-        await self._stages.learn(ending.status, ending.answer)
-        return await self._close(ending)
+        learned = await self._stages.learn(ending.status, ending.answer)
+        return await self._close(ending, learned)
 
     async def _live(self) -> Ending:
         """The story of a run that nobody stops."""
@@ -163,13 +163,8 @@ class AgentRun:
     # stages ----------------------------------------------------------------------------------------------------------
 
     async def _begin(self) -> None:
-        workflow.upsert_search_attributes(
-            [
-                options.TENANT.value_set(self._start.tenant),
-                options.AGENT.value_set(self._start.agent.name),
-                options.ENVIRONMENT.value_set(self._start.environment),
-                options.STATUS.value_set(RunStatus.RUNNING.value),
-            ]
+        self._teller.index(
+            *(pair.key.value_set(pair.value) for pair in options.search_attributes(self._start))
         )
         if workflow.info().continued_run_id is not None:
             return
@@ -213,11 +208,10 @@ class AgentRun:
             return timedelta(seconds=self._start.limits.wall_s)
         return max(self._progress.deadline - workflow.now(), timedelta(seconds=1))
 
-    async def _close(self, ending: Ending) -> RunOutput:
+    async def _close(self, ending: Ending, events: list[NewEvent]) -> RunOutput:
         """The last word: told, searchable, and the workflow's result."""
         cites = self._progress.plan.cites if self._progress.plan else ()
         spend = round(self._progress.spend_usd, 6)
-        events = []
         if ending.answer:
             events.append(self._teller.event(EventType.RUN_ANSWER, {"answer": ending.answer}))
         events.append(
@@ -231,9 +225,7 @@ class AgentRun:
         )
         await self._teller.tell(*events, patch=patch)
         self._teller.status = ending.status
-        workflow.upsert_search_attributes(
-            [options.STATUS.value_set(ending.status.value), options.SPEND.value_set(spend)]
-        )
+        self._teller.index(options.STATUS.value_set(ending.status.value), options.SPEND.value_set(spend))
         self._teller.show()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return RunOutput(

@@ -11,6 +11,7 @@ from schemas.base import JsonObject
 from schemas.plans import AgentStep, StepState
 from schemas.runs import RunInput, RunOutput, RunState, RunStatus, StepOutcome
 from schemas.tools import ToolError
+from workflows import options
 
 _DEEPEST = 5
 
@@ -32,6 +33,7 @@ class Delegation:
                 id=child.run_id,
                 result_type=RunOutput,
                 static_summary=goal[:200],
+                search_attributes=options.search_attributes(child),
                 cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
             )
         except ChildWorkflowError as error:

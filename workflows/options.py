@@ -3,8 +3,10 @@
 from datetime import timedelta
 from typing import Final
 
-from temporalio.common import RetryPolicy, SearchAttributeKey
+from temporalio.common import RetryPolicy, SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
+
+from schemas.runs import RunInput, RunStatus
 
 ORCHESTRATION: Final = "orchestration"
 LLM: Final = "llm"
@@ -16,6 +18,19 @@ AGENT = SearchAttributeKey.for_keyword("HoldfastAgent")
 ENVIRONMENT = SearchAttributeKey.for_keyword("HoldfastEnvironment")
 STATUS = SearchAttributeKey.for_keyword("HoldfastStatus")
 SPEND = SearchAttributeKey.for_float("HoldfastSpend")
+
+
+def search_attributes(start: RunInput) -> TypedSearchAttributes:
+    """What a run is found by in Temporal from its first moment on; given with its start, it costs no task of its own."""
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(TENANT, start.tenant),
+            SearchAttributePair(AGENT, start.agent.name),
+            SearchAttributePair(ENVIRONMENT, start.environment),
+            SearchAttributePair(STATUS, RunStatus.RUNNING.value),
+        ]
+    )
+
 
 _FINAL_ERRORS = ["PayloadsTooLarge", "PayloadSizeError"]
 

@@ -8,12 +8,13 @@ from temporalio.exceptions import ActivityError
 from activities.guard import GuardActivities
 from activities.think import ThinkActivities
 from holdfast.guardian.planned import entries_of_plan
+from holdfast.plan import tales
 from holdfast.plan.progress import Progress
 from holdfast.runtime.failures import cause_of
 from schemas.approvals import ApprovalStatus, ApprovalSubject, ApprovalSummary
 from schemas.canonical import digest_of
 from schemas.commands import ResumeCommand
-from schemas.events import EventType
+from schemas.events import EventType, NewEvent
 from schemas.plans import Finding, Plan, PlanSource, Step, StepState
 from schemas.runs import RunInput, RunStatus, StepOutcome
 from schemas.stages import (
@@ -57,19 +58,15 @@ class Planning:
         """A plan that stands up to the checks and, where it was asked for, to a human."""
         findings: tuple[Finding, ...] = ()
         for attempt in range(_MOST_DRAFTS):
-            plan = self._progress.plan or await self._drafted(recalled, findings, attempt)
-            findings = (await self._check(plan)).findings
-            fatal = [finding for finding in findings if finding.fatal]
-            if not fatal:
+            told: tuple[NewEvent, ...] = ()
+            plan = self._progress.plan
+            if plan is None:
+                plan, told = await self._drafted(recalled, findings, attempt)
+            report = await self._check(plan, told=told, accepts=not self._start.approve_plan)
+            if not report.fatal:
                 await self._approved(plan)
-                await self._accept(plan)
                 return
-            await self._teller.tell(
-                self._teller.event(
-                    EventType.PLAN_REJECTED,
-                    {"findings": [finding.model_dump(mode="json") for finding in fatal[:20]]},
-                )
-            )
+            findings = report.findings
             if plan.source is PlanSource.GIVEN:
                 break
             self._progress.plan = None
@@ -92,11 +89,7 @@ class Planning:
         proposal = await self._think(request)
         if proposal.plan is None:
             return False
-        merged = self._merged(proposal.plan)
-        if (await self._check(merged)).fatal:
-            return False
-        await self._accept(merged)
-        return True
+        return await self._took(proposal.plan)
 
     async def mend(self, command: ResumeCommand) -> None:
         """A human's help after a failure: other arguments, another plan, higher limits, or simply again."""
@@ -104,7 +97,7 @@ class Planning:
             self._progress.limits = command.limits
         self._progress.inputs.update(command.inputs)
         if command.plan is not None:
-            await self._replace(command.plan)
+            await self._took(command.plan)
         elif command.step is not None and command.arguments is not None:
             await self._rewrite(command.step, command.arguments)
         names = [command.step] if command.step else self._progress.failures()
@@ -117,15 +110,6 @@ class Planning:
                 await self._teller.tell(
                     self._teller.event(EventType.STEP_SKIPPED, {"by": command.by}, step=name)
                 )
-
-    async def _replace(self, plan: Plan) -> None:
-        """A plan that a human sent is checked like any other; one with errors changes nothing, and says why."""
-        report = await self._check(plan)
-        if not report.fatal:
-            await self._accept(self._merged(plan))
-            return
-        findings = [finding.model_dump(mode="json") for finding in report.findings[:20]]
-        await self._teller.tell(self._teller.event(EventType.PLAN_REJECTED, {"findings": findings}))
 
     async def observe_and_act(self, recalled: Recollection) -> str:
         """The next move after each observation, until there is an answer. Bounded by the run's limits."""
@@ -146,21 +130,27 @@ class Planning:
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    async def _drafted(self, recalled: Recollection, findings: tuple[Finding, ...], attempt: int) -> Plan:
+    async def _took(self, plan: Plan) -> bool:
+        """The plan in place of what is not done yet; one with errors changes nothing, and says why."""
+        old = dict(self._progress.outcomes)
+        merged = self._merged(plan)
+        if (await self._check(merged)).fatal:
+            self._progress.outcomes.update(old)
+            return False
+        return True
+
+    async def _drafted(
+        self, recalled: Recollection, findings: tuple[Finding, ...], attempt: int
+    ) -> tuple[Plan, tuple[NewEvent, ...]]:
+        """A new plan, and what is to be told of it."""
         proposal = await self._think(self._request(recalled, findings, attempt))
         while proposal.missing:
             await self._needs_help("inputs_missing", f"{', '.join(proposal.missing)}. {proposal.note}")
             proposal = await self._think(self._request(recalled, findings, attempt))
         if proposal.plan is None:
             raise RunStopped(RunStatus.REJECTED, proposal.note or f"{proposal.by} found no plan")
-        self._progress.plan = proposal.plan
-        await self._teller.tell(
-            self._teller.event(
-                EventType.PLAN_PROPOSED,
-                {"by": proposal.by, "note": proposal.note, "steps": len(proposal.plan.steps)},
-            )
-        )
-        return proposal.plan
+        data = {"by": proposal.by, "note": proposal.note, "steps": len(proposal.plan.steps)}
+        return proposal.plan, (self._teller.event(EventType.PLAN_PROPOSED, data),)
 
     async def _think(self, request: PlanRequest) -> PlanProposal:
         """Asks until there is an answer: an empty budget or a dead model is a human's to mend, not the run's end."""
@@ -212,7 +202,10 @@ class Planning:
         if seen[essence] > _MOST_REPEATS:
             raise RunStopped(RunStatus.FAILED, f"the agent repeats itself: {step.title or step.kind}")
 
-    async def _check(self, plan: Plan) -> CheckReport:
+    async def _check(
+        self, plan: Plan, *, told: tuple[NewEvent, ...] = (), accepts: bool = True
+    ) -> CheckReport:
+        """What is wrong with the plan; if nothing is, and nobody else is to be asked, it is the run's from now on."""
         report: CheckReport = await workflow.execute_local_activity_method(
             GuardActivities.check,
             CheckRequest(
@@ -223,9 +216,14 @@ class Planning:
                 limits=self._progress.limits,
                 agents=(*self._start.delegates, self._start.agent.name),
                 done=tuple(self._done()),
+                events=told,
+                key=self._progress.next_key(),
+                accepts=accepts,
             ),
             **options.LOCAL,
         )
+        if accepts and not report.fatal:
+            self._accept(plan)
         return report
 
     async def _approved(self, plan: Plan) -> None:
@@ -244,11 +242,15 @@ class Planning:
         approval = await self._desk.decide(question.model_copy(update={"entries": entries}))
         if approval.status is not ApprovalStatus.APPROVED:
             raise RunStopped(RunStatus.REJECTED, f"the plan was not approved: {approval.status.value}")
+        await self._accept_and_tell(plan)
 
-    async def _accept(self, plan: Plan) -> None:
+    async def _accept_and_tell(self, plan: Plan) -> None:
+        await self._teller.tell(tales.plan_accepted(self._progress.next_key(), plan))
+        self._accept(plan)
+
+    def _accept(self, plan: Plan) -> None:
         self._progress.plan = plan
         self._progress.accepted = True
-        await self._teller.tell(self._teller.event(EventType.PLAN_ACCEPTED, {"plan": plan.compact()}))
         self._teller.show()
 
     async def _rewrite(self, name: str, arguments: dict[str, object]) -> None:
@@ -261,7 +263,7 @@ class Planning:
             else step
             for step in plan.steps
         )
-        await self._accept(plan.model_copy(update={"steps": steps}))
+        await self._accept_and_tell(plan.model_copy(update={"steps": steps}))
 
     def _merged(self, plan: Plan) -> Plan:
         """The new plan behind what is done: a step that succeeded keeps its place and its outcome."""

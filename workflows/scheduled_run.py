@@ -36,6 +36,7 @@ async def _started(run_input: RunInput) -> "workflow.ChildWorkflowHandle[AgentRu
             parent_close_policy=ParentClosePolicy.ABANDON,
             cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
             static_summary=run_input.goal[:200],
+            search_attributes=options.search_attributes(run_input),
         )
     except WorkflowAlreadyStartedError:
         return None

@@ -8,7 +8,7 @@ from temporalio.exceptions import ActivityError
 from activities.remember import RememberActivities
 from activities.think import ThinkActivities
 from holdfast.plan.progress import Progress
-from schemas.events import EventType
+from schemas.events import EventType, NewEvent
 from schemas.runs import RunInput, RunStatus
 from schemas.stages import Answer, AnswerRequest, LearnRequest, RecallRequest, Recollection
 from workflows import options
@@ -61,10 +61,10 @@ class Stages:
         self._progress.spend_usd += answer.spend_usd
         return answer.text
 
-    async def learn(self, status: RunStatus, answer: str) -> None:
-        """What the run taught. Its failure never fails the run."""
+    async def learn(self, status: RunStatus, answer: str) -> list[NewEvent]:
+        """What the run taught, as it is to be told. Its failure never fails the run."""
         if self._progress.plan is None or self._start.parent is not None:
-            return
+            return []
         request = LearnRequest(
             scope=self._teller.scope,
             goal=self._start.goal,
@@ -79,6 +79,5 @@ class Stages:
                 RememberActivities.learn, request, **options.REMEMBER
             )
             if learned.items:
-                await self._teller.tell(
-                    self._teller.event(EventType.MEMORY_LEARNED, {"items": list(learned.items)})
-                )
+                return [self._teller.event(EventType.MEMORY_LEARNED, {"items": list(learned.items)})]
+        return []

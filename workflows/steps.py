@@ -16,7 +16,7 @@ from schemas.actions import Action
 from schemas.approvals import ApprovalStatus, ApprovalSubject, ApprovalSummary
 from schemas.canonical import digest_of
 from schemas.events import EventType, NewEvent
-from schemas.plans import AgentStep, ApprovalStep, Step, StepState, ToolStep, WaitStep
+from schemas.plans import AgentStep, ApprovalStep, PanelStep, Step, StepState, ToolStep, WaitStep
 from schemas.runs import RunInput, StepOutcome
 from schemas.stages import JudgeRequest, LoadRequest
 from schemas.tools import Lane, ToolError, ToolSpec
@@ -24,6 +24,7 @@ from schemas.verdicts import ApprovalTerms
 from workflows import options
 from workflows.desk import Desk
 from workflows.gate import stop_if_cancelled
+from workflows.panel import Panels
 from workflows.parking import Parking
 from workflows.performer import Performer
 from workflows.teller import Teller, seconds
@@ -55,6 +56,7 @@ class Steps:
         self._performer = performer
         self._delegate = delegate
         self._parking = parking
+        self._panels = Panels(start=start, progress=progress, teller=teller, desk=desk, parking=parking)
 
     async def do(self, row: Sequence[Step]) -> list[StepOutcome]:
         """The steps of the row, whole, until one does not succeed; of one at least there is an outcome."""
@@ -119,6 +121,9 @@ class Steps:
                 return await (self._each(step) if step.for_each else self._tool(step))
             case AgentStep():
                 return await self._agent(step)
+            case PanelStep():
+                await self._started(step)
+                return await self._told(step, await self._panels.ask(step))
             case ApprovalStep():
                 return await self._approval(step)
             case WaitStep():

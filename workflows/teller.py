@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
 
 from activities.story import StoryActivities
 from holdfast.plan.board import board
@@ -42,10 +44,17 @@ class Teller:
     async def status_is(self, status: RunStatus, reason: str = "", events: Sequence[NewEvent] = ()) -> None:
         """The run has a new status: row, event, search attribute."""
         self.status = status
-        workflow.upsert_search_attributes([options.STATUS.value_set(status.value)])
+        self.index(options.STATUS.value_set(status.value))
         told = self.event(EventType.RUN_STATUS, {"status": status, "reason": reason})
         await self.tell(*events, told, patch=RunPatch(status=status, reason=reason))
         self.show()
+
+    def index(self, *changes: SearchAttributeUpdate[Any]) -> None:
+        """Makes the run found by these; what stands already costs nothing."""
+        known = workflow.info().typed_search_attributes
+        new = [change for change in changes if known.get(change.key) != change.value]
+        if new:
+            workflow.upsert_search_attributes(new)
 
     async def waits_for_people(self, key: str, reason: str) -> None:
         """A step waits for a human: while any does, the run is `input_required`."""

@@ -1,16 +1,26 @@
-"""What the story says of an action: the events of verdicts and effects, and the keys that tell each of them once."""
+"""What the story says of plans and actions: the events of checks, verdicts and effects, and the keys that tell each once."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from schemas.actions import Action
 from schemas.events import EventType, NewEvent
-from schemas.plans import StepState
+from schemas.plans import Finding, Plan, StepState
 from schemas.runs import StepOutcome
 from schemas.stages import ActRequest, JudgeRequest, ResolveRequest
 from schemas.tools import ToolResult
 from schemas.verdicts import Decision, VerdictRecord
 
 _LONGEST_TEXT = 600
+
+
+def plan_accepted(key: str, plan: Plan) -> NewEvent:
+    return NewEvent(key=key, type=EventType.PLAN_ACCEPTED, data={"plan": plan.compact()})
+
+
+def plan_rejected(key: str, findings: Sequence[Finding]) -> NewEvent:
+    fatal = [finding.model_dump(mode="json") for finding in findings if finding.fatal]
+    return NewEvent(key=key, type=EventType.PLAN_REJECTED, data={"findings": fatal[:20]})
 
 
 def step_started(action: Action, title: str) -> NewEvent:
