@@ -1,5 +1,6 @@
 """Collects observations while an action is read, and freezes them into `Facts`."""
 
+import re
 from collections.abc import Iterable
 
 from holdfast.guardian.facts.paths import is_sensitive, normal_path, within
@@ -19,6 +20,7 @@ DANGEROUS = frozenset(
     }
 )
 MUTATING = frozenset({Effect.WRITE, Effect.CONFIG, Effect.EXEC})
+_NAMES = re.compile(r"\$\{?[#!]?(\w+)")
 _LIST_LIMIT = 64
 _TEXT_LIMIT = 200
 
@@ -72,6 +74,10 @@ class Draft:
         """Any word may name a path that must not be touched, whatever the command does with it."""
         if is_sensitive(word, self.knowledge.paths, reads_content=reads_content):
             self.note("sensitive_paths", word.text)
+        if not word.constant and any(
+            map(self.knowledge.environment.secret.search, _NAMES.findall(word.text))
+        ):
+            self.effect({Effect.SECRET}, f"uses the secret {word.text}")
 
     def reads(self, path: str) -> None:
         self.note("paths_read", normal_path(path))

@@ -35,9 +35,10 @@ class SensitivePaths:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Variables whose value another program runs, loads or obeys."""
+    """Variables whose value another program runs, loads or obeys, and those that tend to hold a secret."""
 
     commanding: re.Pattern[str]
+    secret: re.Pattern[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,10 @@ def compile_knowledge(texts: dict[str, bytes]) -> Knowledge:
     return Knowledge(
         tools=tools,
         paths=_compile_paths(rules["paths"]),
-        environment=Environment(commanding=_any_of(rules["environment"]["commanding"])),
+        environment=Environment(
+            commanding=_any_of(rules["environment"]["commanding"]),
+            secret=_any_of(rules["environment"]["secret"], re.IGNORECASE),
+        ),
         digest=_digest(texts),
     )
 

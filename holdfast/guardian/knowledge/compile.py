@@ -14,7 +14,7 @@ from schemas.facts import Effect
 
 _EFFECTS = frozenset(effect.value for effect in Effect)
 _OTHER_KEYS = frozenset(
-    "is ok only mode value values equals sql single max match else args sub bare deep special inherit".split()
+    "is ok only mode value values equals sql single max match else args texts sub bare deep special inherit late".split()
 )
 _VERSION = frozenset({"-V", "-v", "--version", "-version", "-h", "version"})
 _MILD = frozenset({Effect.READ, Effect.WRITE, Effect.CONFIG})
@@ -65,12 +65,12 @@ def _compile_own(name: str, entry: Mapping[str, Any], parent: Tool) -> Tool:
         most=most,
         match=re.compile(match) if match else None,
         otherwise=_effects(name, entry.get("else")) or NOTHING,
-        args=tuple(
-            (re.compile(rx), _effects(name, what) or NOTHING) for rx, what in entry.get("args", {}).items()
-        ),
+        args=_patterns(name, entry.get("args")),
+        texts=parent.texts + _patterns(name, entry.get("texts")),
         bare=_effects(name, entry.get("bare")),
         deep=bool(entry.get("deep")),
         special=str(entry.get("special", "")),
+        late=bool(entry.get("late")),
     )
 
 
@@ -113,6 +113,10 @@ def _effects(name: str, words: str | None) -> Effects | None:
 @cache
 def _parse_effects(words: str) -> Effects:
     return frozenset(Effect(word) for word in words.split())
+
+
+def _patterns(name: str, raw: Mapping[str, str] | None) -> tuple[tuple[re.Pattern[str], Effects], ...]:
+    return tuple((re.compile(rx), _effects(name, what) or NOTHING) for rx, what in (raw or {}).items())
 
 
 def _allowed_values(raw: Mapping[str, str] | None) -> dict[str, frozenset[str]]:

@@ -4,6 +4,7 @@ An option that is not described makes a `strict` entry unknown. Abbreviated long
 they could mean, because getopt accepts them.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,16 @@ from schemas.facts import Effect
 _READ: Effects = frozenset({Effect.READ})
 _HELP = frozenset({"--help", "--version"})
 _STAGES = frozenset({"alpha", "beta", "preview"})
+_SPEAKS_OF_CHANGE = re.compile(
+    r"""--?(?!no-|dry-|list-|show-|print-|get-|disable-pager)(?:\w+-)*
+    (exec\w*|command|cmd|run|shell|script|eval|hook|plugins?|load|preload|require|addon|bootstrap|import|export|
+    delete|remove|rm|destroy|kill|purge|wipe|clear|clean|reset|erase|drop|truncate|prune|vacuum|
+    write|overwrite|save|store|output-(?:file|dir|path)|(?:out|log|pid|logger|status)-?file|outdir|
+    upload|post|put|push|send|publish|install|uninstall|update|upgrade|fix|apply|patch|edit|editor|pager|browser|
+    in-?place|daemon\w*|listen|create|init|add|enable|start|stop|restart|set|configure|register|
+    password|passwd|secrets?|tokens?|rsh)(?:-\w+)*$""",
+    re.VERBOSE,
+)
 
 
 @dataclass(slots=True)
@@ -51,7 +62,22 @@ def _asks_for_help(tool: Tool, words: Sequence[Word]) -> bool:
     if not words or words[-1].text not in _HELP or tool.special in {"shell", "wrapper"}:
         return False
     topics = words[:-1]
-    return not topics or (tool.has_sub and len(topics) < 5 and all(_is_topic(word) for word in topics))
+    if not topics:
+        return True
+    named = tool.has_sub and len(topics) < 5 and all(_is_topic(word) for word in topics)
+    return named and not _hands_on(tool, topics)
+
+
+def _hands_on(tool: Tool, topics: Sequence[Word]) -> bool:
+    """`docker run image --help` gives the option to what runs: only the last word may name something that executes."""
+    for word in topics[:-1]:
+        child = tool.find(word.text)
+        if child is None:
+            return False
+        if Effect.EXEC in (child.effects or ()):
+            return True
+        tool = child
+    return False
 
 
 def _is_topic(word: Word) -> bool:
@@ -128,7 +154,7 @@ class _Reader:
         name, equals, value = text.partition("=")
         if equals and f"{name}=" in tool.flags:
             name = f"{name}="
-        elif equals and tool.equals and name not in tool.value:
+        elif tool.equals and name not in tool.value and (equals or "<" in text):
             self._match.effects |= tool.equals
         takes = name in tool.value
         if takes and not equals:
@@ -163,16 +189,34 @@ class _Reader:
         match, tool = self._match, self._match.tool
         match.flags.append(name)
         match.options.append((name, value))
-        match.look |= name in tool.modes or (name in tool.alone and len(self._words) == 1)
+        if name in tool.modes or name in tool.alone:
+            match.look |= self._only_looks(name)
         effects = tool.flags.get(name)
         if effects is None and name not in tool.modes and name not in tool.value:
-            effects = _abbreviated(tool, name)
-            if effects is None and tool.strict and not known:
-                match.unknowns.append(f"{tool.name}: option {name} is not known")
+            effects = self._undescribed(name, known=known)
         match.effects |= effects or NOTHING
         allowed = tool.values.get(name)
         if allowed is not None and value not in allowed:
             match.effects |= {Effect.WRITE}
+
+    def _only_looks(self, name: str) -> bool:
+        """What follows an argument of a runner belongs to what it runs: `ssh host rm x -G`."""
+        tool = self._match.tool
+        if name in tool.alone:
+            return len(self._words) == 1
+        return not (tool.runs and self._match.args)
+
+    def _undescribed(self, name: str, *, known: bool) -> Effects | None:
+        """An option no entry names: perhaps short for one, perhaps one whose very name speaks of change."""
+        match, tool = self._match, self._match.tool
+        effects = _abbreviated(tool, name)
+        if effects is not None or known or name in tool.alone:
+            return effects
+        if tool.strict or _SPEAKS_OF_CHANGE.match(name):
+            match.unknowns.append(f"{tool.name}: option {name} is not known")
+        elif tool.special and any(long.startswith(name) for long in tool.value if name[:2] == "--"):
+            match.unknowns.append(f"{tool.name}: option {name} is short for something")
+        return None
 
 
 def _abbreviated(tool: Tool, name: str) -> Effects | None:
@@ -209,6 +253,10 @@ def _judge_arguments(match: Match) -> None:
         match.unknowns.append(f"{_title(match)}: these arguments are not understood")
     for pattern, effects in tool.args:
         if any(pattern.search(arg.text) for arg in args):
+            match.effects |= effects
+    texts = [*(arg.text for arg in args), *(value for _, value in match.options)] if tool.texts else []
+    for pattern, effects in tool.texts:
+        if any(pattern.search(text) for text in texts):
             match.effects |= effects
 
 

@@ -8,6 +8,7 @@ from schemas.facts import Effect
 
 Effects = frozenset[Effect]
 NOTHING: Effects = frozenset()
+_HANDING: Effects = frozenset({Effect.EXEC, Effect.EGRESS, Effect.ATTACK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,16 @@ class Tool:
     sub: Mapping[str, "Tool"] = field(default_factory=dict)
     globs: tuple[tuple[re.Pattern[str], "Tool"], ...] = ()
     fallback: "Tool | None" = None
+    texts: tuple[tuple[re.Pattern[str], Effects], ...] = ()  # as `args`, in values of options too
     bare: Effects | None = None
     deep: bool = False
     special: str = ""
+    late: bool = False  # its modes count wherever they stand, although it runs or sends what it is given
+
+    @property
+    def runs(self) -> bool:
+        """Whether arguments may be handed to something else, options and all."""
+        return not self.late and (self.special == "perl" or bool((self.effects or NOTHING) & _HANDING))
 
     @property
     def has_sub(self) -> bool:

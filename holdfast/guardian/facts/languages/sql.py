@@ -9,10 +9,15 @@ from holdfast.guardian.facts.draft import Draft
 from schemas.facts import Effect
 
 _SIZE_LIMIT = 20_000
+# Only what every dialect reads alike is blanked: `--x` and `#x` are comments here and operators there, `$$` quotes for one
+# server and is a name for the next, and a backslash before a quote ends a string or does not.
 _NOISE = re.compile(
-    r"""(?P<comment>--[^\n]*|/\*.*?\*/|\#[^\n]*)|(?P<text>'(?:[^'\\]|''|\\.)*'|\$\$.*?\$\$)|(?P<name>"[^"]*"|`[^`]*`)""",
+    r"""(?P<comment>--(?=\s|\Z)[^\n]*|/\*.*?\*/)|(?P<text>'(?:[^']|'')*')|(?P<name>"[^"]*"|`[^`]*`)""",
     re.DOTALL | re.VERBOSE,
 )
+_DIALECT = re.compile(r"""\\['"`]""")
+_END = re.compile(r"\\[gG]\s*\Z")  # how the clients end a statement
+_LEFT_OVER = re.compile(r"""['"`\\]|\$\w*\$""")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 _READERS = frozenset("select show describe desc explain with values table pragma help use".split())
 _CONFIG = frozenset(
@@ -26,10 +31,12 @@ _DELETERS = frozenset("delete drop truncate purge flush kill detach".split())
 _POWERS = frozenset("grant revoke shutdown install uninstall attach".split())
 _WRITING_READS = _DELETERS | {"insert", "update", "merge", "into", "outfile", "dumpfile", "upsert", "grant"}
 _ACTING = re.compile(
-    r"\b(pg_(terminate|cancel)_backend|pg_(read|ls|stat|write|rotate|reload|switch|promote|logical|advisory|create|drop)\w*|"
+    r"\b(pg_(?!size_pretty|\w+_size|is_\w+|get_\w+|postmaster_start_time|conf_load_time|current_(?:wal|xact)\w*|last_\w+|"
+    r"blocking_pids|backend_pid|\w+_is_visible|encoding_to_char|typeof|has_role|my_temp_schema|safe_snapshot\w*|"
+    r"stat_get_\w+|wal_lsn_diff|walfile_name\w*|char_to_encoding|column_compression)\w+|"
     r"lo_(import|export|unlink|put|from\w*)|dblink\w*|nextval|setval|set_config|xp_\w+|sp_\w+|load_file|load_extension|"
     r"sys_(exec|eval)|benchmark|sleep|pg_sleep|writefile|readfile|edit|fts3_tokenizer|utl_\w+|dbms_\w+|httpuritype|"
-    r"url|file|remote|s3|mysql|postgresql|executable|jdbc|odbc|query_to_xml|get_lock|master_pos_wait|openrowset|"
+    r"url|file|remote|s3|mysql|postgresql|executable|jdbc|odbc|\w+_to_xml\w*|get_lock|master_pos_wait|openrowset|"
     r"opendatasource|xmltype|current_setting|version_compile)\s*\(",
     re.IGNORECASE,
 )
@@ -38,7 +45,9 @@ _DOT = re.compile(
     r"\.(tables|schema|databases|indexes|indices|dbinfo|fullschema|show|mode|headers?|help|stats|width)\b[^|]*$"
 )
 _SECRET_TABLES = re.compile(
-    r"\b(pg_shadow|pg_authid|pg_user_mapping\w*|mysql\.user|authentication_string|rolpassword)\b",
+    r"\b(pg_shadow|pg_authid|pg_user_mapping\w*|pg_hba_file_rules|mysql[`\"]?\s*\.\s*[`\"]?(user|global_priv|servers)|"
+    r"authentication_string|rolpassword|usesysid\s*,\s*passwd|show\s+create\s+user|password_hash|passw(or)?d|dba_users\w*|user\$|"
+    r"api_?keys?|secrets?|credentials?|access_?tokens?|refresh_?tokens?|private_?keys?)\b",
     re.IGNORECASE,
 )
 
@@ -49,6 +58,8 @@ def read_sql(text: str, draft: Draft) -> list[str]:
         return ["the statement is too long"]
     if _SECRET_TABLES.search(text):
         draft.effect({Effect.SECRET}, "reads stored credentials")
+    if _DIALECT.search(text):
+        return ["a quote after a backslash means different things to different servers"]
     statements = list(_statements(text))
     findings = [] if statements else ["there is no statement"]
     for statement in statements:
@@ -69,8 +80,11 @@ def _statements(text: str) -> Iterator[str]:
 
 def _blank(match: re.Match[str]) -> str:
     if match["comment"]:
-        return match["comment"][3:-2] if match["comment"].startswith("/*!") else " "
-    return "''" if match["text"] else "name"
+        return match["comment"][3:-2] if match["comment"].startswith(("/*!", "/*M!")) else " "
+    if match["text"]:
+        return " 0 "
+    calls = match.string[match.end() :].lstrip().startswith("(")
+    return match["name"][1:-1] if calls else "name"
 
 
 def _read_statement(statement: str, draft: Draft) -> list[str]:
@@ -78,6 +92,9 @@ def _read_statement(statement: str, draft: Draft) -> list[str]:
         return [] if _META.fullmatch(statement) else ["the meta-command is not known to only read"]
     if statement.startswith("."):
         return [] if _DOT.match(statement) else ["the dot-command is not known to only read"]
+    statement = _END.sub("", statement)
+    if _LEFT_OVER.search(statement):
+        return ["a quote or a backslash stands where the reader does not expect it"]
     words = [word.lower() for word in _WORD.findall(statement)]
     first = words[0] if words else ""
     if first in _READERS:

@@ -18,6 +18,7 @@ STANDARD_DIRECTORIES = frozenset(
     "/bin /sbin /usr/bin /usr/sbin /usr/local/bin /usr/local/sbin /snap/bin /opt/homebrew/bin".split()
 )
 WRAPPER_LIMIT = 8
+_QUIET = frozenset("echo printf true sleep : yes".split())
 _NAME = re.compile(r"[A-Za-z0-9_.+:@\[\]!-]+\Z")
 
 
@@ -51,6 +52,7 @@ class Invoker:
         self.draft = draft
         self.scope = scope
         self.piped = False
+        self.read_by = False  # another command of the pipeline reads what this one prints
         self.reads = Reads()
         self.upstream: set[str] = set()  # commands earlier in the pipeline
         self._depth = depth
@@ -159,7 +161,7 @@ class Invoker:
                 self.draft.note("hosts", host)
 
     def _distrust_guesses(self, call: Call, match: Match, title: str) -> None:
-        if Effect.NETWORK in match.effects and any(word.certainty >= Certainty.OUTPUT for word in call.words):
+        if Effect.NETWORK in match.effects and self._carries_text(call):
             self.draft.effect({Effect.EGRESS}, f"{title} sends computed text")
         if call.name in self.draft.knowledge.paths.content_readers and any(
             word.certainty is Certainty.CRAFTED for word in match.args
@@ -169,6 +171,12 @@ class Invoker:
             return
         if call.tail or any(word.certainty is Certainty.CRAFTED and word.may_split for word in call.words):
             self.unknown(f"{title}: computed words could be options that run or delete")
+
+    def _carries_text(self, call: Call) -> bool:
+        """A name that is looked up, or what is written to a connection, can carry a file out."""
+        fed = call.fed and not (self.upstream and self.upstream <= _QUIET)
+        computed = any(word.certainty >= Certainty.OUTPUT for word in call.words)
+        return fed or call.tail or bool(call.marker) or computed
 
     def _look_at(self, words: Sequence[Word], *, name: str) -> None:
         reads_content = name in self.draft.knowledge.paths.content_readers

@@ -8,8 +8,11 @@ from holdfast.guardian.facts.shell.invoke import Call, Invoker, special
 from schemas.facts import Effect
 
 _HUNT = re.compile(
-    r"passw|passphrase|secret|credential|api.?key|access.?key|private.?key|aws_|token", re.IGNORECASE
+    r"passw|passphrase|secret|credential|api.?key|access.?key|private.?key|aws_|token|BEGIN .*KEY",
+    re.IGNORECASE,
 )
+_NAMES = re.compile(r"pass|secret|cred|key|token|auth|pwd", re.IGNORECASE)
+_ENVIRONMENT = frozenset({"env", "printenv", "export", "declare", "typeset", "set", "compgen"})
 
 
 @special("grep")
@@ -24,8 +27,19 @@ def _grep(invoker: Invoker, call: Call) -> None:
     )
     patterns = [value for name, value in match.options if name in {"-e", "--regexp"}]
     patterns += [word.text for word in match.args[:1]]
+    environment = bool(invoker.upstream & _ENVIRONMENT)
+    if environment and any(_NAMES.search(pattern) for pattern in patterns):
+        invoker.draft.effect({Effect.SECRET}, f"{call.name} searches the environment for credentials")
     if recursive and not call.fed and any(_HUNT.search(pattern) for pattern in patterns):
         invoker.draft.effect({Effect.SECRET}, f"{call.name} searches for credentials")
+
+
+@special("endless")
+def _endless(invoker: Invoker, call: Call) -> None:
+    """Prints until its reader has had enough; whether there is a reader is seen from the pipe it stands in."""
+    invoker.judge(call)
+    if not invoker.read_by:
+        invoker.unknown(f"{call.name} never ends")
 
 
 @special("http")

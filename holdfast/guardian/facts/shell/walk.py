@@ -84,11 +84,12 @@ class _Walker:
 
     def _pipeline(self, node: Node) -> None:
         outer, before = self._invoker.upstream, set(self._invoker.reads.binaries)
+        last = node.named_child_count - 1
         for index, child in enumerate(node.named_children):
-            self._invoker.piped = index > 0
+            self._invoker.piped, self._invoker.read_by = index > 0, index < last
             self._invoker.upstream = outer | (self._invoker.reads.binaries - before)
             self.visit(child)
-        self._invoker.piped, self._invoker.upstream = False, outer
+        self._invoker.piped, self._invoker.read_by, self._invoker.upstream = False, False, outer
 
     def _command(self, node: Node) -> None:
         words: list[Word] = []
@@ -98,7 +99,7 @@ class _Walker:
             if child.type == "variable_assignment":
                 self._assign(child, exported=True)
             elif child.type in _REDIRECTS:
-                fed = True
+                fed = fed or child.type != "file_redirect" or _reads_file(child)
                 self.visit(child)
             else:
                 words.extend(self._words.words(child))
@@ -289,7 +290,8 @@ class _Walker:
 
 
 def _reads_file(node: Node) -> bool:
-    return node.type == "file_redirect" and any(child.type in {"<", "<&"} for child in node.children)
+    reads = node.type == "file_redirect" and any(child.type in {"<", "<&"} for child in node.children)
+    return reads and not (node.text or b"").endswith(b"/dev/null")
 
 
 _REDIRECTS = frozenset({"file_redirect", "herestring_redirect", "heredoc_redirect"})

@@ -68,6 +68,8 @@ def own_part(invoker: Invoker, call: Call, *, skip: int) -> Sequence[Word]:
 def _own_option(invoker: Invoker, call: Call, words: Sequence[Word], own: list[str]) -> int:
     match, taken = match_option(call.tool, words)
     own.extend(match.flags)
+    for word in words[:taken]:
+        invoker.draft.look_at(word, reads_content=True)
     for reason in match.unknowns:
         invoker.unknown(reason)
     invoker.draft.effect(match.effects, f"{call.name} {words[0].text}")
