@@ -243,17 +243,17 @@ class DockerSandbox:
             exit_code=None if number else code,
             signal=number,
             oom_killed=outcome.oom_killed,
-            disk_full=False,
         )
         out, err = outcome.streams
+        told_out, told_err = out.excerpt(), err.excerpt()
         return SandboxResult(
             status=status,
             exit_code=None if number else code,
             signal=number,
-            stdout=clean_text(out.content()),
-            stderr=clean_text(err.content()),
-            stdout_truncated=out.truncated,
-            stderr_truncated=err.truncated,
+            stdout=told_out.text,
+            stderr=told_err.text,
+            stdout_truncated=told_out.truncated,
+            stderr_truncated=told_err.truncated,
             oom_killed=outcome.oom_killed,
             files=files,
             usage=Usage(wall_s=round(outcome.wall_s, 4), stdout_bytes=out.total, stderr_bytes=err.total),

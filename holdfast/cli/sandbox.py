@@ -12,7 +12,7 @@ import click
 from pydantic import ValidationError
 
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
-from schemas.sandbox import SandboxHealth, SandboxRequest, SandboxResult
+from schemas.sandbox import Isolation, SandboxHealth, SandboxRequest, SandboxResult, SandboxStatus
 
 _UNUSABLE = 2
 
@@ -75,6 +75,10 @@ async def _run_once(request: SandboxRequest, store: Path) -> SandboxResult:
     backend = BubblewrapSandbox(store=store, secrets=EnvironmentSecrets())
     try:
         return await backend.run(request)
+    except Exception as error:  # noqa: BLE001 - the process edge: whoever asked gets a result
+        said = f"{type(error).__name__}: {error}"
+        isolation = Isolation(backend="bubblewrap")
+        return SandboxResult(status=SandboxStatus.SANDBOX_ERROR, error=said, isolation=isolation)
     finally:
         await backend.close()
 

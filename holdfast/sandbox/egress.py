@@ -84,14 +84,22 @@ class EgressRules:
 
     def why_not_address(self, address: Address) -> str | None:
         """Nothing when the address is public, or in a range the policy names."""
-        inner = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        checked = inner or address
-        if any(checked in network for network in self.exempt if network.version == checked.version):
+        if self.exempts(address):
             return None
+        checked = _innermost(address)
         carried = any(checked in network for network in _CARRIERS if checked.version == 6)
         if carried or not checked.is_global or checked.is_multicast or checked.is_reserved:
             return f"{checked} is not a public address"
         return None
+
+    def exempts(self, address: Address) -> bool:
+        """Whether a range that the policy names holds it."""
+        checked = _innermost(address)
+        return any(checked in network for network in self.exempt if network.version == checked.version)
+
+
+def _innermost(address: Address) -> Address:
+    return (address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None) or address
 
 
 def canonical_host(host: str) -> str:

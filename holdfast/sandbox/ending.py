@@ -10,19 +10,25 @@ _BY_LIMIT = {
     "memory": SandboxStatus.MEMORY,
     "output": SandboxStatus.OUTPUT_LIMIT,
 }
-_BY_SIGNAL = {signals.SIGXCPU: SandboxStatus.CPU, signals.SIGXFSZ: SandboxStatus.DISK}
 
 
 def status_of(
-    *, stopped_by: str, exit_code: int | None, signal: int | None, oom_killed: bool, disk_full: bool
+    *,
+    stopped_by: str,
+    exit_code: int | None,
+    signal: int | None,
+    oom_killed: bool = False,
+    disk_full: bool = False,
+    cpu_spent: bool = False,
 ) -> SandboxStatus:
-    """A limit that stopped the call comes first; then the way the first process itself ended."""
+    """A limit that stopped the call comes first; then the way the first process itself ended.
+
+    A signal alone names no limit: any program can send itself SIGXCPU, and only what was measured makes it one.
+    """
     if stopped_by:
         return _BY_LIMIT.get(stopped_by, SandboxStatus.SANDBOX_ERROR)
     if signal is not None:
-        if oom_killed and signal == signals.SIGKILL:
-            return SandboxStatus.MEMORY
-        return _BY_SIGNAL.get(signals.Signals(signal), SandboxStatus.SIGNAL)
+        return _of_signal(signal, oom_killed=oom_killed, disk_full=disk_full, cpu_spent=cpu_spent)
     if exit_code is None:
         return SandboxStatus.SANDBOX_ERROR
     if exit_code == 0:
@@ -30,3 +36,13 @@ def status_of(
     if oom_killed:
         return SandboxStatus.MEMORY
     return SandboxStatus.DISK if disk_full else SandboxStatus.ERROR
+
+
+def _of_signal(signal: int, *, oom_killed: bool, disk_full: bool, cpu_spent: bool) -> SandboxStatus:
+    if signal == signals.SIGKILL and oom_killed:
+        return SandboxStatus.MEMORY
+    if signal == signals.SIGXFSZ and disk_full:
+        return SandboxStatus.DISK
+    if signal in (signals.SIGXCPU, signals.SIGKILL) and cpu_spent:
+        return SandboxStatus.CPU
+    return SandboxStatus.SIGNAL

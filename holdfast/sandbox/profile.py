@@ -19,6 +19,16 @@ INTERPRETERS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+_GIT: Mapping[str, str] = {
+    "GIT_CONFIG_COUNT": "2",
+    "GIT_CONFIG_KEY_0": "core.hooksPath",
+    "GIT_CONFIG_VALUE_0": "/dev/null",
+    "GIT_CONFIG_KEY_1": "core.fsmonitor",
+    "GIT_CONFIG_VALUE_1": "false",
+}
+"""A repository that an earlier call left names no program that a later `git status` or `git commit` would start."""
+
+
 def command_for(language: str, argv: Sequence[str]) -> list[str]:
     """The program is a read-only file, not an argument: arguments end at 128 KiB."""
     return [*INTERPRETERS[language], PROGRAM, *argv]
@@ -38,6 +48,7 @@ def environment(*, proxied: bool) -> dict[str, str]:
         "PWD": WORKSPACE,
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
+        **_GIT,
     }
     if proxied:
         proxy = f"http://127.0.0.1:{PROXY_PORT}"

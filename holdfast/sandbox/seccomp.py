@@ -113,7 +113,12 @@ _DENIED: dict[str, _Numbers] = {
     "set_mempolicy": (238, 237),
     "set_mempolicy_home_node": (450, 450),
 }
-_UNCOUNTED_MEMORY: dict[str, _Numbers] = {"memfd_create": (319, 279), "shmget": (29, 194)}
+_UNCOUNTED_MEMORY: dict[str, _Numbers] = {
+    "memfd_create": (319, 279),
+    "shmget": (29, 194),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+}
 _CLONE3: _Numbers = (435, 435)
 _CLONE: _Numbers = (56, 220)
 _IOCTL: _Numbers = (16, 29)

@@ -68,15 +68,14 @@ def _interpreters() -> list[tuple[str, Sequence[str]]]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("who", "interpreter"), _interpreters(), ids=lambda value: value if isinstance(value, str) else ""
 )
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_hostile_program_through_the_command_line(
-    case: Case, who: str, interpreter: Sequence[str], world: World, *, full: bool
+    case: Case, who: str, interpreter: Sequence[str], world: World
 ) -> None:
-    if not full:
-        pytest.skip("long form: make battery")
     request = json.loads(case.request(f"battery-{uuid.uuid4().hex}", world.fill).model_dump_json())
     before = len(world.server.seen)
     began = time.monotonic()

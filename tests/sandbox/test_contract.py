@@ -14,28 +14,42 @@ import pytest
 
 from holdfast.adapters.bubblewrap.identity import identity_for
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
+from holdfast.adapters.sandbox_docker import DockerSandbox
+from holdfast.adapters.sandbox_kubernetes import KubernetesSandbox
 from holdfast.sandbox.limits import Ceiling
 from holdfast.sandbox.port import Sandbox
 from schemas.sandbox import Limits, SandboxRequest, SandboxStatus
 from tests.sandbox.conftest import alive, until
 
+_ENGINES = {"docker": ("docker", "info"), "kubernetes": ("kubectl", "cluster-info", "--request-timeout=3s")}
+
+
+def _answers(*command: str) -> bool:
+    """Whether an engine is at hand."""
+    return (
+        bool(shutil.which(command[0]))
+        and not subprocess.run(command, capture_output=True, check=False).returncode
+    )
+
+
+_PRESENT = [name for name, question in _ENGINES.items() if _answers(*question)]
+
+
+@pytest.mark.parametrize("name", _ENGINES)
+def test_the_contract_is_tried_on_every_engine(name: str) -> None:
+    if name not in _PRESENT:
+        pytest.skip(f"NO {name.upper()} ENGINE HERE: the contract of the {name} backend is NOT TESTED")
+
 
 def _backend(name: str, store: Path) -> Sandbox:
     if name == "docker":
-        if (
-            not shutil.which("docker")
-            or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
-        ):
-            pytest.skip("NO DOCKER ENGINE HERE: the docker backend is not tested")
-        from holdfast.adapters.sandbox_docker import DockerSandbox  # noqa: PLC0415 - only where there is an engine
-
         return DockerSandbox(store=store)
     if name == "kubernetes":
-        pytest.skip("NO KUBERNETES CLUSTER HERE: the kubernetes backend is not tested")
+        return KubernetesSandbox(store=store)
     return BubblewrapSandbox(store=store, use_groups=name == "bubblewrap")
 
 
-@pytest.fixture(scope="module", params=["bubblewrap", "bubblewrap-without-groups", "docker", "kubernetes"])
+@pytest.fixture(scope="module", params=["bubblewrap", "bubblewrap-without-groups", *_PRESENT])
 async def backend(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Sandbox]:

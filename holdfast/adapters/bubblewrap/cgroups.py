@@ -164,6 +164,7 @@ class CallGroup:
         except OSError:
             return False
         self._memory_limit = limit
+        self._write("socket_limit", str(limit))
         return True
 
     def limit_processes(self, count: int) -> None:
@@ -171,7 +172,7 @@ class CallGroup:
 
     def release_memory(self) -> None:
         """The tool is dead: what is left to do is ours, and may take what it needs."""
-        for key in ("memory_and_swap_limit", "memory_limit"):
+        for key in ("memory_and_swap_limit", "memory_limit", "socket_limit"):
             self._write(key, "-1" if self.version == 1 else "max")
 
     def join(self) -> None:
@@ -183,7 +184,8 @@ class CallGroup:
             self._write(key, "0")
 
     def memory_used(self) -> int:
-        return int(self._read("memory_used") or 0)
+        """Version 1 counts what waits in TCP and UDP sockets apart, and not at all until it is limited."""
+        return int(self._read("memory_used") or 0) + int(self._read("socket_used") or 0)
 
     def memory_peak(self) -> int:
         return int(self._read("memory_peak") or 0)
@@ -214,7 +216,9 @@ _R, _W = os.O_RDONLY, os.O_WRONLY
 _V1_FILES = {
     "memory_limit": ("memory", "memory.limit_in_bytes", _W),
     "memory_and_swap_limit": ("memory", "memory.memsw.limit_in_bytes", _W),
+    "socket_limit": ("memory", "memory.kmem.tcp.limit_in_bytes", _W),
     "memory_used": ("memory", "memory.usage_in_bytes", _R),
+    "socket_used": ("memory", "memory.kmem.tcp.usage_in_bytes", _R),
     "memory_peak": ("memory", "memory.max_usage_in_bytes", _R),
     "memory_events": ("memory", "memory.oom_control", _R),
     "memory_join": ("memory", "cgroup.procs", _W),

@@ -12,7 +12,11 @@ HOLD = "/sys"
 
 _SYSTEM_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32")
 _SHARED_ETC = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ssl/certs", "/etc/ca-certificates", "/etc/pki")
-_HIDDEN_PROC = ("/proc/kcore", "/proc/keys", "/proc/cmdline")
+_HIDDEN_PROC = (
+    *("/proc/kcore", "/proc/keys", "/proc/cmdline", "/proc/interrupts"),
+    *("/proc/timer_list", "/proc/sched_debug", "/proc/latency_stats"),
+)
+"""What tells of the host and of others on it, as container engines mask it."""
 
 _STAGE = (
     f"ulimit -n %d && echo >&{STAGE_READY} && exec {STAGE_READY}>&- && read -r _ <&{STAGE_GO}"

@@ -20,7 +20,6 @@ from holdfast.adapters.bubblewrap.meter import Disk, GroupMeter, Meter, TreeMete
 from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherSpec
 from holdfast.adapters.bubblewrap.start import start_tool
 from holdfast.adapters.bubblewrap.watch import Ending, Watch
-from holdfast.sandbox.bounded import clean_text
 from holdfast.sandbox.profile import ALIAS_PORT, PROXY_PORT, USER_ID
 
 _MIB = 1024 * 1024
@@ -46,6 +45,7 @@ class Keeper:
     def run(self) -> CallReport:
         self._make_namespaces()
         disk, private = self._make_file_systems()
+        kernel.bind_read_only(self.launcher.bwrap)
         if self.call.proxied:
             self._hand_over_listeners()
         before = self._fill(disk.directory)
@@ -59,12 +59,13 @@ class Keeper:
             worker=self.control,
         )
         ending = watch.until_nothing_lives()
-        used = meter.usage()
+        used = meter.usage() | {"disk_bytes": disk.peak, "inodes": disk.inodes}
         if self.group:
             self.group.release_memory()
         files = dict(self._collected(disk.directory))
         after = self._write_back(disk.directory, before, ending)
-        return self._report(watch, ending, disk, after, files, used)
+        too_large = self._at_file_limit(after, private) if ending.failed else False
+        return self._report(watch, ending, after, files, used, disk_full=disk.full or too_large)
 
     def _meter(self, disk: Disk, private: Disk) -> Meter:
         memory, cpu = self.call.limits["memory_mb"], self.call.limits["cpu_s"]
@@ -121,11 +122,14 @@ class Keeper:
 
     def _write_back(self, directory: int, before: workspace.Copied, ending: Ending) -> workspace.Copied:
         if not self.call.keep_workspace:
-            failed = bool(ending.exit_code)
-            return workspace.Copied(largest=workspace.largest_file(directory) if failed else 0)
+            return workspace.Copied(largest=workspace.largest_file(directory) if ending.failed else 0)
         fcntl.flock(self.store, fcntl.LOCK_EX)  # two calls of a run write back one after the other
         seconds = _STOPPED_COPY_S if ending.stopped_by else math.inf
         return workspace.copy_out(directory, self.store, before, seconds=seconds)
+
+    def _at_file_limit(self, after: workspace.Copied, private: Disk) -> bool:
+        most: int = self.call.limits["file_mb"] * _MIB
+        return after.largest >= most or workspace.largest_file(private.directory) >= most
 
     def _collected(self, directory: int) -> Iterator[tuple[str, dict[str, object]]]:
         room = self.call.collect_bytes
@@ -138,37 +142,38 @@ class Keeper:
         self,
         watch: Watch,
         ending: Ending,
-        disk: Disk,
         after: workspace.Copied,
         files: dict[str, dict[str, object]],
         used: dict[str, Any],
+        *,
+        disk_full: bool,
     ) -> CallReport:
+        out, err = watch.out.excerpt(), watch.err.excerpt()
         usage = used | {
             "wall_s": round(ending.wall_s, 4),
-            "disk_bytes": disk.peak,
-            "inodes": disk.inodes,
             "stdout_bytes": watch.out.total,
             "stderr_bytes": watch.err.total,
             "not_kept": after.left_out,
         }
         return CallReport(
-            problem="" if ending.started else _why_not_started(ending, watch.err.content()),
+            problem="" if ending.started else _why_not_started(ending, err.text),
             stopped_by=ending.stopped_by,
             exit_code=ending.exit_code,
             signal=ending.signal,
             oom_kills=watch.meter.oom_kills(),
-            disk_full=disk.full or after.largest >= self.call.limits["file_mb"] * _MIB,
-            stdout=clean_text(watch.out.content()),
-            stderr=clean_text(watch.err.content()),
-            stdout_truncated=watch.out.truncated,
-            stderr_truncated=watch.err.truncated,
+            disk_full=disk_full,
+            cpu_spent=used["cpu_s"] >= self.call.limits["cpu_s"],
+            stdout=out.text,
+            stderr=err.text,
+            stdout_truncated=out.truncated,
+            stderr_truncated=err.truncated,
             files=files,
             usage=usage,
         )
 
 
-def _why_not_started(ending: Ending, complaint: bytes) -> str:
+def _why_not_started(ending: Ending, complaint: str) -> str:
     if ending.stopped_by == "cancelled":
         return ""
-    said = clean_text(complaint).strip()[:500] or "bubblewrap said nothing"
+    said = complaint.strip()[:500] or "bubblewrap said nothing"
     return f"the sandbox could not be built: {said}"

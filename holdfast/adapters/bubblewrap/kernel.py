@@ -12,6 +12,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 NEW_NAMESPACES: Final = 0x10000000 | 0x00020000 | 0x40000000  # user, mount, network
 MOUNT_FLAGS: Final = 0x2 | 0x4  # nosuid, nodev
+_READ_ONLY, _REMOUNT, _BIND = 0x1, 0x20, 0x1000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 _SYS_OPENAT2: Final = 437
 _RESOLVE: Final = 0x01 | 0x02 | 0x04 | 0x08  # no other mounts, no magic links, no symlinks, beneath
@@ -37,6 +38,15 @@ def mount_tmpfs(target: str, *, size: int, inodes: int, mode: int) -> None:
     options = f"size={size},nr_inodes={inodes},mode={mode:o}".encode()
     result = _libc.mount(b"tmpfs", target.encode(), b"tmpfs", ctypes.c_ulong(MOUNT_FLAGS), options)
     _checked(result, f"mount tmpfs on {target}")
+
+
+def bind_read_only(path: str) -> None:
+    """Over itself. A tool of our own uid reaches bubblewrap's file through `/proc/1/exe`, past the mounts of its
+    sandbox, and could change the mode of what every later call is started with."""
+    target = path.encode()
+    _checked(_libc.mount(target, target, None, ctypes.c_ulong(_BIND), None), f"bind {path}")
+    flags = ctypes.c_ulong(_BIND | _REMOUNT | _READ_ONLY | MOUNT_FLAGS)
+    _checked(_libc.mount(None, target, None, flags, None), f"remount {path}")
 
 
 def die_with_parent(signal_number: int) -> None:
@@ -87,20 +97,31 @@ def open_beneath(directory: int, path: bytes, flags: int, mode: int = 0) -> int:
     return _checked(result, "openat2")
 
 
-def scope_with_landlock() -> bool:
-    """Keep signals and abstract sockets inside the call. False where the kernel has no such Landlock (before 6.12)."""
-    rules = struct.pack("QQQ", 0, 0, _LANDLOCK_SCOPES)
-    ruleset = _libc.syscall(
-        ctypes.c_long(_SYS_LANDLOCK_CREATE), rules, ctypes.c_size_t(len(rules)), ctypes.c_uint(0)
-    )
+def landlock_can_scope() -> bool:
+    """Whether the kernel's Landlock knows scopes (since 6.12), and is switched on."""
+    ruleset = _scoping_ruleset()
     if ruleset < 0:
         return False
+    os.close(ruleset)
+    return True
+
+
+def scope_with_landlock() -> None:
+    """Keep signals and abstract sockets inside the call. Nothing where the kernel has no such Landlock."""
+    ruleset = _scoping_ruleset()
+    if ruleset < 0:
+        return
     try:
-        return bool(
-            _libc.syscall(ctypes.c_long(_SYS_LANDLOCK_RESTRICT), ctypes.c_int(ruleset), ctypes.c_uint(0)) == 0
-        )
+        restrict = ctypes.c_long(_SYS_LANDLOCK_RESTRICT)
+        _checked(_libc.syscall(restrict, ctypes.c_int(ruleset), ctypes.c_uint(0)), "landlock_restrict_self")
     finally:
         os.close(ruleset)
+
+
+def _scoping_ruleset() -> int:
+    rules = struct.pack("QQQ", 0, 0, _LANDLOCK_SCOPES)
+    size, flags = ctypes.c_size_t(len(rules)), ctypes.c_uint(0)
+    return int(_libc.syscall(ctypes.c_long(_SYS_LANDLOCK_CREATE), rules, size, flags))
 
 
 def raise_loopback() -> None:

@@ -69,6 +69,7 @@ class Launcher:
             groups=self._parents.version if self._parents else 0,
             groups_missing=self._missing,
             drops_uid=self._drops_uid,
+            landlock=kernel.landlock_can_scope(),
         )
         self._worker.send(report.to_bytes())
 

@@ -82,6 +82,8 @@ class GroupMeter:
             return "memory"
         used = self._group.memory_used()
         self._peak = max(self._peak, used - self._own_memory - self._disk.used())
+        if used > allowed:  # what waits in sockets is limited apart
+            return "memory"
         self._slack = max(0, min(allowed - used, self._disk.free))
         self._pids_peak = max(self._pids_peak, self._group.processes() - OWN_PROCESSES)
         return "cpu" if self._cpu_seconds() > self._cpu_s else ""

@@ -148,6 +148,7 @@ class BubblewrapSandbox:
             signal=report.signal,
             oom_killed=report.oom_kills > 0,
             disk_full=report.disk_full,
+            cpu_spent=report.cpu_spent,
         )
         if report.problem:
             status = SandboxStatus.SANDBOX_ERROR
@@ -242,16 +243,18 @@ def _call_spec(request: SandboxRequest, workspace: str, *, aliases: list[str]) -
 def _isolation(found: LauncherReport) -> Isolation:
     if found.groups:
         held = [f"cgroup_v{found.groups}_memory", f"cgroup_v{found.groups}_pids"]
-        return Isolation(backend=_BACKEND, layers=(*_ALWAYS, *_MORE, *_dropped(found), *held))
+        return Isolation(backend=_BACKEND, layers=(*_ALWAYS, *_MORE, *_found(found), *held))
     return Isolation(
         backend=_BACKEND,
-        layers=(*_ALWAYS, *_MORE, *_dropped(found), "memory_watchdog"),
+        layers=(*_ALWAYS, *_MORE, *_found(found), "memory_watchdog"),
         degraded=(f"memory: no control group ({found.groups_missing}); a watchdog looks every 10 ms",),
     )
 
 
-def _dropped(found: LauncherReport) -> list[str]:
-    return ["own_host_uid"] if found.drops_uid else []
+def _found(report: LauncherReport) -> list[str]:
+    """Layers that not every machine has."""
+    found = {"own_host_uid": report.drops_uid, "landlock_scopes": report.landlock}
+    return [name for name, held in found.items() if held]
 
 
 def _explained(status: SandboxStatus, report: CallReport) -> str | None:

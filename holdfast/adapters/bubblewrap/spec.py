@@ -34,6 +34,7 @@ class LauncherReport(Wire):
     groups: int = 0
     groups_missing: str = ""
     drops_uid: bool = False
+    landlock: bool = False
     problem: str = ""
 
 
@@ -66,11 +67,10 @@ class CallReport(Wire):
     signal: int | None = None
     oom_kills: int = 0
     disk_full: bool = False
+    cpu_spent: bool = False
     stdout: str = ""
     stderr: str = ""
     stdout_truncated: bool = False
     stderr_truncated: bool = False
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     usage: dict[str, Any] = field(default_factory=dict)
-    layers: list[str] = field(default_factory=list)
-    degraded: list[str] = field(default_factory=list)

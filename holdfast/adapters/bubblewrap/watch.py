@@ -46,6 +46,10 @@ class Ending:
     signal: int | None = None
     wall_s: float = 0.0
 
+    @property
+    def failed(self) -> bool:
+        return bool(self.exit_code) or self.signal is not None
+
 
 class Watch:
     """An event loop for one call, on plain `poll`: nothing here may be delayed by another call."""

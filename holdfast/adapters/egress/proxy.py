@@ -54,6 +54,7 @@ class _Talk:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    number: int = 0
     host: str = ""
     port: int = 0
     method: str = ""
@@ -74,12 +75,17 @@ class EgressProxy:
     limits: EgressLimits = EgressLimits()
     resolver: Resolver | None = None
     tls: ssl.SSLContext | None = None
-    decisions: list[NetworkDecision] = field(default_factory=list)
+    _decided: list[tuple[int, NetworkDecision]] = field(default_factory=list)
     _servers: list[asyncio.Server] = field(default_factory=list)
     _talks: set[asyncio.Task[None]] = field(default_factory=set)
     _count: int = 0
     _up: int = 0
     _down: int = 0
+
+    @property
+    def decisions(self) -> list[NetworkDecision]:
+        """In the order in which the tool connected, whichever connection ended first."""
+        return [decision for _, decision in sorted(self._decided, key=lambda entry: entry[0])]
 
     async def start(self, listeners: Sequence[socket.socket]) -> None:
         for listener in listeners:
@@ -120,6 +126,7 @@ class EgressProxy:
 
     async def _serve(self, talk: _Talk) -> None:
         self._count += 1
+        talk.number = self._count
         if len(self._talks) > self.limits.at_once or self._count > self.limits.connections:
             raise Denied("too many connections")
         async with asyncio.timeout(_HEAD_S):
@@ -216,7 +223,8 @@ class EgressProxy:
         talk.host, talk.port = destination.host, destination.port
 
     async def _checked(self, talk: _Talk, destination: Destination, *, listed: bool = False) -> list[Address]:
-        """Addresses that may be connected to. One inner address among them is enough to refuse them all."""
+        """Addresses that may be connected to. One inner address among them is enough to refuse them all, except where
+        the policy names the range of another: `localhost` has two."""
         self._name(talk, destination)
         if not listed and (reason := self.rules.why_not(destination)):
             raise Denied(reason)
@@ -227,12 +235,13 @@ class EgressProxy:
             talk.allowed = True
             raise Unreachable(f"{destination.host} cannot be resolved") from error
         addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in found]
-        for address in addresses:
+        named = [address for address in addresses if self.rules.exempts(address)]
+        for address in named or addresses:
             talk.address = str(address)
             if reason := self.rules.why_not_address(address):
                 raise Denied(reason)
         talk.allowed = True
-        return addresses
+        return named or addresses
 
     async def _open(
         self, talk: _Talk, destination: Destination, addresses: list[Address], tls: ssl.SSLContext | None
@@ -300,19 +309,18 @@ class EgressProxy:
     def _record(self, talk: _Talk) -> None:
         if not talk.method and not talk.reason:
             return
-        if len(self.decisions) < _RECORDED:
-            self.decisions.append(
-                NetworkDecision(
-                    host=talk.host,
-                    port=talk.port,
-                    verdict="allowed" if talk.allowed else "denied",
-                    reason=talk.reason,
-                    method=talk.method,
-                    address=talk.address,
-                    bytes_up=talk.up,
-                    bytes_down=talk.down,
-                )
+        if len(self._decided) < _RECORDED:
+            decision = NetworkDecision(
+                host=talk.host,
+                port=talk.port,
+                verdict="allowed" if talk.allowed else "denied",
+                reason=talk.reason,
+                method=talk.method,
+                address=talk.address,
+                bytes_up=talk.up,
+                bytes_down=talk.down,
             )
+            self._decided.append((talk.number, decision))
 
 
 async def resolve(host: str) -> list[str]:
