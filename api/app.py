@@ -76,6 +76,7 @@ from holdfast.adapters.postgres.webhooks import PostgresWebhooks
 from holdfast.errors import Misconfigured
 from holdfast.guardian.desk import PolicyDesk
 from holdfast.runs import Acceptance
+from holdfast.runtime.sealing import webhook_seal
 from holdfast.runtime.settings import Settings
 from schemas.models import BreakerRule
 
@@ -235,7 +236,7 @@ def _services(
         tenants=PostgresTenants(database=database),
         audit=PostgresAudit(database=database),
         idempotency=PostgresIdempotency(database=database),
-        webhooks=PostgresWebhooks(database=database),
+        webhooks=PostgresWebhooks(database=database, seal=webhook_seal(settings)),
     )
 
 

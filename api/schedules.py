@@ -1,17 +1,29 @@
 """Temporal Schedules, as the API sees them: made, read, commanded. A schedule's id begins with its tenant, which no name
 can hold, so nobody reaches another tenant's."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Final
+from uuid import uuid4
 
 from temporalio import client as temporal
+from temporalio.api.workflowservice.v1 import UpdateScheduleRequest
 from temporalio.common import Priority, SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.editing import content_tag
 from api.engine import QUEUE, Engine
-from holdfast.errors import Conflict, HoldfastError, NotFound, TooLarge, Unavailable, Unprocessable
+from holdfast.errors import (
+    Conflict,
+    HoldfastError,
+    NotFound,
+    PreconditionFailed,
+    TooLarge,
+    Unavailable,
+    Unprocessable,
+)
 from holdfast.runs import run_id_for
 from schemas.access import Principal
 from schemas.schedules import (
@@ -26,8 +38,8 @@ from schemas.schedules import (
 
 WORKFLOW: Final = "ScheduledRun"
 _TENANT = SearchAttributeKey.for_keyword("HoldfastTenant")
-_MEMO: Final = "holdfast"
 _RPC = timedelta(seconds=5)
+_AT_ONCE: Final = 8
 _LARGEST_BYTES: Final = 16 * 1024
 """What is larger would be kept outside of Temporal, and be swept away while the schedule lives on."""
 
@@ -45,12 +57,7 @@ class Schedules:
         self._engine = engine
 
     async def create(self, draft: ScheduleDraft, author: Principal) -> Schedule:
-        scheduled = ScheduledRequest(draft=draft, principal=author)
-        if len(scheduled.model_dump_json()) > _LARGEST_BYTES:
-            raise TooLarge(
-                f"A schedule holds at most {_LARGEST_BYTES} bytes.",
-                remedy="Put what is long into a runbook or an agent, and name it.",
-            )
+        scheduled = _fitting(ScheduledRequest(draft=draft, principal=author))
         client = await self._engine.client()
         schedule_id = _id(author.tenant, draft.name)
         try:
@@ -58,7 +65,6 @@ class Schedules:
                 await client.create_schedule(
                     schedule_id,
                     _schedule(schedule_id, scheduled),
-                    memo={_MEMO: scheduled},
                     search_attributes=_attributes(author.tenant),
                     rpc_timeout=_RPC,
                 )
@@ -69,46 +75,75 @@ class Schedules:
             ) from error
         return await self.read(author, draft.name)
 
+    async def change(
+        self, draft: ScheduleDraft, author: Principal, *, check: Callable[[Schedule], None]
+    ) -> Schedule:
+        """The schedule as this draft says, and its author's from now on. `check` sees what stands; nothing is changed
+        where somebody changes it between the look and the write."""
+        scheduled = _fitting(ScheduledRequest(draft=draft, principal=author))
+        client = await self._engine.client()
+        schedule_id = _id(author.tenant, draft.name)
+        seen = await self._described(client, schedule_id, draft.name)
+        check(await self._told(client, seen, author))
+        request = UpdateScheduleRequest(
+            namespace=client.namespace,
+            schedule_id=schedule_id,
+            # The SDK's own update cannot carry the token.
+            schedule=await _schedule(schedule_id, scheduled)._to_proto(client),  # noqa: SLF001
+            conflict_token=seen.raw_description.conflict_token,
+            identity=client.identity,
+            request_id=uuid4().hex,
+        )
+        with _explained(draft.name):
+            await client.workflow_service.update_schedule(request, timeout=_RPC)
+        return await self.read(author, draft.name)
+
     async def read(self, caller: Principal, name: str) -> Schedule:
         """The schedule, if the caller may touch the environment it works in."""
-        handle = await self._handle(caller.tenant, name)
-        with _explained(name):
-            found = await handle.describe(rpc_timeout=_RPC)
-        kept = await found.memo_value(_MEMO, type_hint=ScheduledRequest)
-        if not caller.may_touch(kept.draft.run.environment):
-            raise _unknown(name)
-        state, info = found.schedule.state, found.info
-        return _told(kept, paused=state.paused, note=state.note, next_at=info.next_action_times, recent=info.recent_actions).model_copy(
-            update={
-                "started": info.num_actions,
-                "missed": info.num_actions_missed_catchup_window,
-                "skipped": info.num_actions_skipped_overlap,
-            }
-        )  # fmt: skip
+        client = await self._engine.client()
+        return await self._told(client, await self._described(client, _id(caller.tenant, name), name), caller)
 
     async def all(self, caller: Principal) -> Sequence[Schedule]:
         """By name. One that was made a moment ago may still be missing: Temporal lists with a delay."""
-        found = [schedule async for schedule in self._listed(caller)]
-        return sorted(found, key=lambda schedule: schedule.name)
-
-    async def _listed(self, caller: Principal) -> AsyncIterator[Schedule]:
         client = await self._engine.client()
+        prefix, several = _id(caller.tenant, ""), asyncio.Semaphore(_AT_ONCE)
         with _explained(""):
             listing = await client.list_schedules(f'{_TENANT.name} = "{caller.tenant}"', rpc_timeout=_RPC)
-            async for entry in listing:
-                if not entry.id.startswith(_id(caller.tenant, "")) or entry.schedule is None:
-                    continue
-                kept = await entry.memo_value(_MEMO, type_hint=ScheduledRequest)
-                if not caller.may_touch(kept.draft.run.environment):
-                    continue
-                info, state = entry.info, entry.schedule.state
-                yield _told(
-                    kept,
-                    paused=state.paused,
-                    note=state.note,
-                    next_at=info.next_action_times if info else (),
-                    recent=info.recent_actions if info else (),
-                )
+            names = [entry.id.removeprefix(prefix) async for entry in listing if entry.id.startswith(prefix)]
+
+        async def read(name: str) -> Schedule | None:
+            async with several:
+                with suppress(NotFound):  # gone by now, or not for this caller to see
+                    return await self.read(caller, name)
+                return None
+
+        found = await asyncio.gather(*(read(name) for name in sorted(names)))
+        return [schedule for schedule in found if schedule is not None]
+
+    async def _described(
+        self, client: temporal.Client, schedule_id: str, name: str
+    ) -> temporal.ScheduleDescription:
+        with _explained(name):
+            return await client.get_schedule_handle(schedule_id).describe(rpc_timeout=_RPC)
+
+    async def _told(
+        self, client: temporal.Client, found: temporal.ScheduleDescription, caller: Principal
+    ) -> Schedule:
+        kept = await _kept(client, found)
+        if not caller.may_touch(kept.draft.run.environment):
+            raise _unknown(kept.draft.name)
+        state, info = found.schedule.state, found.info
+        told = {
+            "paused": state.paused,
+            "note": state.note or "",
+            "created_by": kept.principal.id,
+            "next": tuple(info.next_action_times),
+            "recent": tuple(_firings(info.recent_actions)),
+            "started": info.num_actions,
+            "missed": info.num_actions_missed_catchup_window,
+            "skipped": info.num_actions_skipped_overlap,
+        }
+        return Schedule.model_validate(kept.draft.model_dump() | told)
 
     async def delete(self, caller: Principal, name: str) -> None:
         handle = await self._own(caller, name)
@@ -148,6 +183,22 @@ class Schedules:
 
     async def _handle(self, tenant: str, name: str) -> temporal.ScheduleHandle:
         return (await self._engine.client()).get_schedule_handle(_id(tenant, name))
+
+
+def _fitting(scheduled: ScheduledRequest) -> ScheduledRequest:
+    if len(scheduled.model_dump_json()) > _LARGEST_BYTES:
+        raise TooLarge(
+            f"A schedule holds at most {_LARGEST_BYTES} bytes.",
+            remedy="Put what is long into a runbook or an agent, and name it.",
+        )
+    return scheduled
+
+
+def revision(schedule: Schedule) -> str:
+    """What an edit is held against: all that a draft says, and whose it is."""
+    return content_tag(
+        schedule.model_copy(update={"next": (), "recent": (), "started": 0, "missed": 0, "skipped": 0})
+    )
 
 
 def _id(tenant: str, name: str) -> str:
@@ -196,17 +247,11 @@ def _spec(times: Times) -> temporal.ScheduleSpec:
     )
 
 
-def _told(
-    kept: ScheduledRequest,
-    *,
-    paused: bool,
-    note: str | None,
-    next_at: Sequence[object],
-    recent: Sequence[temporal.ScheduleActionResult],
-) -> Schedule:
-    state = {"paused": paused, "note": note or "", "created_by": kept.principal.id}
-    told = {"next": tuple(next_at), "recent": tuple(_firings(recent))}
-    return Schedule.model_validate(kept.draft.model_dump() | state | told)
+async def _kept(client: temporal.Client, found: temporal.ScheduleDescription) -> ScheduledRequest:
+    """What it runs, and as whom: the argument of the workflow that it starts."""
+    action = found.raw_description.schedule.action.start_workflow
+    (kept,) = await client.data_converter.decode(action.input.payloads, [ScheduledRequest])
+    return ScheduledRequest.model_validate(kept)
 
 
 def _firings(recent: Sequence[temporal.ScheduleActionResult]) -> Iterator[Firing]:
@@ -230,6 +275,11 @@ def _explained(name: str) -> Iterator[None]:
 def _of_schedule(error: RPCError, name: str) -> HoldfastError:
     if error.status is RPCStatusCode.NOT_FOUND:
         return _unknown(name)
+    if error.status is RPCStatusCode.FAILED_PRECONDITION:
+        return PreconditionFailed(
+            f"Schedule {name} was changed in the meantime: {error.message}",
+            remedy="Read it again, and write then.",
+        )
     if error.status is RPCStatusCode.INVALID_ARGUMENT:
         return Unprocessable(
             f"Temporal does not take this schedule: {error.message}.",

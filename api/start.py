@@ -70,9 +70,15 @@ async def _start_forgotten(held: Services, seen: set[str]) -> set[str]:
 
 
 async def send_webhooks(held: Services) -> None:
-    """Give each queued message a workflow of its own, which carries it through outages of ours and of its receiver."""
+    """Give each queued message a workflow of its own, which carries it through outages of ours and of its receiver.
+    Before the first, secrets that an older key sealed are sealed anew."""
+    sealed = False
     while True:
         try:
+            if not sealed:
+                while await held.webhooks.seal_all():
+                    log.info("webhook_secrets_sealed")
+                sealed = True
             for ref in await held.webhooks.unstarted():
                 await held.engine.deliver(ref)
                 await held.webhooks.started(ref)

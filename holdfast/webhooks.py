@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
+from collections.abc import Sequence
 from typing import Protocol
 
 from holdfast.errors import Forbidden, HoldfastError
@@ -45,8 +46,13 @@ def new_secret() -> str:
     return _PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
+def signatures(keys: Sequence[str], *, message_id: str, timestamp: int, body: bytes) -> str:
+    """The value of the header while a secret is changed: one signature for each that a receiver may know."""
+    return " ".join(sign(key, message_id=message_id, timestamp=timestamp, body=body) for key in keys)
+
+
 def sign(secret: str, *, message_id: str, timestamp: int, body: bytes) -> str:
-    """The value of the header `webhook-signature`."""
+    """One value of the header `webhook-signature`."""
     key = base64.b64decode(secret.removeprefix(_PREFIX))
     signed = f"{message_id}.{timestamp}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()

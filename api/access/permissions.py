@@ -96,6 +96,7 @@ RULES: tuple[Rule, ...] = (
     _write("DELETE", "/v1/keys/{key_id}", Permission.KEYS_WRITE),
     _write("POST", "/v1/keys/{key_id}/rotate", Permission.KEYS_WRITE),
     _read("/v1/roles", Permission.KEYS_READ),
+    _read("/v1/roles/{name}", Permission.KEYS_READ),
     _write("PUT", "/v1/roles/{name}", Permission.ROLES_WRITE),
     _write("DELETE", "/v1/roles/{name}", Permission.ROLES_WRITE),
     _read("/v1/tenants", Permission.TENANTS_READ),
@@ -105,7 +106,9 @@ RULES: tuple[Rule, ...] = (
     _read("/v1/webhooks", Permission.WEBHOOKS_READ),
     _write("POST", "/v1/webhooks", Permission.WEBHOOKS_WRITE),
     _read("/v1/webhooks/{webhook_id}", Permission.WEBHOOKS_READ),
+    _write("PUT", "/v1/webhooks/{webhook_id}", Permission.WEBHOOKS_WRITE),
     _write("DELETE", "/v1/webhooks/{webhook_id}", Permission.WEBHOOKS_WRITE),
+    _write("POST", "/v1/webhooks/{webhook_id}/rotate", Permission.WEBHOOKS_WRITE),
     _read("/v1/webhooks/{webhook_id}/deliveries", Permission.WEBHOOKS_READ),
     _write("POST", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/retry", Permission.WEBHOOKS_WRITE),
     _read("/v1/runbooks", Permission.RUNBOOKS_READ),
@@ -133,6 +136,7 @@ RULES: tuple[Rule, ...] = (
     _read("/v1/schedules", Permission.SCHEDULES_READ),
     _write("POST", "/v1/schedules", Permission.SCHEDULES_WRITE),
     _read("/v1/schedules/{name}", Permission.SCHEDULES_READ),
+    _write("PUT", "/v1/schedules/{name}", Permission.SCHEDULES_WRITE),
     _write("DELETE", "/v1/schedules/{name}", Permission.SCHEDULES_WRITE),
     *(
         _write("POST", f"/v1/schedules/{{name}}/{verb}", Permission.SCHEDULES_WRITE)

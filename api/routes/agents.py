@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Response
+from fastapi import APIRouter, Path, Response
 
+from api.editing import IfMatch, refuse_stale, tag
 from api.problems import documented
 from api.services import Caller, Held
-from holdfast.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
+from holdfast.errors import Conflict, InvalidInput, NotFound
 from holdfast.runs import DEFAULT_AGENT
 from schemas.agents import AgentDraft, AgentSpec
 from schemas.base import Name
@@ -16,7 +17,6 @@ router = APIRouter(prefix="/v1/agents", tags=["agents"])
 
 AgentPath = Annotated[Name, Path(description="The agent's name.")]
 VersionPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
-IfMatch = Annotated[str | None, Header(max_length=40, description="The ETag that was read.")]
 
 
 @router.get("", responses=documented())
@@ -31,19 +31,20 @@ async def list_agents(held: Held, caller: Caller) -> Items[AgentSpec]:
 @router.post("", status_code=201, responses=documented(409, 413, 415))
 async def create_agent(draft: AgentDraft, response: Response, held: Held, caller: Caller) -> AgentSpec:
     """A new agent."""
+    response.headers["Location"] = f"/v1/agents/{draft.name}"
     if await held.agents.versions(caller.tenant, draft.name):
         raise Conflict(f"There is an agent {draft.name} already.", remedy="PUT makes a new version of it.")
-    return _tagged(await held.agents.write(caller.tenant, draft, author=caller.id), response)
+    return tag(await held.agents.write(caller.tenant, draft, author=caller.id), response)
 
 
 @router.get("/{name}", responses=documented(404))
 async def read_agent(name: AgentPath, response: Response, held: Held, caller: Caller) -> AgentSpec:
     """The newest version of an agent."""
     try:
-        return _tagged(await held.agents.read(caller.tenant, name), response)
+        return tag(await held.agents.read(caller.tenant, name), response)
     except NotFound:
         if name == DEFAULT_AGENT.name:
-            return _tagged(DEFAULT_AGENT, response)
+            return tag(DEFAULT_AGENT, response)
         raise
 
 
@@ -60,12 +61,9 @@ async def write_agent(
     if draft.name != name:
         raise InvalidInput(f"The address names {name}, and the body {draft.name}.")
     newest = await held.agents.read(caller.tenant, name)
-    if if_match is not None and if_match != etag(newest):
-        raise PreconditionFailed(
-            f"Agent {name} is at version {newest.version} by now.", remedy="Read it again, and write then."
-        )
+    refuse_stale(newest.version, if_match, what=f"Agent {name}")
     written = await held.agents.write(caller.tenant, draft, author=caller.id, after=newest.version)
-    return _tagged(written, response)
+    return tag(written, response)
 
 
 @router.get("/{name}/versions", responses=documented(404))
@@ -81,12 +79,3 @@ async def list_versions(name: AgentPath, held: Held, caller: Caller) -> Items[Ag
 async def read_version(name: AgentPath, version: VersionPath, held: Held, caller: Caller) -> AgentSpec:
     """One version."""
     return await held.agents.read(caller.tenant, name, version)
-
-
-def etag(agent: AgentSpec) -> str:
-    return f'"{agent.version}"'
-
-
-def _tagged(agent: AgentSpec, response: Response) -> AgentSpec:
-    response.headers["ETag"] = etag(agent)
-    return agent

@@ -4,14 +4,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Response
+from fastapi import APIRouter, Path, Response
 
 from api.cursors import Limit
+from api.editing import IfMatch, refuse_stale, tag
 from api.problems import documented
 from api.routes.runs import OwnRun
 from api.services import Caller, Held, Services
 from api.shelf import refuse_to_reach_further, visible
-from holdfast.errors import NotFound, PreconditionFailed
+from holdfast.errors import NotFound
 from schemas.access import Principal
 from schemas.base import RunId
 from schemas.memory import (
@@ -39,7 +40,6 @@ from schemas.shelf import (
 router = APIRouter(prefix="/v1", tags=["memory"])
 
 ItemPath = Annotated[MemoryId, Path(description="The item's id.")]
-IfMatch = Annotated[str | None, Header(max_length=40, description="The ETag that was read.")]
 
 
 @router.get("/memory", responses=documented())
@@ -69,7 +69,7 @@ async def add_item(draft: MemoryDraft, response: Response, held: Held, caller: C
         await _own(held, caller, draft.supersedes, to_change=True)
     item = await (await held.shelf.memory()).add(caller.tenant, draft, author=caller.id)
     response.headers["Location"] = f"/v1/memory/{item.id}"
-    return _tagged(item, response)
+    return tag(item, response)
 
 
 @router.post("/memory/search", responses=documented(413, 415))
@@ -82,7 +82,7 @@ async def search_memory(query: RecallQuery, held: Held, caller: Caller) -> Items
 @router.get("/memory/{memory_id}", responses=documented(404))
 async def read_item(memory_id: ItemPath, response: Response, held: Held, caller: Caller) -> MemoryItem:
     """One item: what it says, where it comes from, how it fared."""
-    return _tagged(await _own(held, caller, memory_id), response)
+    return tag(await _own(held, caller, memory_id), response)
 
 
 @router.patch("/memory/{memory_id}", responses=documented(404, 409, 412, 413, 415))
@@ -96,18 +96,14 @@ async def edit_item(
 ) -> MemoryItem:
     """A new version with these fields changed; with If-Match only if nobody changed it in the meantime."""
     item = await _own(held, caller, memory_id, to_change=True)
-    if if_match is not None and if_match != etag(item):
-        raise PreconditionFailed(
-            f"Memory {memory_id} is at version {item.version} by now.",
-            remedy="Read it again, and write then.",
-        )
+    refuse_stale(item.version, if_match, what=f"Memory {memory_id}")
     if "scope" in edit.model_fields_set:
         refuse_to_reach_further(caller, edit.scope.environment)
     memory = await held.shelf.memory()
     edited = await memory.edit(
         caller.tenant, memory_id, edit.changes, author=caller.id, reason=edit.reason, version=item.version
     )
-    return _tagged(edited, response)
+    return tag(edited, response)
 
 
 @router.delete("/memory/{memory_id}", responses=documented(404))
@@ -178,13 +174,4 @@ async def _own(held: Services, caller: Principal, memory_id: str, *, to_change: 
         raise NotFound(f"There is no memory {memory_id}.", id=memory_id)
     if to_change:
         refuse_to_reach_further(caller, environment)
-    return item
-
-
-def etag(item: MemoryItem) -> str:
-    return f'"{item.version}"'
-
-
-def _tagged(item: MemoryItem, response: Response) -> MemoryItem:
-    response.headers["ETag"] = etag(item)
     return item

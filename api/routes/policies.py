@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
+from api.editing import IfMatch, refuse_stale, tag
 from api.problems import documented
 from api.services import Caller, Held
 from schemas.base import Name
@@ -42,19 +43,29 @@ async def create_policy(draft: PolicyDraft, response: Response, held: Held, call
     """A new policy. It is checked now and counts once it is activated."""
     created = await held.policies.create(caller.tenant, draft, author=caller.id)
     response.headers["Location"] = f"/v1/policies/{created.name}"
-    return created
+    return tag(created, response)
 
 
 @router.get("/policies/{name}", responses=documented(404))
-async def read_policy(name: PolicyPath, held: Held, caller: Caller) -> PolicyVersion:
+async def read_policy(name: PolicyPath, response: Response, held: Held, caller: Caller) -> PolicyVersion:
     """The newest version of a policy."""
-    return await held.policies.read(caller.tenant, name)
+    return tag(await held.policies.read(caller.tenant, name), response)
 
 
-@router.put("/policies/{name}", responses=documented(404, 409, 413, 415, 422))
-async def update_policy(name: PolicyPath, draft: PolicyDraft, held: Held, caller: Caller) -> PolicyVersion:
-    """A new version of a policy."""
-    return await held.policies.update(caller.tenant, name, draft, author=caller.id)
+@router.put("/policies/{name}", responses=documented(404, 409, 412, 413, 415, 422))
+async def update_policy(
+    name: PolicyPath,
+    draft: PolicyDraft,
+    response: Response,
+    held: Held,
+    caller: Caller,
+    if_match: IfMatch = None,
+) -> PolicyVersion:
+    """A new version of a policy; with If-Match only if nobody wrote one in the meantime."""
+    if if_match is not None:
+        newest = await held.policies.read(caller.tenant, name)
+        refuse_stale(newest.version, if_match, what=f"Policy {name}")
+    return tag(await held.policies.update(caller.tenant, name, draft, author=caller.id), response)
 
 
 @router.delete("/policies/{name}", status_code=204, responses=documented(404))

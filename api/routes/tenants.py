@@ -4,10 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
+from api.editing import IfMatch, content_tag, etag, refuse_stale
 from api.granting import refuse_more_than_own
 from api.problems import documented
-from api.services import Caller, Held
-from holdfast.errors import Conflict
+from api.services import Caller, Held, Services
+from holdfast.errors import Conflict, NotFound
 from schemas.access import (
     ROLE_PERMISSIONS,
     ApiKeyDraft,
@@ -46,34 +47,57 @@ async def create_tenant(draft: TenantDraft, response: Response, held: Held, call
 
 
 @router.get("/v1/tenants/{tenant}", responses=documented(404))
-async def read_tenant(tenant: TenantPath, held: Held) -> Tenant:
+async def read_tenant(tenant: TenantPath, response: Response, held: Held) -> Tenant:
     """One tenant and what it may use up."""
-    return await held.tenants.read(tenant)
+    found = await held.tenants.read(tenant)
+    response.headers["ETag"] = etag(content_tag(found))
+    return found
 
 
-@router.put("/v1/tenants/{tenant}", responses=documented(404, 413, 415))
-async def change_tenant(tenant: TenantPath, limits: TenantLimits, held: Held) -> Tenant:
-    """A tenant's title and limits. What is not said has no limit."""
-    await held.tenants.read(tenant)
-    return await held.tenants.change(TenantDraft(tenant=tenant, **limits.model_dump()))
+@router.put("/v1/tenants/{tenant}", responses=documented(404, 412, 413, 415))
+async def change_tenant(
+    tenant: TenantPath, limits: TenantLimits, response: Response, held: Held, if_match: IfMatch = None
+) -> Tenant:
+    """A tenant's title and limits, if it is as it was read. What is not said has no limit."""
+    refuse_stale(content_tag(await held.tenants.read(tenant)), if_match, what=f"Tenant {tenant}")
+    changed = await held.tenants.change(TenantDraft(tenant=tenant, **limits.model_dump()))
+    response.headers["ETag"] = etag(content_tag(changed))
+    return changed
 
 
 @router.get("/v1/roles", responses=documented())
 async def list_roles(held: Held, caller: Caller) -> Items[CustomRole]:
     """The roles there are: those built in, and the tenant's own."""
-    built_in = [
-        CustomRole(name=name, permissions=tuple(sorted(permissions)), description="built in")
-        for name, permissions in ROLE_PERMISSIONS.items()
-    ]
-    return Items(items=[*built_in, *await held.roles.all(caller.tenant)])
+    return Items(items=await _all_roles(held, caller.tenant))
 
 
-@router.put("/v1/roles/{name}", responses=documented(409, 413, 415))
-async def write_role(name: RolePath, draft: CustomRoleDraft, held: Held, caller: Caller) -> CustomRole:
+@router.get("/v1/roles/{name}", responses=documented(404))
+async def read_role(name: RolePath, response: Response, held: Held, caller: Caller) -> CustomRole:
+    """One role and what it permits."""
+    found = next((role for role in await _all_roles(held, caller.tenant) if role.name == name), None)
+    if found is None:
+        raise NotFound(f"There is no role {name}.", remedy="GET /v1/roles lists them.")
+    response.headers["ETag"] = etag(content_tag(found))
+    return found
+
+
+@router.put("/v1/roles/{name}", responses=documented(409, 412, 413, 415))
+async def write_role(
+    name: RolePath,
+    draft: CustomRoleDraft,
+    response: Response,
+    held: Held,
+    caller: Caller,
+    if_match: IfMatch = None,
+) -> CustomRole:
     """A role of the tenant's own: a set of permissions. It holds at once for all keys that have it."""
     _refuse_built_in(name)
     refuse_more_than_own(caller, draft.permissions, None, caller.environments)
-    return await held.roles.write(caller.tenant, name, draft)
+    standing = next((role for role in await held.roles.all(caller.tenant) if role.name == name), None)
+    refuse_stale(content_tag(standing) if standing else "none", if_match, what=f"Role {name}")
+    written = await held.roles.write(caller.tenant, name, draft)
+    response.headers["ETag"] = etag(content_tag(written))
+    return written
 
 
 @router.delete("/v1/roles/{name}", status_code=204, responses=documented(404, 409))
@@ -81,6 +105,14 @@ async def remove_role(name: RolePath, held: Held, caller: Caller) -> None:
     """Take a role away; keys that have it lose what it permitted."""
     _refuse_built_in(name)
     await held.roles.remove(caller.tenant, name)
+
+
+async def _all_roles(held: Services, tenant: str) -> list[CustomRole]:
+    built_in = [
+        CustomRole(name=name, permissions=tuple(sorted(permissions)), description="built in")
+        for name, permissions in ROLE_PERMISSIONS.items()
+    ]
+    return [*built_in, *await held.roles.all(tenant)]
 
 
 def _refuse_built_in(name: str) -> None:

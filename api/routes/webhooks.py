@@ -5,11 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from api.cursors import Cursor, Limit, page_by_time, position
+from api.editing import IfMatch, refuse_stale, tag
 from api.problems import documented
-from api.services import Caller, Held
-from holdfast.errors import Forbidden
+from api.services import Caller, Held, Services
+from holdfast.errors import Forbidden, NotFound
+from schemas.access import Principal
 from schemas.pages import Items, Page
-from schemas.webhooks import Delivery, DeliveryStatus, NewWebhook, Webhook, WebhookDraft
+from schemas.webhooks import Delivery, DeliveryStatus, NewWebhook, SecretRotation, Webhook, WebhookDraft
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
@@ -20,29 +22,59 @@ DeliveryPath = Annotated[str, Path(pattern=r"^msg_[0-9a-f]{32}$", description="T
 @router.post("", status_code=201, responses=documented(409, 413, 415))
 async def create_webhook(draft: WebhookDraft, response: Response, held: Held, caller: Caller) -> NewWebhook:
     """Hear of events at an address of yours. The secret that signs them is in this answer only."""
-    if caller.environments is not None and not set(draft.environments or ("*",)) <= set(caller.environments):
-        raise Forbidden(f"{caller.id} may only hear of {', '.join(caller.environments)}.")
+    _refuse_to_hear_more(caller, draft.environments)
     webhook = await held.webhooks.create(caller.tenant, draft, created_by=caller.id)
+    response.headers["Location"] = f"/v1/webhooks/{webhook.id}"
     response.headers["X-Shown-Once"] = "true"
     return webhook
 
 
 @router.get("", responses=documented())
 async def list_webhooks(held: Held, caller: Caller) -> Items[Webhook]:
-    """The webhooks of the tenant."""
-    return Items(items=await held.webhooks.all(caller.tenant))
+    """The webhooks of the tenant, newest first."""
+    found = await held.webhooks.all(caller.tenant)
+    return Items(items=[webhook for webhook in found if _hears_no_more(caller, webhook.environments)])
+
+
+@router.get("/{webhook_id}", responses=documented(404))
+async def read_webhook(webhook_id: WebhookPath, response: Response, held: Held, caller: Caller) -> Webhook:
+    """One webhook, without its secret."""
+    return tag(await _own(held, caller, webhook_id), response)
+
+
+@router.put("/{webhook_id}", responses=documented(404, 412, 413, 415))
+async def change_webhook(
+    webhook_id: WebhookPath,
+    draft: WebhookDraft,
+    response: Response,
+    held: Held,
+    caller: Caller,
+    if_match: IfMatch = None,
+) -> Webhook:
+    """Change what it hears of and where, or pause it; with If-Match only if nobody did in the meantime."""
+    standing = await _own(held, caller, webhook_id)
+    refuse_stale(standing.version, if_match, what=f"Webhook {webhook_id}")
+    _refuse_to_hear_more(caller, draft.environments)
+    changed = await held.webhooks.change(caller.tenant, webhook_id, draft, version=standing.version)
+    return tag(changed, response)
 
 
 @router.delete("/{webhook_id}", status_code=204, responses=documented(404))
 async def remove_webhook(webhook_id: WebhookPath, held: Held, caller: Caller) -> None:
     """Stop telling; messages not delivered yet are dropped."""
+    await _own(held, caller, webhook_id)
     await held.webhooks.remove(caller.tenant, webhook_id)
 
 
-@router.get("/{webhook_id}", responses=documented(404))
-async def read_webhook(webhook_id: WebhookPath, held: Held, caller: Caller) -> Webhook:
-    """One webhook, without its secret."""
-    return await held.webhooks.read(caller.tenant, webhook_id)
+@router.post("/{webhook_id}/rotate", status_code=201, responses=documented(404, 409, 413, 415))
+async def rotate_secret(
+    webhook_id: WebhookPath, request: SecretRotation, response: Response, held: Held, caller: Caller
+) -> NewWebhook:
+    """A new signing secret, in this answer only. Until the overlap is over, messages carry both signatures."""
+    await _own(held, caller, webhook_id)
+    webhook = await held.webhooks.rotate(caller.tenant, webhook_id, overlap_s=request.overlap_s)
+    response.headers["X-Shown-Once"] = "true"
+    return webhook
 
 
 @router.get("/{webhook_id}/deliveries", responses=documented(404))
@@ -55,7 +87,7 @@ async def list_deliveries(
     status: Annotated[DeliveryStatus | None, Query()] = None,
 ) -> Page[Delivery]:
     """Messages and what became of them; `dead` are those nobody took."""
-    webhook = await held.webhooks.read(caller.tenant, webhook_id)
+    webhook = await _own(held, caller, webhook_id)
     found = await held.webhooks.deliveries(
         caller.tenant, webhook.id, status=status, after=position(cursor), limit=limit + 1
     )
@@ -70,5 +102,26 @@ async def retry_delivery(
     webhook_id: WebhookPath, delivery_id: DeliveryPath, held: Held, caller: Caller
 ) -> Response:
     """Try a dead message anew."""
+    await _own(held, caller, webhook_id)
     await held.webhooks.retry(caller.tenant, webhook_id, delivery_id)
     return Response(status_code=202)
+
+
+async def _own(held: Services, caller: Principal, webhook_id: str) -> Webhook:
+    """The webhook, if it hears of nothing that the caller may not see."""
+    webhook = await held.webhooks.read(caller.tenant, webhook_id)
+    if not _hears_no_more(caller, webhook.environments):
+        raise NotFound(f"There is no webhook {webhook_id}.", remedy="GET /v1/webhooks lists them.")
+    return webhook
+
+
+def _hears_no_more(caller: Principal, environments: tuple[str, ...] | None) -> bool:
+    return caller.environments is None or set(environments or ("*",)) <= set(caller.environments)
+
+
+def _refuse_to_hear_more(caller: Principal, environments: tuple[str, ...] | None) -> None:
+    if not _hears_no_more(caller, environments):
+        raise Forbidden(
+            f"{caller.id} may only hear of {', '.join(caller.environments or ())}.",
+            remedy="Name these as its `environments`.",
+        )

@@ -11,7 +11,7 @@ import httpx
 
 from holdfast.adapters.postgres.webhooks import Message, PostgresWebhooks
 from holdfast.errors import Forbidden
-from holdfast.webhooks import DeliveryFailed, ReceiverGone, refuse_private, sign
+from holdfast.webhooks import DeliveryFailed, ReceiverGone, refuse_private, signatures
 from schemas.webhooks import DeliveryRef, DeliveryStatus
 
 _TIMEOUT_S = 10.0
@@ -91,5 +91,5 @@ def _signed(ref: DeliveryRef, message: Message) -> tuple[bytes, dict[str, str]]:
         "User-Agent": "Holdfast-Webhooks/1",
         "webhook-id": ref.id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": sign(message.secret, message_id=ref.id, timestamp=timestamp, body=body),
+        "webhook-signature": signatures(message.secrets, message_id=ref.id, timestamp=timestamp, body=body),
     }

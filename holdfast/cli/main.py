@@ -50,6 +50,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "models": Entry("holdfast.cli.models:models", "See models, routes, prices and spend."),
         "keys": Entry("holdfast.cli.keys:keys", "Make, rotate and revoke API keys."),
         "schedules": Entry("holdfast.cli.schedules:schedules", "Runs that start by the clock."),
+        "webhooks": Entry("holdfast.cli.webhooks:webhooks", "Tell other systems of events."),
         "audit": Entry("holdfast.cli.audit:audit", "Read the audit log."),
         "sandbox": Entry(
             "holdfast.cli.sandbox:sandbox", "Run one program in the sandbox, or test the sandbox."

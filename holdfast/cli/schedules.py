@@ -72,6 +72,33 @@ def create(
 
 @schedules.command()
 @click.argument("name")
+@click.option("--goal")
+@click.option("--cron", multiple=True, metavar="LINE", help="Instead of its cron lines.")
+@click.option("--every", "every_s", type=click.IntRange(1), metavar="SECONDS")
+@click.option("--tz", "time_zone")
+@click.option("--overlap", type=click.Choice([one.value for one in Overlap]))
+@click.option("--jitter", "jitter_s", type=click.IntRange(0))
+@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="Instead of its inputs.")
+@click.option("--note", help="Why; it is kept.")
+@as_json
+def edit(
+    name: str,
+    goal: str | None,
+    inputs: tuple[str, ...],
+    cron: tuple[str, ...],
+    *,
+    as_json: bool,
+    **when: object,
+) -> None:
+    """Change what is said; the rest stays. Its runs become those of whoever's key this is."""
+    changes = {option: value for option, value in {**when, "cron": cron or None}.items() if value is not None}
+    run = {"goal": goal, "inputs": values(inputs, "--input") or None}
+    changes["run"] = {field: value for field, value in run.items() if value is not None}
+    _print(ask(lambda holdfast: holdfast.schedules.change(name, changes)), as_json=as_json)
+
+
+@schedules.command()
+@click.argument("name")
 @as_json
 def show(name: str, *, as_json: bool) -> None:
     """When it is due, and which runs it started last."""

@@ -135,12 +135,15 @@ async def _until(stopping: asyncio.Event, settings: Settings, view: StackView) -
 
 
 async def _prepare(owner_url: str, settings: Settings) -> None:
-    """Migrations, and at the first start of a dev stack the administrator's key."""
+    """Migrations, and at the first start of a dev stack the key that secrets are sealed with, and the administrator's."""
     from api.access import bootstrap_key  # noqa: PLC0415 -- the API's own imports
     from holdfast.adapters.postgres.database import Database  # noqa: PLC0415
     from holdfast.adapters.postgres.migrate import migrate  # noqa: PLC0415
+    from holdfast.runtime.sealing import new_keyring_text, sealing_key_file  # noqa: PLC0415
 
     await migrate(owner_url)
+    if not (sealing := sealing_key_file(settings.data_dir)).exists():
+        write_private(sealing, new_keyring_text())
     file = api_key_file(settings.data_dir)
     if file.exists():
         return

@@ -11,6 +11,7 @@ from holdfast.client.policies import PoliciesClient
 from holdfast.client.runs import RunsClient
 from holdfast.client.schedules import SchedulesClient
 from holdfast.client.tools import ToolsClient
+from holdfast.client.webhooks import WebhooksClient
 from holdfast.client.wire import Wire
 
 
@@ -32,6 +33,7 @@ class Holdfast:
         self.policies = PoliciesClient(self.wire)
         self.schedules = SchedulesClient(self.wire)
         self.tools = ToolsClient(self.wire)
+        self.webhooks = WebhooksClient(self.wire)
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,7 +1,7 @@
 """Schedules over HTTP."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from holdfast.client.wire import Wire
 from schemas.base import JsonObject
@@ -26,6 +26,18 @@ class SchedulesClient:
 
     async def read(self, name: str) -> Schedule:
         return Schedule.model_validate_json((await self._wire.ask("GET", f"/v1/schedules/{name}")).content)
+
+    async def change(self, name: str, changes: Mapping[str, Any]) -> Schedule:
+        """The schedule with these fields of its draft changed; refused where somebody changes it at the same time."""
+        standing = await self._wire.ask("GET", f"/v1/schedules/{name}")
+        kept = {key: value for key, value in standing.json().items() if key in ScheduleDraft.model_fields}
+        response = await self._wire.ask(
+            "PUT",
+            f"/v1/schedules/{name}",
+            body={**kept, **changes, "run": {**kept["run"], **changes.get("run", {})}},
+            headers={"If-Match": standing.headers["ETag"]},
+        )
+        return Schedule.model_validate_json(response.content)
 
     async def delete(self, name: str) -> None:
         await self._wire.ask("DELETE", f"/v1/schedules/{name}")

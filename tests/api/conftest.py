@@ -20,11 +20,21 @@ from holdfast.adapters.postgres.access import PostgresKeys
 from holdfast.adapters.postgres.database import Database
 from holdfast.client import Holdfast
 from holdfast.errors import Unavailable
-from holdfast.runtime.settings import ApiSettings, AuthSettings, DatabaseSettings, KnowledgeSettings, Settings
+from holdfast.runtime.sealing import new_keyring_text
+from holdfast.runtime.settings import (
+    ApiSettings,
+    AuthSettings,
+    DatabaseSettings,
+    KnowledgeSettings,
+    Settings,
+    TemporalSettings,
+)
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from schemas.access import ApiKeyDraft
 from schemas.base import JsonObject
 from schemas.runs import RunStatus
+
+KEYRING = new_keyring_text()
 
 
 @dataclass
@@ -79,6 +89,7 @@ async def serve(
         api=api or ApiSettings(),
         auth=auth or AuthSettings(reads_per_s=10_000, writes_per_s=10_000),
         knowledge=KnowledgeSettings(embedding="none"),
+        temporal=TemporalSettings(encryption_keys=SecretStr(KEYRING)),
     )
     app = create_app(settings, connect=reach)
     server = Server(server_config(app, settings.api, port=0), end_streams=lambda: end_streams(app))

@@ -218,3 +218,27 @@ async def test_overlap_speaks_of_runs_skipped_while_one_goes_on_and_cancelled_fo
         [second] = await runs("running")
         await http.post(f"/v1/runs/{second}/events", json={"name": "go"})
         await one_is("succeeded")
+
+
+async def test_a_schedule_is_edited_as_it_was_read_and_becomes_its_editors(api: RunningApi) -> None:
+    async with api.http() as author, api.http(await api.new_key("admin")) as editor:
+        made = await author.post("/v1/schedules", json=draft("edited"))
+        match = {"If-Match": made.headers["ETag"]}
+        wanted = draft("edited", cron=["30 4 * * *"], time_zone="UTC", paused=True)
+        changed = await editor.put("/v1/schedules/edited", json=wanted, headers=match)
+        assert changed.status_code == 200, changed.text
+        stale = await author.put("/v1/schedules/edited", json=draft("edited"), headers=match)
+        read = await author.get("/v1/schedules/edited")
+        editor_id = (await editor.get("/v1/whoami")).json()["id"]
+
+        async def listed_anew() -> bool:
+            items = (await author.get("/v1/schedules")).json()["items"]
+            return [one["cron"] for one in items if one["name"] == "edited"] == [["30 4 * * *"]]
+
+        await until(listed_anew, patience_s=20)
+        elsewhere = await author.put("/v1/schedules/other", json=wanted)
+    assert (stale.status_code, stale.json()["code"]) == (412, "precondition_failed")
+    assert (read.json()["paused"], read.json()["created_by"]) == (True, editor_id)
+    assert read.json()["next"] == [] or "T04:30:00Z" in read.json()["next"][0]
+    assert read.headers["ETag"] == changed.headers["ETag"]
+    assert elsewhere.status_code == 400

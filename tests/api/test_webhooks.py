@@ -17,11 +17,13 @@ from temporalio.worker import Worker
 from activities.webhook_delivery import WebhookActivities
 from holdfast.adapters.postgres.webhooks import PostgresWebhooks
 from holdfast.adapters.webhook_sender import WebhookSender
-from holdfast.errors import Forbidden
+from holdfast.errors import Forbidden, Misconfigured
+from holdfast.runtime.encryption import Keyring
+from holdfast.runtime.sealing import Seal, new_keyring_text
 from holdfast.webhooks import DeliveryFailed, ReceiverGone, refuse_private, sign
 from schemas.runs import RunRequest
 from schemas.webhooks import DeliveryRef
-from tests.api.conftest import RunningApi, end_run, until
+from tests.api.conftest import KEYRING, RunningApi, end_run, until
 from workflows import webhook_delivery
 
 
@@ -47,6 +49,9 @@ class Receiver:
         writer.close()
 
 
+_STORED = "select secret from webhooks where id = %(id)s"
+
+
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     found = Receiver()
@@ -59,8 +64,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def sender(api: RunningApi) -> AsyncIterator[WebhookSender]:
     async with httpx.AsyncClient() as http:
-        webhooks = PostgresWebhooks(database=api.services.database)
-        yield WebhookSender(webhooks=webhooks, http=http, private_targets=True)
+        yield WebhookSender(webhooks=api.services.webhooks, http=http, private_targets=True)
 
 
 async def test_an_event_is_signed_and_delivered_by_a_workflow_though_the_receiver_stumbles(
@@ -98,6 +102,77 @@ async def test_an_event_is_signed_and_delivered_by_a_workflow_though_the_receive
     key = base64.b64decode(made["secret"].removeprefix("whsec_"))
     expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
     assert headers["webhook-signature"] == f"v1,{expected}"
+
+
+async def test_the_database_never_knows_a_secret_and_a_new_key_takes_over_what_an_old_one_sealed(
+    api: RunningApi, receiver: Receiver, sender: WebhookSender
+) -> None:
+    webhook, (ref,) = await queued(api, receiver.url, ["run.ended"])
+    old = await stored(api, webhook)
+    assert old.startswith("sealed:")
+    assert "whsec_" not in old
+    ring = f"newer:{new_keyring_text().partition(':')[2]},{KEYRING}"
+    newer = Seal(Keyring.parse(ring), "webhook secrets")
+    webhooks = PostgresWebhooks(database=api.services.database, seal=newer)
+    clear = newer.open(old, owner=webhook)
+    bare = "update webhooks set secret = %(clear)s where id = %(id)s returning secret"
+    assert await stored(api, webhook, bare, clear=clear) == clear
+    assert await webhooks.seal_all() >= 1
+    assert (await stored(api, webhook)).startswith("sealed:newer:")
+    message = await webhooks.message(ref)
+    assert message is not None
+    assert message.secrets == (clear,)
+    with pytest.raises(Misconfigured, match="not in the keyring"):
+        await sender.send(ref)
+    with pytest.raises(Misconfigured, match="does not open"):
+        newer.open(old, owner="another webhook")
+
+
+async def test_after_a_rotation_messages_carry_both_signatures_until_the_overlap_is_over(
+    api: RunningApi, receiver: Receiver, sender: WebhookSender
+) -> None:
+    webhook, (ref,) = await queued(api, receiver.url, ["run.ended"])
+    async with api.http() as http:
+        first = await http.post(f"/v1/webhooks/{webhook}/rotate", json={"overlap_s": 60})
+        assert first.json()["old_secret_until"]
+        await sender.send(ref)
+        last = await http.post(f"/v1/webhooks/{webhook}/rotate", json={"overlap_s": 0})
+        assert last.json()["old_secret_until"] is None
+        assert "secret" not in (await http.get(f"/v1/webhooks/{webhook}")).json()
+    headers, body = receiver.got[-1]
+    place = {
+        "message_id": headers["webhook-id"],
+        "timestamp": int(headers["webhook-timestamp"]),
+        "body": body,
+    }
+    newest, oldest = headers["webhook-signature"].split(" ")
+    assert newest == sign(first.json()["secret"], **place)  # type: ignore[arg-type] # three names, three types
+    assert newest != oldest
+
+
+async def test_a_webhook_is_edited_only_as_it_was_read_and_hears_nothing_while_paused(
+    api: RunningApi, receiver: Receiver
+) -> None:
+    async with api.http() as http:
+        draft = {"url": receiver.url, "events": ["run.ended"]}
+        made = await http.post("/v1/webhooks", json=draft)
+        place = made.headers["Location"]
+        read = await http.get(place)
+        match = {"If-Match": read.headers["ETag"]}
+        paused = await http.put(place, json={**draft, "paused": True}, headers=match)
+        stale = await http.put(place, json=draft, headers=match)
+        assert (paused.status_code, paused.json()["paused"], stale.status_code) == (200, True, 412)
+        run = await api.client().runs.start(RunRequest(goal="x"))
+        await end_run(api, run.id)
+        assert (await http.get(f"{place}/deliveries")).json()["items"] == []
+
+
+async def stored(api: RunningApi, webhook: str, statement: str = _STORED, **values: str) -> str:
+    async with api.services.database.tenant("default") as connection:
+        cursor = await connection.execute(statement.encode(), {"id": webhook, **values})
+        row = await cursor.fetchone()
+    assert row is not None
+    return str(row["secret"])
 
 
 async def queued(api: RunningApi, url: str, events: list[str]) -> tuple[str, list[DeliveryRef]]:
@@ -151,7 +226,7 @@ async def test_a_private_address_is_refused_though_its_name_looks_public(
 ) -> None:
     _, (ref,) = await queued(api, receiver.url, ["run.ended"])
     async with httpx.AsyncClient() as http:
-        careful = WebhookSender(webhooks=PostgresWebhooks(database=api.services.database), http=http)
+        careful = WebhookSender(webhooks=api.services.webhooks, http=http)
         with pytest.raises(ReceiverGone, match="no public address"):
             await careful.send(ref)
     assert receiver.got == []

@@ -20,7 +20,12 @@ async def test_a_schedule_is_made_read_paused_backfilled_and_removed(api: Runnin
     assert filled.code == 0, filled.err
     await holdfast(api, "schedules", "unpause", "by-command")
     await holdfast(api, "schedules", "trigger", "by-command")
-    assert "clean up" in (await holdfast(api, "schedules", "show", "by-command")).out
+    edited = await holdfast(
+        api, "schedules", "edit", "by-command", "--cron", "30 4 * * *", "--goal", "tidy up"
+    )
+    assert "30 4 * * * Europe/Berlin" in edited.out, edited.err
+    shown = (await holdfast(api, "schedules", "show", "by-command")).out
+    assert "tidy up" in shown
 
     async def listed() -> bool:
         return "by-command" in (await holdfast(api, "schedules", "ls")).out

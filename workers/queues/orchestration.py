@@ -24,6 +24,7 @@ from holdfast.adapters.webhook_sender import WebhookSender
 from holdfast.guardian.guardian import PolicyGuardian
 from holdfast.guardian.shipped import shipped_book
 from holdfast.runs import Acceptance
+from holdfast.runtime.sealing import webhook_seal
 from holdfast.tools.builtin import fast_tools
 from holdfast.tools.declare import Tool
 from holdfast.tools.host import RegistryToolHost
@@ -70,7 +71,7 @@ def _sender(held: Parts, database: Database) -> WebhookSender:
     http = httpx.AsyncClient()
     held.closes(http.aclose)
     return WebhookSender(
-        webhooks=PostgresWebhooks(database=database),
+        webhooks=PostgresWebhooks(database=database, seal=webhook_seal(held.settings)),
         http=http,
         private_targets=held.settings.api.webhook_private_targets,
     )
