@@ -59,14 +59,42 @@ class HttpResponse:
 Handler = Callable[[HttpRequest, HttpResponse], Awaitable[None]]
 
 
-async def serve(handler: Handler, *, host: str, port: int) -> asyncio.Server:
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+class HttpServer:
+    """Listens until it is closed; whoever is connected then is hung up on."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._server: asyncio.Server | None = None
+        self._conversations: set[asyncio.Task[None]] = set()
+
+    async def listen(self, *, host: str, port: int) -> int:
+        """The port comes back: 0 takes a free one."""
+        limit = 64 * 1024 * 1024
+        self._server = await asyncio.start_server(self._accept, host, port, limit=limit)
+        taken: int = self._server.sockets[0].getsockname()[1]
+        return taken
+
+    async def close(self) -> None:
+        if self._server is None:
+            return
+        self._server.close()
+        for conversation in self._conversations:
+            conversation.cancel()
+        await asyncio.gather(*self._conversations, return_exceptions=True)
+        await self._server.wait_closed()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversation = asyncio.create_task(self._converse(reader, writer))
+        self._conversations.add(conversation)
+        conversation.add_done_callback(self._conversations.discard)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ahead, ended = b"", True
         try:
             while ended:
                 request = await _read_request(reader, ahead)
                 response = HttpResponse(writer)
-                ahead = await _until_hung_up(handler(request, response), reader)
+                ahead = await _until_hung_up(self._handler(request, response), reader)
                 ended = response.ended
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the caller is gone, which is a thing callers may do
@@ -74,8 +102,6 @@ async def serve(handler: Handler, *, host: str, port: int) -> asyncio.Server:
             with contextlib.suppress(ConnectionError):
                 writer.close()
                 await writer.wait_closed()
-
-    return await asyncio.start_server(converse, host, port, limit=64 * 1024 * 1024)
 
 
 async def _read_request(reader: asyncio.StreamReader, ahead: bytes) -> HttpRequest:
@@ -93,12 +119,14 @@ async def _until_hung_up(work: Awaitable[None], reader: asyncio.StreamReader) ->
     the caller's next request, if it was that quick."""
     answering = asyncio.ensure_future(work)
     listening = asyncio.ensure_future(reader.read(1))
-    await asyncio.wait({answering, listening}, return_when=asyncio.FIRST_COMPLETED)
-    if listening.done() and listening.exception() is None and listening.result():
-        await asyncio.wait({answering})
-    for task in (answering, listening):
-        task.cancel()
-    answered, heard = await asyncio.gather(answering, listening, return_exceptions=True)
+    try:
+        await asyncio.wait({answering, listening}, return_when=asyncio.FIRST_COMPLETED)
+        if listening.done() and listening.exception() is None and listening.result():
+            await asyncio.wait({answering})
+    finally:
+        for task in (answering, listening):
+            task.cancel()
+        answered, heard = await asyncio.gather(answering, listening, return_exceptions=True)
     if isinstance(answered, Exception):
         raise answered
     return heard if isinstance(heard, bytes) else b""

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from holdfast.testing.chat_wire import completion, pieces, usage_of
 from holdfast.testing.embedding import embed_by_words
-from holdfast.testing.http import HttpRequest, HttpResponse, serve
+from holdfast.testing.http import HttpRequest, HttpResponse, HttpServer
 from holdfast.testing.script import Call, Reply, Rule
 
 Responder = Callable[[Call], Reply | None]
@@ -43,7 +43,7 @@ class ModelServer:
         self._key = key
         self._dimensions = dimensions
         self._used: Counter[int] = Counter()
-        self._server: asyncio.Server | None = None
+        self._server = HttpServer(self._handle)
         self._changed = asyncio.Event()
 
     @property
@@ -51,13 +51,10 @@ class ModelServer:
         return f"http://{self._host}:{self._port}/v1"
 
     async def start(self) -> None:
-        self._server = await serve(self._handle, host=self._host, port=self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
+        self._port = await self._server.listen(host=self._host, port=self._port)
 
     async def stop(self) -> None:
-        if self._server:
-            self._server.close()
-            await self._server.wait_closed()
+        await self._server.close()
 
     async def until(self, holds: Callable[[Sequence[Call]], bool]) -> None:
         """Waits until this is true of the calls; tests wait on conditions, never for a while."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
-from holdfast.testing.http import HttpRequest, HttpResponse, serve
+from holdfast.testing.http import HttpRequest, HttpResponse, HttpServer
 from holdfast.tools.builtin.web import web_tools
 from holdfast.tools.declare import Tool
 from schemas.sandbox import NetworkPolicy
@@ -50,10 +50,10 @@ class Site:
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     found = Site()
-    server = await serve(found.answer, host="127.0.0.1", port=0)
-    found.port = server.sockets[0].getsockname()[1]
+    server = HttpServer(found.answer)
+    found.port = await server.listen(host="127.0.0.1", port=0)
     yield found
-    server.close()
+    await server.close()
 
 
 def reaching(tool: Tool, *hosts: str) -> Tool:
