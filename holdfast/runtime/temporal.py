@@ -12,7 +12,6 @@ import temporalio.worker
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import OpenTelemetryInterceptor
-from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter, ExternalStorage, StorageDriver
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.plugin import SimplePlugin
@@ -22,6 +21,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from holdfast.errors import Misconfigured, Unavailable
+from holdfast.runtime.converter import ProcessPayloadConverter
 from holdfast.runtime.encryption import EncryptionCodec, Keyring
 from holdfast.runtime.failures import RUN_FAILURES, EncryptedFailureConverter, HoldfastFailureConverter
 from holdfast.runtime.log_context import LogContextInterceptor
@@ -69,7 +69,7 @@ def data_converter(
 ) -> DataConverter:
     """Pydantic to JSON, then encryption, then, for what is large, storage: what is kept aside is encrypted too."""
     return DataConverter(
-        payload_converter_class=PydanticPayloadConverter,
+        payload_converter_class=ProcessPayloadConverter,
         payload_codec=EncryptionCodec(keyring) if keyring else None,
         failure_converter_class=EncryptedFailureConverter if keyring else HoldfastFailureConverter,
         external_storage=ExternalStorage([payloads], payload_size_threshold=inline_bytes)

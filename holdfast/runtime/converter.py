@@ -1,0 +1,24 @@
+"""Payloads as pydantic models in JSON, by one converter for the whole process.
+
+The SDK makes a converter for every task and for every context it has: each starts with an empty cache of types, and what
+is made anew some twelve times a step shows in what a step costs. Ours has no state and looks at no context.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from temporalio.api.common.v1 import Payload
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import PayloadConverter
+
+_PYDANTIC: Final = PydanticPayloadConverter()
+
+
+class ProcessPayloadConverter(PayloadConverter):
+    def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
+        return _PYDANTIC.to_payloads(values)
+
+    def from_payloads(
+        self, payloads: Sequence[Payload], type_hints: list[type[Any]] | None = None
+    ) -> list[Any]:
+        return _PYDANTIC.from_payloads(payloads, type_hints)
