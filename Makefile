@@ -1,7 +1,7 @@
 # Needs python3 (3.11 to 3.13), make and git. Every target builds .venv from uv.lock first, once.
 #
 #   make check     format, lint, types, import rule, generated documents
-#   make test      the whole test suite             ARGS="-k name" chooses
+#   make test      the whole test suite             ARGS="-k name" chooses; JOBS=0 runs it in one process
 #   make demo      watch an agent work on this machine
 #   make battery   every hostile program against the sandbox
 #   make certify   kill the worker at every boundary of a run, and count what happened
@@ -20,6 +20,7 @@ UV_VERSION := 0.13.8
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/holdfast/wheels
 BIN := .venv/bin
 ARGS ?=
+JOBS ?= 3
 BENCH ?= steps sandbox policies retrieval_scale
 
 export UV_PROJECT_ENVIRONMENT := .venv
@@ -76,8 +77,10 @@ docs: .stamps/venv
 contracts: .stamps/venv
 	@$(BIN)/pytest -q tests/contracts --write-contracts
 
+# Tests wait for processes more than they compute, so two cores carry three sessions. Each has its own servers, and takes
+# whole files, in their order: the slow ones come first.
 test: .stamps/venv
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 demo: .stamps/venv
 	@$(BIN)/holdfast demo $(ARGS)

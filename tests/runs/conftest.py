@@ -122,7 +122,7 @@ class Stage:
 
     async def until(self, run_id: str, event: str, times: int = 1) -> RunEvent:
         """The event, as soon as it is told."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 found = [told for told in await self.story(run_id) if told.type.value == event]
                 if len(found) >= times:

@@ -19,19 +19,6 @@ from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
 from holdfast.adapters.bubblewrap.store import workspace_name
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long: a part of `make battery`, not of `make test`")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What belongs to the long form is left out, not skipped: a summary full of skips hides the one that matters."""
-    if config.getoption("--full"):
-        return
-    long = [item for item in items if item.get_closest_marker("long")]
-    config.hook.pytest_deselected(items=long)
-    items[:] = [item for item in items if not item.get_closest_marker("long")]
-
-
 class _Counting(http.server.BaseHTTPRequestHandler):
     """Writes down every request that reaches it."""
 
