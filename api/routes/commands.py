@@ -92,6 +92,8 @@ async def resume(run: OwnRun, request: ResumeRequest, held: Held, caller: Caller
     """Go on: after a pause, after a failed step with whatever was mended, or from the last good step of a run that has
     ended. What succeeded is not done again."""
     command = ResumeCommand(by=caller.id, **_given(request, without={"agent_version"}))
+    if command.limits is not None:
+        await held.spend.limit_run(run.tenant, run.id, command.limits)
     if not run.status.ended:
         return await _command(held, run, "resume", command)
     run_input = await resumed(held, run, command, agent_version=request.agent_version)

@@ -1,29 +1,81 @@
 """Models as lines of a terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
+from holdfast.llm.configuring import provider_of
 from holdfast.llm.prices import PriceBook
 from holdfast.llm.statistics import interval_of
-from schemas.models import ArmReport, Breaker, BreakerState, ModelCall, ModelSettings, Price, SpendView
+from schemas.models import (
+    ArmReport,
+    Breaker,
+    BreakerState,
+    ModelCall,
+    ModelSettings,
+    Price,
+    RouteDecision,
+    SpendView,
+    TaskClass,
+    TrackRecord,
+)
 from schemas.panels import PanelAnalytics
 
-NO_MODEL = "No model is configured: runbooks plan. Set HOLDFAST_MODELS__DEFAULT, and the key of its provider."
+NO_MODEL = (
+    "No model is configured: runbooks plan. Set HOLDFAST_MODELS__DEFAULT and the key of its provider, or "
+    "HOLDFAST_MODELS__FILE."
+)
 
 
 def deployments(settings: ModelSettings, breakers: Sequence[Breaker]) -> None:
     if not settings.deployments:
         click.echo(NO_MODEL)
-    book = PriceBook(settings=settings)
     health = {breaker.deployment: breaker for breaker in breakers}
-    for each in settings.deployments:
-        price = book.price_of(each)
-        cost = f"{price.input:g}/{price.output:g} USD" if price else "no price known"
-        click.echo(f"{each.name:<28} {each.model:<34} {cost:<18} {_state(health.get(each.name))}")
+    for name, line in _lines(settings):
+        click.echo(f"{line} {_state(health.get(name))}")
     for task, route in settings.routes.items():
         if len(route.deployments) > 1:
             click.echo(f"{task.value:<10} goes to {', then '.join(route.deployments)}")
+
+
+def meaning(
+    settings: ModelSettings, decisions: Mapping[TaskClass, RouteDecision], remarks: Sequence[str]
+) -> None:
+    """What the router would do with a call of ordinary size."""
+    if not settings.deployments:
+        click.echo(NO_MODEL)
+        return
+    for _, line in _lines(settings):
+        click.echo(line)
+    for task, decision in decisions.items():
+        order = ", then ".join(each.deployment for each in decision.order) or "nowhere"
+        split = f" (experiment {decision.experiment} decides who is first)" if decision.experiment else ""
+        click.echo(f"{task.value:<10} goes to {order}{split}")
+        for passed_over in decision.excluded:
+            click.echo(f"           ✗ {passed_over.deployment}: {passed_over.why}")
+    for remark in remarks:
+        click.secho(f"note: {remark}", fg="yellow")
+
+
+def _lines(settings: ModelSettings) -> Iterator[tuple[str, str]]:
+    book = PriceBook(settings=settings)
+    for each in settings.deployments:
+        price = book.price_of(each)
+        cost = f"{price.input:g}/{price.output:g} USD" if price else "no price known"
+        limit = each.calls_per_s or settings.calls_per_s.get(each.provider or provider_of(each.model))
+        pace = f"{limit:g} calls/s" if limit else ""
+        yield each.name, f"{each.name:<28} {each.model:<34} {cost:<18} {pace:<12}".rstrip()
+
+
+def records(found: Sequence[TrackRecord]) -> None:
+    for each in found:
+        low, high = interval_of(each.successes, each.calls)
+        click.echo(
+            f"{each.task.value:<10} {each.deployment:<28} {each.calls} calls, succeeds in {low:.0%} to {high:.0%}, "
+            f"{each.latency_ms:.0f} ms, {each.cost_usd:.6f} USD a call"
+        )
+    if not found:
+        click.echo("No model was called in the last two weeks.")
 
 
 def _state(breaker: Breaker | None) -> str:

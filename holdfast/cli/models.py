@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
@@ -9,6 +10,7 @@ import click
 from holdfast.cli import model_view as view
 from holdfast.cli.connection import as_json, print_json
 from holdfast.cli.database import owner_url
+from holdfast.llm.remarks import decisions_for, remarks_on
 from holdfast.runtime.configuration import load
 from schemas.models import Price, SpendLimit
 
@@ -31,12 +33,47 @@ def models() -> None:
 @models.command("ls")
 def list_models() -> None:
     """Deployments in their routes' order, with prices, and whether they are left alone after failures."""
-    from holdfast.adapters.llm.layer import settings_from  # noqa: PLC0415 -- psycopg is slow to import
+    from holdfast.adapters.llm.settings import settings_from  # noqa: PLC0415 -- psycopg is slow to import
     from holdfast.adapters.postgres.model_breakers import PostgresBreakers  # noqa: PLC0415
 
     settings = settings_from(load().models)
     _, breakers = _ask(lambda database: PostgresBreakers(database=database, rule=settings.breaker).read())
     view.deployments(settings, breakers)
+
+
+@models.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+def check(file: Path | None) -> None:
+    """Say what a models file means, or what is wrong with it; without FILE, the settings in force.
+
+    Nothing is called. docs/models.md describes the file; HOLDFAST_MODELS__FILE puts it in force.
+    """
+    from holdfast.adapters.llm.settings import settings_from, settings_in  # noqa: PLC0415
+
+    section = load().models
+    settings = settings_in(file) if file else settings_from(section)
+    view.meaning(settings, decisions_for(settings), list(remarks_on(settings, keys=section.api_keys)))
+
+
+@models.command()
+@click.argument("deployment")
+def retry(deployment: str) -> None:
+    """Let a deployment be called again at once, after mending what made it fail: its key, its account, its server."""
+    from holdfast.adapters.llm.settings import settings_from  # noqa: PLC0415
+    from holdfast.adapters.postgres.model_breakers import PostgresBreakers  # noqa: PLC0415
+
+    rule = settings_from(load().models).breaker
+    _ask(lambda database: PostgresBreakers(database=database, rule=rule).report(deployment, failure=None))
+    click.echo(f"{deployment} is called again.")
+
+
+@models.command()
+@of_tenant
+@as_json
+def records(tenant: str, *, as_json: bool) -> None:
+    """How each deployment has done at each kind of task, in the last two weeks: what routes learn from."""
+    found = _ask_spend(lambda spend: spend.all_records(tenant))
+    print_json(*found) if as_json else view.records(found)
 
 
 @models.command()

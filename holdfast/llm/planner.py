@@ -15,7 +15,7 @@ from holdfast.llm.structured import Form, ask_for
 from holdfast.llm.templates import messages_from
 from schemas.agents import AgentSpec
 from schemas.models import ChatRequest, Complexity, Errand, TaskClass
-from schemas.plans import Citation, Plan, Step
+from schemas.plans import Citation, Plan, Step, StepState
 from schemas.runs import StepOutcome
 from schemas.stages import Answer, AnswerRequest, NextMove, NextRequest, PlanProposal, PlanRequest, RunScope
 
@@ -65,7 +65,12 @@ class ModelPlanner:
         answered = await ask_for(
             Form("plan", PlanDraft, read),
             self._model,
-            _errand(TaskClass.PLAN, request.scope, request.agent, await self._complexity(request)),
+            _errand(
+                TaskClass.PLAN,
+                request.scope,
+                request.agent,
+                await self._complexity(request, rejections=request.attempt),
+            ),
             self._plan_chat(request),
             repairs=self._repairs,
             sink=self._sink(request, sources),
@@ -86,7 +91,13 @@ class ModelPlanner:
         answered = await ask_for(
             Form("move", MoveDraft, read),
             self._model,
-            _errand(TaskClass.REACT, request.scope, request.agent, step=f"move_{request.turn + 1}"),
+            _errand(
+                TaskClass.REACT,
+                request.scope,
+                request.agent,
+                await self._complexity(request, rejections=sum(map(_went_wrong, outcomes.values()))),
+                step=f"move_{request.turn + 1}",
+            ),
             self._chat("next", values_for_next(request), request.agent),
             repairs=self._repairs,
         )
@@ -122,11 +133,11 @@ class ModelPlanner:
         warmth = _WARMTH if request.agent.alternatives > 1 else 0
         return chat.model_copy(update={"temperature": warmth})
 
-    async def _complexity(self, request: PlanRequest) -> Complexity:
+    async def _complexity(self, request: PlanRequest | NextRequest, *, rejections: int) -> Complexity:
         scope = request.scope
         past = await self._history(scope.tenant, scope.agent, request.goal) if self._history else None
         tools = len(request.catalogue.tools)
-        return complexity_of(request.goal, tools=tools, rejections=request.attempt, past_success=past)
+        return complexity_of(request.goal, tools=tools, rejections=rejections, past_success=past)
 
     def _chat(
         self, name: str, values: Mapping[str, str], agent: AgentSpec, *, tokens: int = 4096
@@ -167,6 +178,10 @@ def _preview(written: object, sources: Mapping[str, Citation]) -> Step | None:
         return step_from(StepDraft.model_validate(written), sources)
     except (ValidationError, ValueError):
         return None  # the whole plan is read again at the end, and what is wrong is sent back then
+
+
+def _went_wrong(outcome: StepOutcome) -> bool:
+    return outcome.state not in (StepState.SUCCEEDED, StepState.SKIPPED)
 
 
 def _errand(

