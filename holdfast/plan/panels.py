@@ -31,9 +31,9 @@ def reads(step: PanelStep) -> Iterator[str]:
     return (reference.step for reference in references_in([step.question, step.context]) if reference.step)
 
 
-def panel_id_for(run_id: str, step_id: str, request: PanelRequest, *, attempt: int) -> str:
+def panel_id_for(run_id: str, step_id: str, request: PanelRequest, *, generation: int, attempt: int) -> str:
     """The same for the same question in the same place, so that a crash or a roll-over finds what was said."""
-    place = [run_id, step_id, attempt, request.model_dump(mode="json")]
+    place = [run_id, step_id, generation, attempt, request.model_dump(mode="json")]
     return f"panel_{digest_of(place).removeprefix('sha256:')[:26]}"
 
 

@@ -11,6 +11,7 @@ from holdfast.adapters.llm.keys import KeyRing
 from holdfast.adapters.llm.providers import Providers
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.panels import PostgresPanelBook
+from holdfast.errors import Unavailable
 from holdfast.ids import new_id
 from holdfast.llm.caller import ModelCaller
 from holdfast.llm.panels.agreement import count_agreement
@@ -97,6 +98,43 @@ async def test_a_dead_a_slow_and_a_lying_voice_do_not_decide(server: ModelServer
     assert {voice.voice for voice in result.voices if voice.agrees} == {"one", "two", "three"}
     assert all(voice.cost_usd > 0 and voice.latency_ms > 0 for voice in result.voices if voice.agrees)
     assert result.latency_ms < 20_000
+
+
+class Falling(PostgresPanelBook):
+    """Falls over when it is to keep its first result, as a worker that is killed does."""
+
+    fallen = False
+
+    async def keep(self, result: PanelResult) -> None:
+        if not self.fallen:
+            self.fallen = True
+            raise Unavailable("killed")
+        await super().keep(result)
+
+
+async def test_a_panel_that_broke_off_asks_nobody_twice_and_keeps_to_its_budget(
+    server: ModelServer, panel: Panel, module_database: Database
+) -> None:
+    server.rules += [says(name, "Yes.", "safe") for name in ("one", "two")]
+    occasion = Occasion(tenant="default", panel_id=new_id("panel"))
+    request = asked("one", "two", "three", method=PanelMethod.RUBRIC, choices=SAFE, budget_usd=0.006)
+    server.rules.append(Rule(match=Match(form="ranking"), replies=(Reply(text="no ranking"),)))
+    panel._book = book = Falling(database=module_database)
+    with pytest.raises(Unavailable):
+        await panel.convene(occasion, request)
+    before = [call.model for call in server.calls if call.form == "voice"]
+    assert {said.turn for said in await book.notes("default", occasion.panel_id or "")} == {
+        "one/1/voice",
+        "two/1/voice",
+    }
+    server.rules[-1:] = [says("three", "Yes.", "safe")]
+    result = await panel.convene(occasion, request)
+    after = [call.model for call in server.calls if call.form == "voice"][len(before) :]
+    assert after == ["three"]
+    assert result.live == 3
+    assert result.cost_usd == pytest.approx(sum(voice.cost_usd for voice in result.voices))
+    assert await panel.convene(occasion, request) == await book.find("default", result.id)
+    assert await book.notes("default", result.id) == []
 
 
 async def test_too_few_live_voices_ask_a_human(server: ModelServer, panel: Panel) -> None:

@@ -8,6 +8,7 @@ from holdfast.adapters.postgres.memory import PostgresMemory
 from holdfast.adapters.postgres.writing import ShownWriting
 from holdfast.knowledge.planner import RunbookPlanner
 from holdfast.knowledge.ports import Embedder
+from holdfast.llm.panels.panel import Embed as EmbedAnswers
 from holdfast.llm.plan_cache import Embed
 from schemas.memory import MemoryStatus
 from workers import pools
@@ -30,7 +31,7 @@ async def pool(held: Parts) -> pools.Pool:
         shelf=PostgresMemory(database=database, embedder=held.embedder()),
         status=MemoryStatus(settings.knowledge.new_lessons),
     )
-    return pools.llm(planner=planner, lessons=lessons)
+    return pools.llm(planner=planner, lessons=lessons, panels=layer.panel(embed=_comparing(held.embedder())))
 
 
 def _embedding(embedder: Embedder | None) -> Embed | None:
@@ -41,5 +42,16 @@ def _embedding(embedder: Embedder | None) -> Embed | None:
     async def embed(_tenant: str, text: str) -> Sequence[float]:
         (vector,) = await embedder.embed([text])
         return [float(value) for value in vector]
+
+    return embed
+
+
+def _comparing(embedder: Embedder | None) -> EmbedAnswers | None:
+    """For panels: which answers say the same."""
+    if embedder is None:
+        return None
+
+    async def embed(texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        return [[float(value) for value in vector] for vector in await embedder.embed(texts)]
 
     return embed

@@ -14,7 +14,7 @@ from holdfast.llm.panels.sitting import Occasion, Said, Sitting
 from holdfast.llm.panels.votes import count_votes
 from holdfast.llm.ports import Model
 from schemas.models import TrackRecord
-from schemas.panels import PanelMethod, PanelRequest, PanelResult, VoiceAnswer
+from schemas.panels import ConveneRequest, PanelMethod, PanelRequest, PanelResult, VoiceAnswer
 
 Embed = Callable[[Sequence[str]], Awaitable[Sequence[Sequence[float]]]]
 
@@ -52,6 +52,18 @@ class Panel:
         self._book = book
         self._new_panel_id = new_panel_id
         self._embed = embed
+
+    async def sit(self, request: ConveneRequest) -> PanelResult:
+        """For a step of a run; fulfils `holdfast.llm.panels.ports.Panels`."""
+        occasion = Occasion(
+            tenant=request.tenant,
+            run_id=request.run_id,
+            step_id=request.step_id,
+            agent=request.agent,
+            run_limit_usd=request.run_limit_usd,
+            panel_id=request.id,
+        )
+        return await self.convene(occasion, request.panel)
 
     async def convene(self, occasion: Occasion, request: PanelRequest) -> PanelResult:
         """Never fails for want of voices or money: then the result says that there is no consensus. Safe to repeat
