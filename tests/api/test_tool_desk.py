@@ -14,7 +14,7 @@ from holdfast.tools.builtin.calculator import calc
 from holdfast.tools.builtin.text import TEXT_TOOLS
 from schemas.runs import RunRequest
 from tests.api.conftest import RunningApi, reaching, serve
-from tests.cli.test_commands import holdfast
+from tests.cli.commands import holdfast
 
 
 @pytest.fixture(scope="module")

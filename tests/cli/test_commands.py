@@ -3,46 +3,14 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from schemas.runs import RunRequest, RunStatus
-from tests.api.conftest import RunningApi, end_run, reaching, serve, tell
+from tests.api.conftest import RunningApi, end_run, tell
 from tests.api.test_approvals import ask
-
-
-@dataclass
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture(scope="module")
-async def api(module_database_url: str, temporal_address: str) -> AsyncIterator[RunningApi]:
-    async with serve(module_database_url, reaching(temporal_address)) as running:
-        yield running
-
-
-async def holdfast(
-    api: RunningApi, *words: str, key: str | None = None, folder: Path | None = None
-) -> Outcome:
-    environment = {"HOLDFAST_API_URL": api.url, "HOLDFAST_API_KEY": key or api.key, "PATH": "/usr/bin:/bin"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "holdfast",
-        *words,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=environment,
-        cwd=folder,
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 40)
-    return Outcome(process.returncode or 0, out.decode(), err.decode())
+from tests.cli.commands import holdfast
 
 
 async def test_a_run_is_started_and_left_to_itself(api: RunningApi) -> None:

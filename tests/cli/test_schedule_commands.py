@@ -3,9 +3,7 @@
 import json
 
 from tests.api.conftest import RunningApi, until
-from tests.cli.test_commands import api, holdfast
-
-__all__ = ["api"]
+from tests.cli.commands import holdfast
 
 
 async def test_a_schedule_is_made_read_paused_backfilled_and_removed(api: RunningApi) -> None:

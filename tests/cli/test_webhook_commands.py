@@ -4,9 +4,7 @@ import json
 
 from schemas.runs import RunRequest
 from tests.api.conftest import RunningApi, end_run
-from tests.cli.test_commands import api, holdfast
-
-__all__ = ["api"]
+from tests.cli.commands import holdfast
 
 
 async def test_a_webhook_is_made_changed_paused_rotated_and_removed(api: RunningApi) -> None:
