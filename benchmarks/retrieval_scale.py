@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from benchmarks.retrieval import TENANT, a_database, as_owner, vacuum
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
-from holdfast.adapters.postgres.knowledge_vectors import EXACT, declare_model, to_text
+from holdfast.adapters.postgres.knowledge_growth import EXACT
+from holdfast.adapters.postgres.knowledge_vectors import declare_model, to_text
 from schemas.knowledge import SearchFilter, SearchRequest
 
 DIMENSIONS = 384
@@ -107,7 +108,7 @@ async def _write_page(database: Database, embedder: Seeded, rng: np.random.Gener
         positions, owners, vectors = _vectors(embedder, keys)
         await connection.execute(
             """insert into knowledge_vectors (tenant, model, document, position, embedding)
-               select %s, %s, v.d, v.p, v.e::vector from unnest(%s::bigint[], %s::int[], %s::text[]) v (d, p, e)""",
+               select %s, %s, v.d, v.p, v.e::halfvec from unnest(%s::bigint[], %s::int[], %s::text[]) v (d, p, e)""",
             (TENANT, embedder.model, owners, positions, [to_text(vector) for vector in vectors]),
         )
         await connection.execute(
@@ -122,10 +123,10 @@ def _postings(rng: np.random.Generator, keys: Sequence[int]) -> Iterator[tuple[s
 
 
 def _vectors(embedder: Seeded, keys: Sequence[int]) -> tuple[list[int], list[int], Floats]:
+    """Document by document, as the product writes them: what is read together lies together."""
     places = [-1, *range(CHUNKS_EACH), *range(-2, -2 - SAYINGS_EACH, -1)]
-    centres = embedder.near_topic(len(keys))
-    vectors = np.concatenate([embedder.around(centres) for _ in places])
-    return [place for place in places for _ in keys], [*keys] * len(places), vectors
+    vectors = embedder.around(np.repeat(embedder.near_topic(len(keys)), len(places), axis=0))
+    return places * len(keys), [key for key in keys for _ in places], vectors
 
 
 async def graph_recall(database: Database, embedder: Seeded, queries: int) -> float:
@@ -145,7 +146,7 @@ async def _nearest(database: Database, embedder: Seeded, vector: str, *, exact: 
         cursor = await connection.execute(
             f"""select document, position from knowledge_vectors
                 where tenant = %s and model = '{embedder.model}' and position >= -1
-                order by embedding::vector({DIMENSIONS}) <#> %s::vector({DIMENSIONS}) limit 10""",  # noqa: S608
+                order by embedding::halfvec({DIMENSIONS}) <#> %s::halfvec({DIMENSIONS}) limit 10""",  # noqa: S608
             (TENANT, vector),
         )
         return {(row["document"], row["position"]) for row in await cursor.fetchall()}

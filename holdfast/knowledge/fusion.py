@@ -39,20 +39,25 @@ class Candidate:
     chunk: int | None = None
     score: float = 0.0
     words: tuple[str, ...] = ()
-    signals: list[Signal] = field(default_factory=list)
+    measured: dict[SignalName, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """What each signal measured, and what it added to the score."""
+        return tuple(Signal(name=name, raw=raw, share=share) for name, (raw, share) in self.measured.items())
 
 
 def fuse(candidates: Sequence[Candidate], *, signals: Sequence[SignalName]) -> list[Candidate]:
     """The candidates, best first, each with its score and what each signal added to it."""
     for candidate in candidates:
-        candidate.signals = []
+        candidate.measured = {}
         candidate.score = 0.0
     weight = sum(WEIGHTS[name] for name in signals)
     for name in signals:
         raw = [getattr(candidate, name) or 0.0 for candidate in candidates]
         for candidate, value, standard in zip(candidates, raw, standardised(raw), strict=True):
             share = WEIGHTS[name] / weight * standard
-            candidate.signals.append(Signal(name=name, raw=value, share=share))
+            candidate.measured[name] = (value, share)
             candidate.score += share
     return sorted(candidates, key=lambda candidate: (-candidate.score, candidate.key))
 

@@ -33,7 +33,7 @@ class PostgresLibrary:
         cached = CachedEmbedder(database=database, embedder=embedder) if embedder else None
         older = CachedEmbedder(database=database, embedder=before) if before else None
         self._database = database
-        self._writer = LibraryWriter(database=database, embedder=cached)
+        self._writer = LibraryWriter(database=database, embedder=cached, before=older)
         self._reader = LibraryReader(
             database=database,
             embedders=[each for each in (cached, older) if each is not None],

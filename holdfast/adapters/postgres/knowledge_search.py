@@ -3,28 +3,33 @@
 Small tenants and narrow filters are searched exactly; only above EXACT vectors does the HNSW index choose candidates.
 """
 
-# ruff: noqa: S608 -- only our own constants are written into SQL text
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
 from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Connection, Database
+from holdfast.adapters.postgres.knowledge_growth import EXACT
 from holdfast.adapters.postgres.knowledge_query import (
-    COMMON,
-    DENSE,
+    COUNTED,
     EXACT_DOCUMENTS,
-    GRAPH,
-    GRAPH_THESE,
-    LEXICAL,
-    LEXICAL_THESE,
+    FIND_BY_WORDS,
+    FIND_EXACTLY,
+    FIND_EXACTLY_AMONG,
+    FIND_NEAR,
+    FIND_NEAR_AMONG,
+    GRAPH_SETTINGS,
+    HITS,
     RARITY,
     Query,
+    graph,
+    words_of,
 )
-from holdfast.adapters.postgres.knowledge_rows import COLUMNS, document_of
-from holdfast.adapters.postgres.knowledge_vectors import EXACT, CachedEmbedder, to_text
+from holdfast.adapters.postgres.knowledge_rows import document_of
+from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder, to_text
+from holdfast.errors import HoldfastError
 from holdfast.knowledge.bm25 import rarity
 from holdfast.knowledge.confidence import SURE, confidence, share_of_words
 from holdfast.knowledge.fusion import (
@@ -41,6 +46,11 @@ from holdfast.knowledge.snippets import best_chunk, snippet_of
 from holdfast.knowledge.terms import terms_of
 from schemas.knowledge import Chunk, SearchHit, SearchRequest, SearchResult
 
+log = structlog.get_logger(__name__)
+
+RERANKED = 20
+"""So many of the best go to a reranker, whatever number was asked for."""
+
 
 class LibraryReader:
     """Asks the model in force; while another is being built, that is the one before, if its embedder is at hand."""
@@ -54,78 +64,99 @@ class LibraryReader:
 
     async def search(self, tenant: str, request: SearchRequest) -> SearchResult:
         query = Query(tenant, request, times=Counter(terms_of(request.query)))
+        # Before a connection is taken: an endpoint far away may be slow.
+        if request.signals != "lexical" and self._embedders:
+            await _embed(query, next(iter(self._embedders.values())))
         async with self._database.tenant(tenant) as connection:
-            await self._weigh(connection, query)
-            if (embedder := self._embedders.get(query.in_force)) and request.signals != "lexical":
-                query.vector = to_text(await embedder.embed_query(request.query))
-                query.model, query.dimensions = embedder.model, embedder.dimensions
-            ranked = await self._ranked(connection, query)
-            shown = ranked
-            if request.diverse:
-                shown = diversified(
-                    await _own_vectors(connection, query, ranked), ranked, limit=request.limit
-                )
-            hits = await _hits(connection, query, shown[: request.limit])
+            await _weigh(connection, query)
+            await self._agree(query)
+            ranked = fuse(await _candidates(connection, query), signals=_signals(query))
+            hits = await _hits(connection, query, await self._shown(connection, query, ranked))
         if self._reranker is not None and hits:
             hits = reordered(hits, await self._reranker.rerank(request.query, hits))
-        return _result(query, ranked, hits)
+        return _result(query, ranked, hits[: request.limit])
 
-    async def _weigh(self, connection: Connection, query: Query) -> None:
-        cursor = await connection.execute(
-            RARITY,
-            {
-                "tenant": query.tenant,
-                "terms": list(query.times) or [""],
-                "cap": COMMON,
-            },
-        )
-        for row in await cursor.fetchall():
-            if row["term"]:
-                query.rarities[row["term"]] = rarity(row["documents"], row["containing"])
-                query.containing[row["term"]] = row["containing"]
-            query.average = row["length"]
-            query.vectors = row["documents"] + row["chunks"]
-            query.in_force = row["model"] or ""
+    async def _agree(self, query: Query) -> None:
+        """Vectors of one model say nothing about those of another: the query has to be in the model in force."""
+        if query.request.signals == "lexical" or query.model == query.in_force:
+            return
+        query.vector = query.model = None
+        if embedder := self._embedders.get(query.in_force):
+            await _embed(query, embedder)
 
-    async def _ranked(self, connection: Connection, query: Query) -> list[Candidate]:
-        names = _signals(query)
-        within = await _matching(connection, query) if query.where else None
-        found: dict[int, Candidate] = {}
-        if "lexical" in names:
-            await _by_words(connection, query, found, within)
-        by_words = set(found)
-        if "dense" in names:
-            nearest = await self._nearest(connection, query, within)
-            await _by_vectors(connection, query, found, nearest)
-        if len(names) > 1 and found:
-            # Each candidate is measured by both signals, whichever brought it up.
-            await _by_words(connection, query, found, [key for key in found if key not in by_words])
-            unmeasured = [key for key, each in found.items() if each.dense is None]
-            await _by_vectors(connection, query, found, unmeasured)
-        return fuse(list(found.values()), signals=names)
+    async def _shown(
+        self, connection: Connection, query: Query, ranked: Sequence[Candidate]
+    ) -> Sequence[Candidate]:
+        """What is read in full: the best, or more of them where a reranker will choose."""
+        limit = query.request.limit if self._reranker is None else max(query.request.limit, RERANKED)
+        if query.request.diverse:
+            return diversified(await _own_vectors(connection, query, ranked), ranked, limit=limit)
+        return ranked[:limit]
 
-    async def _nearest(self, connection: Connection, query: Query, within: list[int] | None) -> list[int]:
-        """Which documents to measure: all that pass, while they are few; above, those the graph brings up."""
-        if query.vectors <= EXACT or (within is not None and len(within) <= EXACT_DOCUMENTS):
-            return within if within is not None else await _matching(connection, query)
-        # Sorting would be exact and slow; it must not look cheap to a planner without statistics.
-        await connection.execute(
-            "select set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', '100', true),"
-            " set_config('enable_sort', 'off', true)"
-        )
-        cursor = await connection.execute(
-            GRAPH.format(among=GRAPH_THESE if within is not None else "", dimensions=int(query.dimensions)),
-            query.parameters(keys=within, limit=2 * CANDIDATES),
-        )
-        keys = list({row["document"] for row in await cursor.fetchall()})
-        await connection.execute("set local enable_sort = on")
-        return keys
+
+async def _embed(query: Query, embedder: CachedEmbedder) -> None:
+    try:
+        query.vector = to_text(await embedder.embed_query(query.request.query))
+    except HoldfastError as error:
+        log.warning("embedding_failed", model=embedder.model, error=error.code)
+        query.note = f"The embedding model did not answer ({error.code}): words alone were searched."
+        return
+    query.model, query.dimensions = embedder.model, embedder.dimensions
+
+
+async def _weigh(connection: Connection, query: Query) -> None:
+    cursor = await connection.execute(
+        RARITY, {"tenant": query.tenant, "terms": list(query.times) or [""], "counted": COUNTED}
+    )
+    for row in await cursor.fetchall():
+        if row["term"]:
+            query.rarities[row["term"]] = rarity(row["documents"], row["containing"])
+            query.containing[row["term"]] = row["containing"]
+        query.average = row["length"]
+        query.vectors = row["documents"] + row["chunks"]
+        query.in_force = row["model"] or ""
 
 
 def _signals(query: Query) -> list[SignalName]:
     asked = query.request.signals
     wanted: list[SignalName] = ["dense", "lexical"] if asked == "hybrid" else [asked]
     return [name for name in wanted if name == "lexical" or query.vector is not None]
+
+
+async def _candidates(connection: Connection, query: Query) -> list[Candidate]:
+    """The best by words and the nearest, each measured by both signals, whichever brought it up."""
+    if not _signals(query):
+        return []
+    cursor = await connection.execute(*await _find(connection, query))
+    terms = query.terms()
+    return [_candidate(row, terms) for row in await cursor.fetchall()]
+
+
+async def _find(connection: Connection, query: Query) -> tuple[str, dict[str, Any]]:
+    """All that pass are measured while they are few; above, those the graph brings up."""
+    if query.vectors <= EXACT:
+        if query.vector is None and not query.where:
+            return FIND_BY_WORDS, query.parameters()
+        return (FIND_EXACTLY_AMONG if query.where else FIND_EXACTLY), query.parameters()
+    within = await _matching(connection, query) if query.where else None
+    if query.vector is None:
+        near: list[int] = []
+    elif within is not None and len(within) <= EXACT_DOCUMENTS:
+        near = within
+    else:
+        near = await _nearest(connection, query, within)
+    found = FIND_NEAR if within is None else FIND_NEAR_AMONG
+    return found, query.parameters(near=near, keys=within)
+
+
+async def _nearest(connection: Connection, query: Query, within: list[int] | None) -> list[int]:
+    await connection.execute(GRAPH_SETTINGS)
+    cursor = await connection.execute(
+        graph(query.dimensions, among=within is not None),
+        query.parameters(keys=within, limit=2 * CANDIDATES),
+    )
+    row = await cursor.fetchone()
+    return row["keys"] if row else []
 
 
 async def _matching(connection: Connection, query: Query) -> list[int]:
@@ -136,30 +167,15 @@ async def _matching(connection: Connection, query: Query) -> list[int]:
     return row["keys"] if row else []
 
 
-async def _by_words(
-    connection: Connection, query: Query, found: dict[int, Candidate], keys: list[int] | None
-) -> None:
-    """The best by words, among these documents or all."""
-    if keys == []:
-        return
-    among = "" if keys is None else LEXICAL_THESE
-    cursor = await connection.execute(LEXICAL.format(among=among), query.parameters(keys=keys))
-    for row in await cursor.fetchall():
-        candidate = found.setdefault(row["document"], Candidate(row["document"]))
-        candidate.lexical, candidate.words = float(row["score"]), tuple(row["terms"])
-
-
-async def _by_vectors(
-    connection: Connection, query: Query, found: dict[int, Candidate], keys: list[int]
-) -> None:
-    """The nearest among these documents."""
-    if not keys:
-        return
-    cursor = await connection.execute(DENSE, query.parameters(keys=keys))
-    for row in await cursor.fetchall():
-        candidate = found.setdefault(row["document"], Candidate(row["document"]))
-        candidate.dense = nearness(row["own"], row["passage"], row["saying"])
-        candidate.chunk = row["chunk"]
+def _candidate(row: Mapping[str, Any], terms: Sequence[str]) -> Candidate:
+    own = row["own"]
+    return Candidate(
+        row["document"],
+        lexical=float(row["score"]),
+        dense=None if own is None else nearness(own, row["passage"], row["saying"]),
+        chunk=row["chunk"],
+        words=words_of(terms, row["terms"]),
+    )
 
 
 async def _own_vectors(
@@ -175,33 +191,20 @@ async def _own_vectors(
 
 async def _hits(connection: Connection, query: Query, ranked: Sequence[Candidate]) -> list[SearchHit]:
     keys = [candidate.key for candidate in ranked]
-    cursor = await connection.execute(
-        f"select d.key, {COLUMNS} from knowledge_documents d where d.key = any(%s)", (keys,)
-    )
+    cursor = await connection.execute(HITS, {"keys": keys, "near": [candidate.chunk for candidate in ranked]})
     rows = {row["key"]: row for row in await cursor.fetchall()}
-    cursor = await connection.execute(
-        """select document, position, path, lower(span) as start, upper(span) as "end", text, code, digest
-           from knowledge_chunks c join unnest(%s::bigint[], %s::int[]) as k (key, near)
-             on c.document = k.key and (k.near is null or c.position = k.near)
-           order by document, position""",
-        (keys, [candidate.chunk for candidate in ranked]),
-    )
-    chunks: dict[int, list[Chunk]] = {}
-    for row in await cursor.fetchall():
-        chunks.setdefault(row["document"], []).append(Chunk.model_validate(row))
-    return [
-        _hit(query, each, rows[each.key], chunks.get(each.key, [])) for each in ranked if each.key in rows
-    ]
+    return [_hit(query, each, rows[each.key]) for each in ranked if each.key in rows]
 
 
-def _hit(query: Query, candidate: Candidate, row: Mapping[str, Any], chunks: Sequence[Chunk]) -> SearchHit:
-    document = document_of(dict(row))
+def _hit(query: Query, candidate: Candidate, row: dict[str, Any]) -> SearchHit:
+    document = document_of(row)
+    chunks = [Chunk.model_validate(passage) for passage in row["passages"]]
     chunk = best_chunk(chunks, candidate.words, candidate.chunk)
     shown = snippet_of(chunk, candidate.words) if chunk else None
     return SearchHit(
         document=document,
         score=candidate.score,
-        signals=tuple(candidate.signals),
+        signals=candidate.signals,
         section=chunk.path if chunk else (),
         snippet=shown.text if shown else "",
         start=shown.start if shown else 0,
@@ -220,7 +223,7 @@ def _why(query: Query, candidate: Candidate) -> str:
 
 
 def _result(query: Query, ranked: Sequence[Candidate], hits: list[SearchHit]) -> SearchResult:
-    note = "" if query.vector is not None or query.request.signals == "lexical" else _WORDS_ONLY
+    note = "" if query.vector is not None or query.request.signals == "lexical" else query.note or _WORDS_ONLY
     if not ranked:
         return SearchResult(note=note or "Nothing matches.")
     nearest = max(candidate.dense or 0.0 for candidate in ranked) if query.vector is not None else None

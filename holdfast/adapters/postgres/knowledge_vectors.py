@@ -12,9 +12,6 @@ from holdfast.knowledge.indexing import View
 from holdfast.knowledge.ports import Embedder, Vectors
 from schemas.knowledge import DocumentDraft
 
-EXACT = 10_000
-"""Up to so many vectors of a tenant, exact search is as quick as a graph, and misses nothing."""
-
 _BATCH = 64
 
 
@@ -73,7 +70,7 @@ class CachedEmbedder:
     async def _keep(self, tenant: str, vectors: dict[str, Vectors]) -> None:
         async with self._database.tenant(tenant) as connection, connection.cursor() as cursor:
             await cursor.executemany(
-                """insert into embedding_cache (tenant, model, digest, embedding) values (%s, %s, %s, %s::vector)
+                """insert into embedding_cache (tenant, model, digest, embedding) values (%s, %s, %s, %s::halfvec)
                    on conflict do nothing""",
                 [(tenant, self.model, digest, to_text(vector)) for digest, vector in sorted(vectors.items())],
             )
@@ -157,20 +154,9 @@ async def put_in_force(connection: Connection, tenant: str, model: str) -> None:
     )
 
 
-async def vectors_of(connection: Connection, tenant: str) -> int:
+async def model_in_force(connection: Connection, tenant: str) -> str | None:
     cursor = await connection.execute(
-        "select documents + chunks as n from knowledge_totals where tenant = %s", (tenant,)
+        "select model from knowledge_models where tenant = %s and state = 'active'", (tenant,)
     )
     row = await cursor.fetchone()
-    return row["n"] if row else 0
-
-
-async def recount(connection: Connection, tenant: str) -> None:
-    """The totals from the documents themselves: two writers of one new document may both have counted it."""
-    await connection.execute(
-        """update knowledge_totals t set documents = d.documents, chunks = d.chunks, length = d.length
-           from (select count(*) as documents, coalesce(sum(chunks), 0) as chunks, coalesce(sum(length), 0) as length
-                 from knowledge_documents where deleted_at is null) d
-           where t.tenant = %s""",
-        (tenant,),
-    )
+    return row["model"] if row else None

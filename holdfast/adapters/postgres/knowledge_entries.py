@@ -1,0 +1,117 @@
+"""Writes one entry of the index: the document's row and version, its chunks, its words, its vectors."""
+
+# ruff: noqa: S608 -- only our own constants are written into SQL text
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from holdfast.adapters.postgres.database import Connection
+from holdfast.adapters.postgres.knowledge_rows import CONTENT
+from holdfast.adapters.postgres.knowledge_vectors import to_text
+from holdfast.knowledge.indexing import Entry
+from holdfast.knowledge.ports import Vectors
+
+Placed = Sequence[tuple[int, Vectors]]
+ByModel = Mapping[str, Placed]
+"""The vectors of a document under each model that has to have them."""
+
+
+async def write_entry(
+    connection: Connection, tenant: str, entry: Entry, vectors: ByModel, author: str
+) -> bool:
+    """The document and everything derived from it; true where it is new."""
+    before = await _standing(connection, tenant, entry)
+    key, version = await _row(connection, tenant, entry, author)
+    document = entry.reading.document
+    content = document.model_dump(mode="json", include={*CONTENT, "text", "updated_at"})
+    await connection.execute(
+        """insert into knowledge_versions (tenant, document, version, digest, content, author)
+           values (%s, %s, %s, %s, %s, %s)""",
+        (tenant, key, version, document.digest, Jsonb(content), author),
+    )
+    await index_entry(connection, tenant, key, entry, vectors)
+    await _count(connection, entry, before)
+    return version == 1
+
+
+async def index_entry(connection: Connection, tenant: str, key: int, entry: Entry, vectors: ByModel) -> None:
+    for table in ("knowledge_chunks", "knowledge_postings", "knowledge_vectors"):
+        await connection.execute(f"delete from {table} where document = %s", (key,))
+    await _put_chunks(connection, tenant, key, entry)
+    await _put_postings(connection, tenant, key, entry)
+    for model, places in vectors.items():
+        await put_vectors(connection, tenant, model, key, places)
+
+
+async def _count(connection: Connection, entry: Entry, before: dict[str, Any] | None) -> None:
+    """Last in the transaction: the tenant's row of totals is locked as briefly as may be."""
+    was = before or {"documents": 0, "chunks": 0, "length": 0.0}
+    now = (1 - was["documents"], len(entry.reading.chunks) - was["chunks"], entry.length - was["length"])
+    await connection.execute("select count_knowledge(%s, %s, %s)", now)
+
+
+async def _row(connection: Connection, tenant: str, entry: Entry, author: str) -> tuple[int, int]:
+    document = entry.reading.document
+    values = document.model_dump(
+        include={*CONTENT, "id", "digest", "chunks", "runnable", "updated_at"}, mode="python"
+    )
+    values |= {"tenant": tenant, "author": author, "length": entry.length}
+    values |= {"tags": list(document.tags), "questions": list(document.questions)}
+    names = list(values)
+    cursor = await connection.execute(
+        f"""insert into knowledge_documents ({", ".join(names)}, version)
+            values ({", ".join(f"%({name})s" for name in names)}, 1)
+            on conflict (tenant, id) do update set
+              {", ".join(f"{name} = excluded.{name}" for name in names if name not in ("tenant", "id"))},
+              version = knowledge_documents.version + 1, ingested_at = clock_timestamp(), deleted_at = null
+            returning key, version""",
+        values,
+    )
+    row = await cursor.fetchone()
+    assert row is not None, "an upsert returns its row"  # noqa: S101 -- tells the type checker what SQL promises
+    return row["key"], row["version"]
+
+
+async def _standing(connection: Connection, tenant: str, entry: Entry) -> dict[str, Any] | None:
+    cursor = await connection.execute(
+        """select 1 as documents, chunks, length from knowledge_documents
+           where tenant = %s and id = %s and deleted_at is null for update""",
+        (tenant, entry.reading.document.id),
+    )
+    return await cursor.fetchone()
+
+
+async def _put_chunks(connection: Connection, tenant: str, key: int, entry: Entry) -> None:
+    chunks = entry.reading.chunks
+    await connection.execute(
+        """insert into knowledge_chunks (tenant, document, position, path, span, text, code, digest)
+           select %s, %s, c.* from unnest(%s::int[], %s::jsonb[], %s::int4range[], %s::text[], %s::bool[], %s::text[]) c""",
+        (
+            tenant,
+            key,
+            [chunk.position for chunk in chunks],
+            [Jsonb(list(chunk.path)) for chunk in chunks],
+            [f"[{chunk.start},{chunk.end})" for chunk in chunks],
+            [chunk.text for chunk in chunks],
+            [chunk.code for chunk in chunks],
+            [chunk.digest for chunk in chunks],
+        ),
+    )
+
+
+async def _put_postings(connection: Connection, tenant: str, key: int, entry: Entry) -> None:
+    await connection.execute(
+        """insert into knowledge_postings (tenant, term, document, frequency, length)
+           select %s, p.term, %s, p.frequency, %s from unnest(%s::text[], %s::real[]) p (term, frequency)""",
+        (tenant, key, entry.length, list(entry.frequencies), list(entry.frequencies.values())),
+    )
+
+
+async def put_vectors(connection: Connection, tenant: str, model: str, key: int, places: Placed) -> None:
+    await connection.execute(
+        """insert into knowledge_vectors (tenant, model, document, position, embedding)
+           select %s, %s, %s, v.position, v.embedding::halfvec from unnest(%s::int[], %s::text[]) v (position, embedding)""",
+        (tenant, model, key, [position for position, _ in places], [to_text(vector) for _, vector in places]),
+    )
