@@ -253,9 +253,30 @@ class KnowledgeSettings(Section):
     """Runbooks and memory: how they are indexed, recalled and kept."""
 
     embedding: str = Field(
-        "minilm", description="`minilm` (shipped, local), `none`, or a litellm embedding model."
+        "minilm",
+        description="`minilm` (shipped, local), `none`, a model of an OpenAI-compatible endpoint, or one of litellm.",
     )
-    embedding_key: SecretStr | None = Field(None, description="Key for a litellm embedding model.")
+    embedding_key: SecretStr | None = Field(None, description="Key of the endpoint or provider that embeds.")
+    embedding_url: str | None = Field(
+        None, description="Base URL of an OpenAI-compatible endpoint; OpenAI's own without it."
+    )
+    embedding_dimensions: Annotated[int, Field(ge=1, le=16_000)] | None = Field(
+        None, description="Length of the model's vectors; known for OpenAI's models."
+    )
+    embedding_folder: Path | None = Field(
+        None, description="Where the files of `minilm` are, if its wheel is not installed."
+    )
+    embedding_before: str | None = Field(
+        None, description="The local model before, which answers while the library moves to `embedding`: `minilm`."
+    )
+    rerank_url: str | None = Field(
+        None, description="A `/rerank` endpoint as of Cohere, Jina, vLLM or TEI; none without it."
+    )
+    rerank_model: str = Field("", description="The model that reranks, where the endpoint has several.")
+    rerank_key: SecretStr | None = Field(None, description="Key of the endpoint that reranks.")
+    snapshot_hours: Annotated[int, Field(ge=0)] = Field(
+        24, description="Hours between snapshots of memory; 0 takes none by itself."
+    )
     new_lessons: Literal["proposed", "active"] = Field(
         "proposed", description="Whether lessons learned from runs wait for a person."
     )
@@ -276,7 +297,12 @@ class RetentionSettings(Section):
     payloads_days: Days = Field(
         30, description="Large Temporal payloads; longer than Temporal keeps histories."
     )
-    memory_days: Days = Field(365, description="Memory that nobody used.")
+    memory_days: Days = Field(
+        365, description="Memory that nobody used is retired then; retired as long again, its words are deleted."
+    )
+    snapshots_days: Days = Field(30, description="Snapshots of memory that were taken by the clock.")
+    embeddings_days: Days = Field(90, description="Cached embeddings that nobody used.")
+    staged_days: Days = Field(7, description="Outcomes of finished ingestion jobs.")
     audit_days: Days = Field(730, description="The audit log.")
     idempotency_hours: Count = Field(24, description="Answers kept for a repeated `Idempotency-Key`.")
 
