@@ -29,6 +29,7 @@ from api.routes import (
     approvals,
     audit,
     commands,
+    consensus,
     docs,
     freezes,
     health,
@@ -66,6 +67,7 @@ from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.model_breakers import PostgresBreakers
 from holdfast.adapters.postgres.models import PostgresSpend
+from holdfast.adapters.postgres.panels import PostgresPanelBook
 from holdfast.adapters.postgres.policies import PostgresPolicies
 from holdfast.adapters.postgres.policy_records import PostgresPolicyRecords
 from holdfast.adapters.postgres.readings import PostgresReadings
@@ -98,6 +100,7 @@ ROUTERS = (
     runbooks.router,
     memory.router,
     models.router,
+    consensus.router,
     schedules.router,
     webhooks.router,
     audit.router,
@@ -218,6 +221,7 @@ def _services(
         ),
         acceptance=Acceptance(agents=specs, catalogues=tools, bundles=readings),
         streams=Streams(story=readings, feed=feed, most=api.streams, heartbeat_s=api.heartbeat_s),
+        panels=PostgresPanelBook(database=database),
         runs=stored_runs,
         readings=readings,
         ledger=PostgresLedger(database=database),

@@ -24,6 +24,7 @@ from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.model_breakers import PostgresBreakers
 from holdfast.adapters.postgres.models import PostgresSpend
+from holdfast.adapters.postgres.panels import PostgresPanelBook
 from holdfast.adapters.postgres.readings import PostgresReadings
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.adapters.postgres.tool_desk import PostgresToolDesk
@@ -50,6 +51,7 @@ class Services:
     credentials: Credentials
     acceptance: Acceptance
     streams: Streams
+    panels: PostgresPanelBook
     runs: PostgresRuns
     readings: PostgresReadings
     ledger: PostgresLedger

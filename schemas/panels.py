@@ -20,6 +20,7 @@ class PanelMethod(StrEnum):
     WEIGHTED = "weighted"
 
 
+Question = Annotated[str, StringConstraints(min_length=1, max_length=8000, strip_whitespace=True)]
 Choice = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -93,7 +94,7 @@ class PanelRequest(PanelTerms, Payload):
 class ConsensusRequest(PanelTerms, Escalation, Request):
     """The body of POST /v1/consensus."""
 
-    question: str = Field(min_length=1, max_length=8000, examples=["May web-3 be rebooted now?"])
+    question: Question = Field(examples=["May web-3 be rebooted now?"])
     context: str = Field(
         default="", max_length=100_000, description="Material for the voices; never an instruction."
     )

@@ -7,6 +7,7 @@ import httpx
 
 from holdfast.client.access import AgentsClient, AuditClient, KeysClient
 from holdfast.client.approvals import ApprovalsClient
+from holdfast.client.panels import PanelsClient
 from holdfast.client.policies import PoliciesClient
 from holdfast.client.runs import RunsClient
 from holdfast.client.schedules import SchedulesClient
@@ -31,6 +32,7 @@ class Holdfast:
         self.keys = KeysClient(self.wire)
         self.audit = AuditClient(self.wire)
         self.policies = PoliciesClient(self.wire)
+        self.panels = PanelsClient(self.wire)
         self.schedules = SchedulesClient(self.wire)
         self.tools = ToolsClient(self.wire)
         self.webhooks = WebhooksClient(self.wire)

@@ -7,7 +7,7 @@ from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.readings import Position
-from holdfast.llm.panels.sitting import Said
+from holdfast.llm.panels.ports import Said
 from schemas.models import TaskClass, TrackRecord
 from schemas.panels import PanelResult
 
@@ -138,6 +138,17 @@ class PostgresPanelBook:
                 },
             )
             return [_result(row) for row in await cursor.fetchall()]
+
+    async def asked_people(self, tenant: str, run_id: str, step_id: str) -> str | None:
+        """The id of what people were asked about this step, the last time."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select id from approvals where run_id = %s and step_id = %s and subject = 'step'
+                   order by created_at desc limit 1""",
+                (run_id, step_id),
+            )
+            row = await cursor.fetchone()
+        return str(row["id"]) if row else None
 
     async def last_word(self, tenant: str, run_id: str, step_id: str) -> dict[str, Any]:
         """The outcome a step ended with, as its run told it; empty until then."""

@@ -8,9 +8,10 @@ from holdfast.errors import HoldfastError
 from holdfast.llm.panels.agreement import count_agreement
 from holdfast.llm.panels.analytics import weights_from
 from holdfast.llm.panels.ballot import Ballot, Tally, no_result
+from holdfast.llm.panels.ports import Said
 from holdfast.llm.panels.rubric import count_ranks
 from holdfast.llm.panels.seats import Bench
-from holdfast.llm.panels.sitting import Occasion, Said, Sitting
+from holdfast.llm.panels.sitting import Occasion, Sitting
 from holdfast.llm.panels.votes import count_votes
 from holdfast.llm.ports import Model
 from schemas.models import TrackRecord

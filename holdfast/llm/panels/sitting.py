@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from holdfast.errors import HoldfastError
 from holdfast.llm.failures import ModelTimedOut
 from holdfast.llm.panels.analytics import weight_of
 from holdfast.llm.panels.asking import answer_form, question_to, rank_form, ranking_by
 from holdfast.llm.panels.ballot import Ballot
+from holdfast.llm.panels.ports import Notes, Said
 from holdfast.llm.panels.purse import Metered, Purse
 from holdfast.llm.panels.rubric import shown_to
 from holdfast.llm.panels.seats import Seat
@@ -21,24 +22,6 @@ from schemas.models import ChatRequest, Errand, TaskClass
 from schemas.panels import PanelRequest, VoiceAnswer
 
 Value = TypeVar("Value")
-
-
-@dataclass(frozen=True)
-class Said:
-    """One answer as the voice wrote it, kept as it comes: a worker that takes over after a crash asks nobody twice."""
-
-    turn: str
-    text: str
-    cost_usd: float
-    latency_ms: float
-
-
-class Notes(Protocol):
-    """Where a sitting keeps what it has heard."""
-
-    def find(self, turn: str) -> Said | None: ...
-
-    async def keep(self, said: Said) -> None: ...
 
 
 @dataclass(frozen=True)
