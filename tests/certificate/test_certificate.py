@@ -1,12 +1,14 @@
-"""The crash certificate: a reference run is killed at every history event and at every boundary of the ledger, and the
-outside world is asked what happened. `make certify` tries every point; `make test` a few of each kind.
+"""The crash certificate: a reference run is killed at every history event, at every boundary of the ledger and while a
+worker starts, and the outside world is asked what happened. `make certify` tries every point; `make test` one of each kind.
 """
 
 import asyncio
 import multiprocessing
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 import pytest
 from temporalio.client import Client
@@ -31,14 +33,17 @@ from tests.runs.deciding import decide
 ACTING = ("read_only", "idempotent", "probed", "irreversible")
 BOUNDARIES = ("before_dispatch", "after_dispatch", "after_call", "after_observe")
 LEDGER_POINTS = [f"{boundary}:{step}" for step in (*ACTING, "approved") for boundary in BOUNDARIES]
-HISTORY_POINTS = [f"history:{length}" for length in range(3, 62)]
-SHORT = ["after_call:irreversible", "after_call:idempotent", "history:20"]
+HISTORY_POINTS = [f"history:{length}" for length in range(3, 40)]
+START_POINTS = [f"start:{stage}" for stage in ("database", "client", "workers")]
+AGAIN = ["after_call:irreversible, start:workers, after_dispatch:approved"]
+"""Killed, killed again on the way back, and once more."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kill_at" in metafunc.fixturenames:
+        every = [*LEDGER_POINTS, *HISTORY_POINTS, *START_POINTS]
         full = metafunc.config.getoption("full")
-        metafunc.parametrize("kill_at", [*LEDGER_POINTS, *HISTORY_POINTS] if full else SHORT)
+        metafunc.parametrize("kill_at", [*every, *AGAIN] if full else ["history:20", *AGAIN])
 
 
 @dataclass
@@ -95,24 +100,34 @@ def reference_run(world: World) -> RunInput:
 @pytest.mark.timeout(150)
 async def test_a_killed_worker_loses_and_repeats_nothing(scene: Scene, kill_at: str) -> None:
     run = reference_run(scene.world)
-    runs = PostgresRuns(database=scene.database)
-    await runs.create(run)
-    victim = scene.worker(kill_at)
+    await PostgresRuns(database=scene.database).create(run)
     handle = await scene.client.start_workflow("AgentRun", run, id=run.run_id, task_queue="orchestration")
     result = asyncio.ensure_future(handle.result())
+    deaths = [*kill_at.split(", "), ""]  # the last worker lives
     try:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(140):
             while not result.done():
-                if not victim.is_alive():
-                    assert victim.exitcode == -9
-                    victim = scene.worker()
-                await answer_truthfully(scene, run.run_id)
-                await asyncio.wait({result}, timeout=0.1)
+                await worked(scene, run.run_id, result, deaths)
     finally:
-        victim.kill()
-        victim.join()
         result.cancel()
+    assert deaths == [""], "it was not killed where it was to be"
     await everything_happened_once(scene, run.run_id, kill_at)
+
+
+async def worked(scene: Scene, run_id: str, result: asyncio.Future[Any], deaths: list[str]) -> None:
+    """Until this worker is dead, or the run has ended."""
+    worker = scene.worker(deaths[0])
+    try:
+        while worker.is_alive() and not result.done():
+            await answer_truthfully(scene, run_id)
+            await asyncio.wait({result}, timeout=0.1)
+        if deaths[0]:
+            worker.join(5)
+            assert worker.exitcode == -signal.SIGKILL
+            del deaths[0]
+    finally:
+        worker.kill()
+        worker.join()
 
 
 async def answer_truthfully(scene: Scene, run_id: str) -> None:
@@ -157,3 +172,8 @@ async def everything_happened_once(scene: Scene, run_id: str, kill_at: str) -> N
     )
     assert {effect.status.value for effect in effects} <= {"succeeded", "failed"}
     assert not await open_questions(scene, run_id)
+    async with scene.database.statement() as connection:
+        cursor = await connection.execute(
+            "select from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'"
+        )
+        assert await cursor.fetchall() == []

@@ -1,8 +1,8 @@
-"""A process with workers for every queue that kills itself, with SIGKILL, at one chosen point of a run.
+"""A process with workers for every queue that kills itself, with SIGKILL, at one chosen point.
 
-The point is `history:N` (before the workflow acts on a history of N events), or `LEDGER:STEP` where LEDGER is one of
+The point is `history:N` (before the workflow acts on a history of N events); `LEDGER:STEP` where LEDGER is one of
 `before_dispatch`, `after_dispatch`, `after_call`, `after_observe`: the boundaries at which a crash can lose or repeat
-an effect.
+an effect; or `start:STAGE`, on the way to taking work: after `database`, `client` or `workers` have been opened.
 """
 
 import asyncio
@@ -154,10 +154,17 @@ def main(errand: Errand) -> None:
 async def _serve(errand: Errand) -> None:
     kind, _, place = errand.kill_at.partition(":")
     interceptors = [DeadlyHistory(int(place))] if kind == "history" else []
+
+    def opened(stage: str) -> None:
+        if (kind, place) == ("start", stage):
+            die()
+
     database = await Database.open(errand.database_url, max_size=6)
+    opened("database")
     client = await connect(
         HoldfastPlugin(payloads=PostgresPayloads(database)), address=errand.temporal_address
     )
+    opened("client")
     runs, artifacts = PostgresRuns(database=database), PostgresArtifacts(database=database)
     ledger = DeadlyLedger(database=database, kill_at=errand.kill_at)
     host = RegistryToolHost(Registry(tools_for(errand.world_url)))
@@ -181,4 +188,5 @@ async def _serve(errand: Errand) -> None:
                 client, workers=WorkerSettings(), temporal=TemporalSettings(), interceptors=interceptors
             )
             await stack.enter_async_context(worker)
+        opened("workers")
         await asyncio.Event().wait()
