@@ -16,6 +16,7 @@ from temporalio import activity
 from activities.fitting import fit
 from activities.heartbeat import heartbeats
 from holdfast.errors import HoldfastError, Unavailable
+from holdfast.plan.tales import CANCELLED
 from holdfast.ports import Artifacts, Dispatch, Ledger, ToolHost
 from schemas.stages import ActReport, ActReports, ActRequest, ActRow
 from schemas.tools import EffectClass, ToolError, ToolResult, ToolSpec
@@ -146,7 +147,7 @@ class ActActivities:
             details = activity.cancellation_details()
             if details and details.cancel_requested:
                 error = ToolError(
-                    code="cancelled",
+                    code=CANCELLED,
                     message="The call was stopped before it ended; a part of its work may be done.",
                 )
                 await asyncio.shield(self._ledger.observe(call, ToolResult(ok=False, error=error)))

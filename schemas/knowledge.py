@@ -218,7 +218,9 @@ class RunbookStep(Payload):
     needs: tuple[StepId, ...] | None = Field(default=None, description="None: the step before it.")
     risk: Risk = "none"
     output: Literal["text", "lines", "json"] = "text"
-    expect: str | None = None
+    expect: str | None = Field(
+        default=None, description="In words for people; or, where it reads `${output…}`, a condition."
+    )
     when: str | None = None
     for_each: str | None = None
     timeout_s: float | None = None
@@ -226,6 +228,10 @@ class RunbookStep(Payload):
     on_error: Literal["fail", "continue", "replan"] = "fail"
     group: Name = "operators"
     arguments: JsonObject = {}
+
+    @property
+    def condition(self) -> str | None:
+        return self.expect if self.expect and "${output" in self.expect else None
 
 
 class RunnableRunbook(Payload):

@@ -75,6 +75,11 @@ class ToolStep(StepBase):
     claimed_risk: Literal["none", "low", "medium", "high"] = Field(
         default="none", description="The planner's own opinion; it can only make the verdict stricter."
     )
+    expect: str | None = Field(
+        default=None,
+        max_length=2000,
+        description="A condition on `${output…}`: where it is false, the step has failed though its call has not.",
+    )
     compensation: Compensation | None = None
 
 

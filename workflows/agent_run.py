@@ -1,8 +1,8 @@
 """AgentRun: a goal becomes a plan, the plan becomes judged and recorded actions, and the actions become an answer.
 
 This file is the story and the door for commands. What each part does stands beside it: `planning` (the plan),
-`executor` (its graph), `steps` (one step), `performer` (one action through the choke point), `desk` (humans), `stages`
-(recall, answer, learn), `delegation` (child runs), `teller` (the story told).
+`executor` (its graph), `steps` (each kind of step: `calls`, `waits`, `panel`, `delegation`), `performer` (actions through
+the choke point), `desk` (humans), `stages` (recall, answer, learn), `teller` (the story told).
 """
 
 import asyncio
@@ -33,10 +33,12 @@ with workflow.unsafe.imports_passed_through():
         RunPatch,
     )
     from workflows import options
+    from workflows.calls import Calls
     from workflows.delegation import Delegation
     from workflows.desk import Desk
     from workflows.executor import Executor, LimitHit, RollOver
     from workflows.gate import Gate
+    from workflows.panel import Panels
     from workflows.parking import Parking
     from workflows.performer import Performer
     from workflows.planning import Planning
@@ -44,6 +46,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.steps import Steps
     from workflows.stopping import RunStopped, compensate
     from workflows.teller import Teller
+    from workflows.waits import Waits
 
 
 _BROKEN: tuple[type[BaseException], ...] = (*RUN_FAILURES, FailureError)
@@ -70,13 +73,16 @@ class AgentRun:
         self._performer = Performer(
             teller=self._teller, desk=self._desk, gate=self._gate, progress=self._progress, parking=parking
         )
+        progress, teller, desk = self._progress, self._teller, self._desk
         self._steps = Steps(
             start=start,
-            progress=self._progress,
-            teller=self._teller,
-            desk=self._desk,
-            performer=self._performer,
-            parking=parking,
+            progress=progress,
+            teller=teller,
+            calls=Calls(
+                start=start, progress=progress, teller=teller, performer=self._performer, parking=parking
+            ),
+            waits=Waits(start=start, progress=progress, teller=teller, desk=desk, parking=parking),
+            panels=Panels(start=start, progress=progress, teller=teller, desk=desk, parking=parking),
             delegate=Delegation(start=start, progress=self._progress).hand_over,
         )
         self._executor = Executor(

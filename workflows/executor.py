@@ -16,8 +16,8 @@ from schemas.tools import ToolError
 from workflows import options
 from workflows.gate import Gate
 from workflows.parking import Parking
-from workflows.steps import Steps, history_is_long
-from workflows.teller import Teller
+from workflows.steps import Steps
+from workflows.teller import Teller, history_is_long
 
 
 class RollOver(Exception):

@@ -13,7 +13,8 @@ from holdfast.plan.board import board
 from holdfast.plan.progress import Progress
 from schemas.base import JsonObject
 from schemas.events import EventType, NewEvent
-from schemas.runs import RunInput, RunStatus
+from schemas.plans import Step, StepState
+from schemas.runs import RunInput, RunStatus, StepOutcome
 from schemas.stages import RecordRequest, RunPatch, RunScope
 from workflows import options
 
@@ -38,7 +39,7 @@ class Teller:
         await workflow.execute_local_activity_method(
             StoryActivities.record,
             RecordRequest(scope=self.scope, events=tuple(events), patch=patch),
-            **options.LOCAL,
+            **options.local(", ".join(event.type.value for event in events[:4]) or "record"),
         )
 
     async def status_is(self, status: RunStatus, reason: str = "", events: Sequence[NewEvent] = ()) -> None:
@@ -67,6 +68,25 @@ class Teller:
         if not self._waiting and self.status is RunStatus.INPUT_REQUIRED:
             await self.status_is(RunStatus.RUNNING)
 
+    async def started(self, step: Step) -> None:
+        """Told once, also where continue-as-new takes the step up again."""
+        key = f"{step.id}:started:{self._progress.generation}"
+        data = {"title": step.title, "kind": step.kind}
+        await self.tell(NewEvent(key=key, type=EventType.STEP_STARTED, step_id=step.id, data=data))
+
+    async def ended(self, step: Step, outcome: StepOutcome) -> StepOutcome:
+        """Steps whose end no tool call tells are told here."""
+        kind = {
+            StepState.SUCCEEDED: EventType.STEP_SUCCEEDED,
+            StepState.SKIPPED: EventType.STEP_SKIPPED,
+            StepState.DENIED: EventType.STEP_DENIED,
+        }.get(outcome.state, EventType.STEP_FAILED)
+        data = {"outcome": outcome.model_dump(mode="json", exclude_defaults=True) | {"state": outcome.state}}
+        if outcome.error:
+            data["error"] = outcome.error.model_dump(mode="json")
+        await self.tell(self.event(kind, data, step=step.id))
+        return outcome
+
     def doing(self, step: str, what: str) -> None:
         """For the Web UI: what a step is at, right now."""
         self._active[step] = what
@@ -89,6 +109,10 @@ class Teller:
         workflow.set_current_details(
             board(self._progress.plan, self._progress.outcomes, self._active, self.status.value)
         )
+
+
+def history_is_long() -> bool:
+    return workflow.info().is_continue_as_new_suggested()
 
 
 def seconds(value: float) -> timedelta:

@@ -113,7 +113,13 @@ def _step(
         return WaitStep(**common, **_wait(bound_value(step.arguments, values)))
     spec = _tool_for(step, catalogue)
     arguments = _arguments(runbook, step, spec, values)
-    return ToolStep(**common, tool=spec.name, arguments=arguments, claimed_risk=step.risk)
+    return ToolStep(
+        **common,
+        tool=spec.name,
+        arguments=arguments,
+        claimed_risk=step.risk,
+        expect=bound_condition(step.condition, values) if step.condition else None,
+    )
 
 
 def _why(runbook: RunnableRunbook, step: RunbookStep) -> str:

@@ -7,7 +7,13 @@ import jsonschema
 from referencing.exceptions import Unresolvable
 
 from holdfast.plan import conditions
-from holdfast.plan.graph import cycle_in, dependencies, references_before, references_within
+from holdfast.plan.graph import (
+    cycle_in,
+    dependencies,
+    references_after,
+    references_before,
+    references_within,
+)
 from holdfast.plan.references import Reference, ReferenceProblem, parse, references_in
 from schemas.agents import RunLimits
 from schemas.base import JsonObject
@@ -78,7 +84,7 @@ def _about_step(
     step: Step, catalogue: Catalogue, inputs: JsonObject, earlier: set[str], later: set[str]
 ) -> Iterator[Finding]:
     try:
-        before, within = references_before(step), references_within(step)
+        before, within, after = references_before(step), references_within(step), references_after(step)
         waits_for = dependencies(step)
         undoing = _undoing(step)
     except (ReferenceProblem, conditions.ConditionProblem) as problem:
@@ -95,9 +101,15 @@ def _about_step(
             yield Finding(
                 step=step.id, code="dangling_reference", message=f"It needs step {name}; there is none."
             )
-    for reference in (*before, *within, *undoing):
+    for reference in (*before, *within, *after, *undoing):
         yield from _about_input(step, reference, inputs)
-    yield from _about_items(step, before, within)
+    yield from _about_items(step, before, [*within, *after])
+    if any(reference.root == "output" for reference in (*before, *within, *undoing)):
+        yield Finding(
+            step=step.id,
+            code="unreadable",
+            message="${output} is there only in `expect`. Another step's is ${steps.NAME.output}.",
+        )
     if isinstance(step, ToolStep):
         yield from _about_call(step, step.tool, step.arguments, catalogue)
         if step.compensation:

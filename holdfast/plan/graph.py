@@ -10,7 +10,10 @@ from schemas.plans import OnError, Plan, Step, StepState
 
 def dependencies(step: Step) -> frozenset[str]:
     """What a step waits for: said (`depends_on`) or implied by a reference."""
-    implied = {reference.step for reference in (*references_before(step), *references_within(step))}
+    implied = {
+        reference.step
+        for reference in (*references_before(step), *references_within(step), *references_after(step))
+    }
     return frozenset(step.depends_on) | {name for name in implied if name}
 
 
@@ -25,6 +28,12 @@ def references_within(step: Step) -> list[Reference]:
     return list(references_in([*_texts(step)]))
 
 
+def references_after(step: Step) -> list[Reference]:
+    """What is read of the call's own output, and beside it, to say whether the step did what it should."""
+    expect = step.expect if step.kind == "tool" else None
+    return list(conditions.references_of(expect)) if expect else []
+
+
 def _texts(step: Step) -> Iterator[object]:
     match step.kind:
         case "tool":
@@ -32,6 +41,9 @@ def _texts(step: Step) -> Iterator[object]:
         case "agent":
             yield step.goal
             yield step.inputs
+        case "panel":
+            yield step.question
+            yield step.context
         case "approval":
             yield step.message
         case "wait":

@@ -1,6 +1,6 @@
-"""References: `${steps.find.output.items[0].path}`, `${inputs.host}`, `${item}`, `${run.id}`.
+"""References: `${steps.find.output.items[0].path}`, `${inputs.host}`, `${item}`, `${run.id}`, `${output.exit_code}`.
 
-The whole grammar: a root (`steps`, `inputs`, `item`, `run`), then `.name`, `["name"]` or `[0]`, any number of times,
+The whole grammar: a root (`steps`, `inputs`, `item`, `run`, `output`), then `.name`, `["name"]` or `[0]`, any number of times,
 then perhaps `?? <JSON>`, the value to take where the path leads nowhere. A text that is one reference takes the value
 with its type; inside a longer text the value is written out. `$${` is a literal `${`. Nothing else is special, and
 every text has a meaning or an error: there is no third case.
@@ -14,7 +14,7 @@ from typing import Any
 
 from schemas.canonical import canonical_json
 
-ROOTS = ("steps", "inputs", "item", "run")
+ROOTS = ("steps", "inputs", "item", "run", "output")
 
 _OPEN = re.compile(r"\$\$\{|\$\{")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")

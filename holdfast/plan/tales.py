@@ -11,6 +11,9 @@ from schemas.stages import ActRequest, JudgeRequest, ResolveRequest
 from schemas.tools import ToolResult
 from schemas.verdicts import Decision, VerdictRecord
 
+CANCELLED = "cancelled"
+"""The error of a call that was stopped; no attempt follows it."""
+
 _LONGEST_TEXT = 600
 
 
@@ -137,12 +140,10 @@ def _after_call(action: Action, result: ToolResult, *, closes: bool, final: bool
         return [finished]
     if result.ok:
         return [finished, _ended(action, EventType.STEP_SUCCEEDED, {})]
-    return [
-        finished,
-        _ended(
-            action, EventType.STEP_FAILED if final else EventType.STEP_RETRYING, {"error": _error(result)}
-        ),
-    ]
+    kind = EventType.STEP_FAILED if final else EventType.STEP_RETRYING
+    if result.error and result.error.code == CANCELLED:
+        kind = EventType.STEP_CANCELLED
+    return [finished, _ended(action, kind, {"error": _error(result)})]
 
 
 def _tool_finished(action: Action, result: ToolResult) -> NewEvent:

@@ -54,6 +54,19 @@ def test_steps_follow_each_other_unless_they_say_what_they_need() -> None:
     assert [step.depends_on for step in plan.steps] == [(), ("a",), ("a",)]
 
 
+def test_what_is_expected_is_a_condition_where_it_reads_the_output_and_words_elsewhere() -> None:
+    text = (
+        "---\ninputs:\n  n: {type: integer}\n---\n"
+        '```shell id=a expect="${output.exit_code} == ${inputs.n}"\ntrue\n```\n'
+        '```shell id=b expect="a list of files"\nls\n```\n'
+    )
+    first, second = _plan(text, n=3).steps
+    assert isinstance(first, ToolStep)
+    assert isinstance(second, ToolStep)
+    assert (first.expect, second.expect) == ("${output.exit_code} == 3", None)
+    assert "Expected: a list of files." in second.why
+
+
 def test_an_input_is_one_quoted_word_in_a_shell_block() -> None:
     text = "---\ninputs:\n  name: {type: text}\n---\n```shell id=a\nls -- ${inputs.name} ${HOME}\n```\n"
     step = _plan(text, name="a; rm -rf /").steps[0]

@@ -63,6 +63,7 @@ def test_a_sound_plan_has_no_findings() -> None:
             {"path": "${item}", "depth": "${steps.a.output.n}"},
             for_each="${steps.a.output.items}",
             when="${steps.a.output.n} > 1",
+            expect="${output.n} == ${item}",
             compensation=Compensation(tool="look", arguments={"path": "${steps.b.output.path}"}),
         ),
         ApprovalStep(id="c", message="${steps.b.output.count} done", depends_on=("b",)),
@@ -75,6 +76,9 @@ def test_a_sound_plan_has_no_findings() -> None:
 @pytest.mark.parametrize(
     ("step", "code"),
     [
+        (look("x", {"path": "${output.path}"}), "unreadable"),
+        (look("x", expect="${output.n} =="), "unreadable"),
+        (look("x", expect="${steps.none.output.n} == 1"), "dangling_reference"),
         (ToolStep(id="x", tool="lok"), "unknown_tool"),
         (look("x", {}), "bad_arguments"),
         (look("x", {"path": 1}), "bad_arguments"),

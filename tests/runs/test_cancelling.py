@@ -25,6 +25,9 @@ async def test_a_cancelled_call_is_not_tried_again(stage: Stage) -> None:
     handle = await stage.start(say("long", arguments={"wait": "never"}, retry=AGAIN))
     assert (await cancelled_during_a_call(stage, handle.id)).status is RunStatus.CANCELLED
     assert stage.world.said == ["long"]
+    types = await stage.types(handle.id)
+    assert "step.cancelled" in types
+    assert "step.retrying" not in types
 
 
 async def test_a_call_that_fails_while_its_run_is_cancelled_is_not_tried_again(stage: Stage) -> None:

@@ -102,6 +102,27 @@ async def test_each_attempt_is_an_effect_of_its_own(stage: Stage) -> None:
     assert (await stage.types(handle.id)).count("step.retrying") == 2
 
 
+async def test_a_call_that_does_not_bring_what_was_expected_has_failed_its_step(stage: Stage) -> None:
+    wanted = '${output.text} == "yes" and ${output.items} contains ${inputs.word ?? "yes"}'
+    handle = await stage.start(say("good", "yes", expect=wanted), say("bad", "no", expect=wanted))
+    output = await handle.result()
+    assert output.status is RunStatus.FAILED
+    assert "bad: The call ended well, but this does not hold" in output.reason
+    story = await stage.story(handle.id)
+    ends = {event.step_id: event.type.value for event in story if event.type.value.startswith("step.")}
+    assert ends == {"good": "step.succeeded", "bad": "step.failed"}
+    assert [effect.status.value for effect in await stage.effects(handle.id)] == ["succeeded", "succeeded"]
+
+
+async def test_a_step_is_tried_again_until_it_brings_what_was_expected(stage: Stage) -> None:
+    again = StepRetry(attempts=2, wait_s=0.01)
+    handle = await stage.start(say("bad", expect='${output.text} == "good"', retry=again))
+    assert (await handle.result()).status is RunStatus.FAILED
+    assert stage.world.said == ["bad", "bad"]
+    types = await stage.types(handle.id)
+    assert (types.count("step.retrying"), types.count("step.failed")) == (1, 1)
+
+
 async def test_a_false_condition_skips_the_step_and_not_those_behind(stage: Stage) -> None:
     handle = await stage.start(
         say("look"),

@@ -1,0 +1,234 @@
+"""Tool steps: a row of them, one with its attempts, or one call for each item of a list."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from temporalio import workflow
+
+from activities.story import StoryActivities
+from holdfast.plan.conditions import holds
+from holdfast.plan.graph import references_within
+from holdfast.plan.progress import Progress
+from holdfast.plan.references import Reference, ReferenceProblem, parse, resolve
+from schemas.actions import Action
+from schemas.events import EventType, NewEvent
+from schemas.plans import Step, StepState, ToolStep
+from schemas.runs import RunInput, StepOutcome
+from schemas.stages import JudgeRequest, LoadRequest
+from schemas.tools import Lane, ToolError, ToolSpec
+from workflows import options
+from workflows.gate import stop_if_cancelled
+from workflows.parking import Parking
+from workflows.performer import Performer
+from workflows.teller import Teller, history_is_long
+
+_LARGEST_FAN = 10_000
+_LARGEST_TOGETHER = 16_000
+
+
+class Calls:
+    def __init__(
+        self, *, start: RunInput, progress: Progress, teller: Teller, performer: Performer, parking: Parking
+    ) -> None:
+        self._start = start
+        self._progress = progress
+        self._teller = teller
+        self._performer = performer
+        self._parking = parking
+
+    def joins(self, first: Step, step: Step) -> bool:
+        """Whether a step can be judged now and go out right behind the first: its action is known, and nothing else is
+        to be decided about it."""
+        return self._plain(first) and self._plain(step) and self._lane(first) is self._lane(step)
+
+    async def row(self, row: Sequence[Step]) -> list[StepOutcome]:
+        """Raises ReferenceProblem before anything is done, where an action is not known after all."""
+        return await self._performer.perform(
+            [self._request(step, attempt=self._next(step)) for step in row if isinstance(step, ToolStep)]
+        )
+
+    async def do(self, step: ToolStep) -> StepOutcome:
+        if step.for_each is not None:
+            return await self._each(step)
+        outcome = await self._attempts(step, first=self._next(step))
+        return await self._teller.ended(step, outcome) if step.expect else outcome
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def _plain(self, step: Step) -> bool:
+        return (
+            isinstance(step, ToolStep)
+            and step.when is None
+            and step.for_each is None
+            and step.expect is None
+            and step.timeout_s is None
+            and step.retry.attempts == 1
+            and all(
+                self._has_ended(reference.step) for reference in references_within(step) if reference.step
+            )
+        )
+
+    def _has_ended(self, name: str) -> bool:
+        outcome = self._progress.outcomes.get(name)
+        return outcome is not None and outcome.state.ended
+
+    def _lane(self, step: Step) -> Lane | None:
+        tool = self._start.catalogue.find(step.tool) if isinstance(step, ToolStep) else None
+        return tool.lane if tool else None
+
+    def _next(self, step: Step) -> int:
+        return self._progress.attempts(step.id) + 1
+
+    async def _attempts(
+        self, step: ToolStep, *, first: int, item: int | None = None, value: Any = None
+    ) -> StepOutcome:
+        """Each attempt is a new action with its own verdict; Temporal's own retries never call a tool twice."""
+        last = first + step.retry.attempts - 1
+        pause = step.retry.wait_s
+        for attempt in range(first, last + 1):
+            request = self._request(step, attempt=attempt, item=item, value=value, final=attempt == last)
+            [outcome] = await self._performer.perform([request])
+            outcome = self._expected(step, outcome, value)
+            if outcome.state is not StepState.FAILED or attempt == last:
+                return outcome
+            stop_if_cancelled()
+            if step.expect and item is None:
+                await self._teller.tell(self._retrying(step, outcome))
+            await workflow.sleep(pause, summary=f"{step.id}: before attempt {attempt + 1}")
+            pause *= step.retry.backoff
+        raise AssertionError(step.id)  # a step has at least one attempt
+
+    def _expected(self, step: ToolStep, outcome: StepOutcome, value: Any) -> StepOutcome:
+        """A call that ended well has still failed its step where it did not bring what the step was for."""
+        if step.expect is None or outcome.state is not StepState.SUCCEEDED:
+            return outcome
+        if holds(step.expect, {**self._scope(value), "output": outcome.output}):
+            return outcome
+        error = ToolError(
+            code="not_as_expected",
+            message=f"The call ended well, but this does not hold: {step.expect}",
+            remedy="Look at the step's output.",
+        )
+        return outcome.model_copy(update={"state": StepState.FAILED, "error": error})
+
+    def _retrying(self, step: ToolStep, outcome: StepOutcome) -> NewEvent:
+        error = outcome.error.model_dump(mode="json") if outcome.error else None
+        return self._teller.event(EventType.STEP_RETRYING, {"error": error}, step=step.id)
+
+    def _request(
+        self, step: ToolStep, *, attempt: int, item: int | None = None, value: Any = None, final: bool = True
+    ) -> JudgeRequest:
+        tool = self._tool(step)
+        action = Action(
+            tenant=self._start.tenant,
+            run_id=self._start.run_id,
+            step_id=step.id,
+            item=item,
+            attempt=attempt,
+            tool=tool.name,
+            tool_version=tool.version,
+            arguments=resolve(step.arguments, self._scope(value)),
+            environment=self._start.environment,
+            agent=self._start.agent.name,
+            runbook=self._start.runbook,
+            labels=self._start.labels,
+            tainted=self._progress.tainted(step),
+            claimed_risk=step.claimed_risk,
+        )
+        return JudgeRequest(
+            scope=self._teller.scope,
+            action=action,
+            tool=tool,
+            step_title=step.title,
+            step_why=step.why,
+            bundle=self._start.bundle,
+            opens=not item,
+            closes=item is None and step.expect is None,
+            final=final,
+        )
+
+    def _tool(self, step: ToolStep) -> ToolSpec:
+        tool = self._start.catalogue.find(step.tool)
+        if tool is None:
+            raise ReferenceProblem(f"there is no tool {step.tool} in this run's catalogue")
+        return tool
+
+    def _scope(self, item: Any = None) -> dict[str, Any]:
+        return self._progress.scope(self._start.run_id, item)
+
+    # one call for each item -----------------------------------------------------------------------------------------
+
+    async def _each(self, step: ToolStep) -> StepOutcome:
+        """A few at a time. Items that are done stay done across continue-as-new."""
+        values = await self._list(step.for_each or "")
+        done = self._progress.items.setdefault(step.id, {})
+        todo = [index for index in range(len(values)) if index not in done]
+        slots = asyncio.Semaphore(step.concurrency)
+        busy: set[int] = set()
+
+        async def one(index: int) -> None:
+            async with slots:
+                if history_is_long():
+                    await self._rest(step, busy)
+                busy.add(index)
+                done[index] = await self._attempts(step, first=1, item=index, value=values[index])
+                busy.discard(index)
+
+        async with asyncio.TaskGroup() as group:
+            for index in todo:
+                group.create_task(one(index))
+        outcome = _together([done[index] for index in range(len(values))])
+        self._progress.items.pop(step.id, None)
+        return await self._teller.ended(step, outcome)
+
+    async def _rest(self, step: ToolStep, busy: set[int]) -> None:
+        """Start no further item: once those under way have ended, a new execution takes up the rest."""
+        await workflow.wait_condition(lambda: not busy)
+        with self._parking.durable(step.id):
+            await workflow.wait_condition(lambda: False)
+
+    async def _list(self, text: str) -> list[Any]:
+        parts = parse(text)
+        if len(parts) == 1 and isinstance(parts[0], Reference):
+            values = resolve(text, await self._scope_with_whole(parts[0]))
+        else:
+            raise ReferenceProblem(f"for_each takes one reference to a list, not {text!r}")
+        if not isinstance(values, list):
+            raise ReferenceProblem(f"for_each needs a list; {text} is {type(values).__name__}")
+        if len(values) > _LARGEST_FAN:
+            raise ReferenceProblem(f"for_each takes at most {_LARGEST_FAN} items; {text} has {len(values)}")
+        return values
+
+    async def _scope_with_whole(self, reference: Reference) -> dict[str, Any]:
+        """The scope, with the whole output of the step it reads, where history only holds a cut view."""
+        scope = self._scope()
+        outcome = self._progress.outcomes.get(reference.step or "")
+        if outcome is None or outcome.artifact is None:
+            return scope
+        output = await workflow.execute_local_activity_method(
+            StoryActivities.load_output,
+            LoadRequest(scope=self._teller.scope, digest=outcome.artifact.digest),
+            **options.local(f"read all of {reference.step}"),
+        )
+        return {**scope, "steps": {reference.step: {"output": output}}}
+
+
+def _together(outcomes: list[StepOutcome]) -> StepOutcome:
+    """One outcome for many calls: good only if all were."""
+    failed = [index for index, outcome in enumerate(outcomes) if outcome.state is not StepState.SUCCEEDED]
+    outputs: list[Any] = [outcome.output for outcome in outcomes]
+    if len(str(outputs)) > _LARGEST_TOGETHER:
+        outputs = [outcome.summary for outcome in outcomes][:1000]
+    error = None
+    if failed:
+        first = outcomes[failed[0]].error
+        message = f"{len(failed)} of {len(outcomes)} calls failed; item {failed[0]}: {first.message if first else ''}"
+        error = ToolError(code=first.code if first else "failed", message=message)
+    denied = bool(failed) and all(outcomes[index].state is StepState.DENIED for index in failed)
+    return StepOutcome(
+        state=(StepState.DENIED if denied else StepState.FAILED) if failed else StepState.SUCCEEDED,
+        output={"items": outputs, "count": len(outcomes), "failed": failed[:1000]},
+        error=error,
+        untrusted=any(outcome.untrusted for outcome in outcomes),
+    )
