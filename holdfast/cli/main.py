@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "memory": Entry("holdfast.cli.memory:memory", "Read, correct and forget what runs taught."),
         "tools": Entry("holdfast.cli.tools:tools", "See which tools there are and how they fare."),
         "models": Entry("holdfast.cli.models:models", "See models, routes, prices and spend."),
+        "panels": Entry("holdfast.cli.panels:panels", "Put a question to several models."),
         "keys": Entry("holdfast.cli.keys:keys", "Make, rotate and revoke API keys."),
         "schedules": Entry("holdfast.cli.schedules:schedules", "Runs that start by the clock."),
         "webhooks": Entry("holdfast.cli.webhooks:webhooks", "Tell other systems of events."),

@@ -19,7 +19,6 @@ from schemas.models import (
     TaskClass,
     TrackRecord,
 )
-from schemas.panels import PanelAnalytics
 
 NO_MODEL = (
     "No model is configured: runbooks plan. Set HOLDFAST_MODELS__DEFAULT and the key of its provider, or "
@@ -130,14 +129,3 @@ def arms(found: Sequence[ArmReport]) -> None:
             f"{each.arm:<28} {each.runs} runs, {each.calls} calls, succeeds in {low:.0%} to {high:.0%}, "
             f"{each.latency_ms:.0f} ms, {each.cost_usd:.6f} USD a call"
         )
-
-
-def panels(found: PanelAnalytics) -> None:
-    click.echo(f"{found.panels} panels, {found.escalated} went to a human.")
-    for name, share in found.reliability.items():
-        click.echo(f"{name:<28} stood with consensus in {share:.0%}")
-    for one, others in found.agreement.items():
-        agreed = ", ".join(f"{other} {share:.0%}" for other, share in others.items())
-        click.echo(f"{one:<28} agrees with {agreed}")
-    for method, cost in found.cost_by_method.items():
-        click.echo(f"{method:<28} {cost:.6f} USD a panel")

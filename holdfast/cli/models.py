@@ -137,18 +137,6 @@ def experiment(name: str, tenant: str, *, as_json: bool) -> None:
     print_json(*arms) if as_json else view.arms(arms)
 
 
-@models.command()
-@of_tenant
-@as_json
-def panels(tenant: str, *, as_json: bool) -> None:
-    """What panels say about the models that sat on them."""
-    from holdfast.adapters.postgres.panels import PostgresPanelBook  # noqa: PLC0415
-    from holdfast.llm.panels.analytics import analysed  # noqa: PLC0415
-
-    found = analysed(_ask(lambda database: PostgresPanelBook(database=database).since(tenant, days=90)))
-    print_json(found) if as_json else view.panels(found)
-
-
 def _ask_spend(work: Callable[["PostgresSpend"], Awaitable[Result]]) -> Result:
     from holdfast.adapters.postgres.models import PostgresSpend  # noqa: PLC0415
 
