@@ -68,7 +68,7 @@ class LauncherClient:
         with ours:
             with theirs, _in_memory(spec) as content:
                 try:
-                    socket.send_fds(self._socket, [b"call"], [theirs.fileno(), content])
+                    socket.send_fds(self._socket, [spec.workspace.encode()], [theirs.fileno(), content])
                 except OSError as error:
                     raise LauncherLost(f"the launcher cannot be reached: {error}") from error
             ours.setblocking(False)

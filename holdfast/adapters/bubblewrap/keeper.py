@@ -1,4 +1,4 @@
-"""The supervisor of one call: makes what holds the tool, starts it, enforces every limit, brings the result home.
+"""The supervisor of one call: fills what holds the tool, starts it, enforces every limit, brings the result home.
 
 It runs in a process of its own with the run's uid, so that a worker that hangs or dies cannot leave a tool without
 its limits: the keeper dies with the launcher, bubblewrap with the keeper, and everything inside with bubblewrap.
@@ -15,12 +15,11 @@ from typing import Any
 from holdfast.adapters.bubblewrap import kernel, workspace
 from holdfast.adapters.bubblewrap.cgroups import CallGroup
 from holdfast.adapters.bubblewrap.command import HOLD
-from holdfast.adapters.bubblewrap.identity import Identity
 from holdfast.adapters.bubblewrap.meter import Disk, GroupMeter, Meter, TreeMeter
 from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherSpec
 from holdfast.adapters.bubblewrap.start import start_tool
 from holdfast.adapters.bubblewrap.watch import Ending, Watch
-from holdfast.sandbox.profile import ALIAS_PORT, PROXY_PORT, USER_ID
+from holdfast.sandbox.profile import ALIAS_PORT, PROXY_PORT
 
 _MIB = 1024 * 1024
 _STOPPED_COPY_S = 0.1
@@ -40,12 +39,9 @@ class Keeper:
     control: socket.socket
     store: int
     group: CallGroup | None
-    identity: Identity
 
     def run(self) -> CallReport:
-        self._make_namespaces()
         disk, private = self._make_file_systems()
-        kernel.bind_read_only(self.launcher.bwrap)
         if self.call.proxied:
             self._hand_over_listeners()
         before = self._fill(disk.directory)
@@ -72,17 +68,6 @@ class Keeper:
         if self.group:
             return GroupMeter(group=self.group, disk=disk, memory_mb=memory, cpu_s=cpu)
         return TreeMeter(disk=disk, private=private, memory_mb=memory, cpu_s=cpu)
-
-    def _make_namespaces(self) -> None:
-        kernel.unshare(kernel.NEW_NAMESPACES)
-        for path, text in (
-            ("setgroups", "deny"),
-            ("uid_map", f"{USER_ID} {self.identity.uid} 1"),
-            ("gid_map", f"{USER_ID} {self.identity.gid} 1"),
-        ):
-            with open(f"/proc/self/{path}", "w") as file:  # noqa: PTH123
-                file.write(text)
-        kernel.raise_loopback()
 
     def _make_file_systems(self) -> tuple[Disk, Disk]:
         limits = self.call.limits

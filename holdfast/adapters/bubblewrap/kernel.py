@@ -1,6 +1,5 @@
 """The few system calls that Python 3.11 does not offer, through libc. Linux on x86_64 and aarch64 only."""
 
-import contextlib
 import ctypes
 import fcntl
 import os
@@ -15,6 +14,7 @@ MOUNT_FLAGS: Final = 0x2 | 0x4  # nosuid, nodev
 _READ_ONLY, _REMOUNT, _BIND = 0x1, 0x20, 0x1000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 _SYS_OPENAT2: Final = 437
+_SYS_CLOSE_RANGE, _CLOSE_RANGE_CLOEXEC = 436, 4
 _RESOLVE: Final = 0x01 | 0x02 | 0x04 | 0x08  # no other mounts, no magic links, no symlinks, beneath
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 _PIDFD_GET_INFO: Final = (3 << 30) | (64 << 16) | (0xFF << 8) | 11
@@ -82,10 +82,9 @@ def receive(channel: socket.socket, most: int) -> tuple[bytes, list[int]]:
 
 def close_on_exec_from(lowest: int) -> None:
     """A second bolt before a program is started: whatever was left open without care is not inherited."""
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - iterdir holds one more open
-        if int(name) >= lowest:
-            with contextlib.suppress(OSError):
-                os.set_inheritable(int(name), False)
+    flags = ctypes.c_uint(_CLOSE_RANGE_CLOEXEC)
+    call = ctypes.c_long(_SYS_CLOSE_RANGE)
+    _checked(_libc.syscall(call, ctypes.c_uint(lowest), ctypes.c_uint(2**32 - 1), flags), "close_range")
 
 
 def open_beneath(directory: int, path: bytes, flags: int, mode: int = 0) -> int:

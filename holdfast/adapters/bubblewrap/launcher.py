@@ -11,25 +11,37 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from holdfast.adapters.bubblewrap import cgroups, kernel
-from holdfast.adapters.bubblewrap.identity import NoSafeUid, identity_for
-from holdfast.adapters.bubblewrap.keeper import Keeper, Refused
-from holdfast.adapters.bubblewrap.meter import OWN_PROCESSES
-from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherReport, LauncherSpec
+from holdfast.adapters.bubblewrap.identity import Identity, NoSafeUid, identity_for
+from holdfast.adapters.bubblewrap.rehearsal import rehearse
+from holdfast.adapters.bubblewrap.spare import READY, Spare, map_ids, send_report
+from holdfast.adapters.bubblewrap.spec import CallReport, LauncherReport, LauncherSpec
 from holdfast.adapters.bubblewrap.store import open_store
 from holdfast.sandbox.seccomp import seccomp_filter
 
 
+@dataclass(frozen=True)
+class Call:
+    """What a spare gets: the caller's socket, the call's description, the run's store."""
+
+    descriptors: tuple[int, int, int]
+    identity: Identity
+
+
 @dataclass
-class Spare:
-    """A forked process that waits for its call, already in a control group of its own."""
+class Waiting:
+    """A spare as its parent sees it: being made, ready, or already with the call that could not wait for it."""
 
     pid: int
     channel: socket.socket
+    ready: bool = False
+    problem: str = ""
+    call: Call | None = None
 
 
 class Launcher:
@@ -38,9 +50,11 @@ class Launcher:
     def __init__(self, worker: socket.socket, spec: LauncherSpec) -> None:
         self._worker, self._spec = worker, spec
         self._parents, self._missing = _group_parents(spec)
-        self._drops_uid = identity_for("").own
+        self._own_uid = identity_for("").own
         self._groups: dict[int, str] = {}
-        self._spare: Spare | None = None
+        self._spare: Waiting | None = None
+        self._made: dict[int, Waiting] = {}
+        self._poll = select.poll()
         self._counter = 0
         self._pid = os.getpid()
         self._wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -50,14 +64,16 @@ class Launcher:
         signal.set_wakeup_fd(self._wakeup[1])
         signal.signal(signal.SIGCHLD, lambda *_: None)
         seccomp_filter(count_all_memory=self._parents is None)  # remembered by every fork
+        rehearse(self._spec)
         gc.freeze()  # shared pages stay shared when a keeper's collector runs
         self._tell()
-        poll = select.poll()
         for descriptor in (self._worker.fileno(), self._wakeup[0]):
-            poll.register(descriptor, select.POLLIN)
+            self._poll.register(descriptor, select.POLLIN)
         while True:
             self._spare = self._spare or self._fork_spare()
-            ready = {descriptor for descriptor, _ in poll.poll()}
+            ready = {descriptor for descriptor, _ in self._poll.poll()}
+            for spare in [self._made[descriptor] for descriptor in ready & self._made.keys()]:
+                self._heard_of(spare)
             if self._wakeup[0] in ready:
                 self._bury()
             if self._worker.fileno() in ready and not self._take_call():
@@ -68,7 +84,7 @@ class Launcher:
         report = LauncherReport(
             groups=self._parents.version if self._parents else 0,
             groups_missing=self._missing,
-            drops_uid=self._drops_uid,
+            drops_uid=self._own_uid,
             landlock=kernel.landlock_can_scope(),
         )
         self._worker.send(report.to_bytes())
@@ -80,81 +96,89 @@ class Launcher:
             return False
         if not message or len(descriptors) != 2:
             return False
-        spare = self._spare or self._fork_spare()
-        self._spare = None
-        with spare.channel, contextlib.suppress(OSError):  # a dead spare is a call that reports nothing
-            socket.send_fds(spare.channel, [b"call"], descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
+        caller, spec = descriptors
+        try:
+            identity = identity_for(message.decode())
+            store = open_store(Path(self._spec.store), message.decode(), identity)
+        except OSError as error:
+            self._refuse((caller, spec), str(error))
+            return True
+        spare, self._spare = self._spare or self._fork_spare(), None
+        spare.call = Call(descriptors=(caller, spec, store), identity=identity)
+        if spare.ready:
+            self._hand_over(spare, spare.call)
         return True
 
-    def _fork_spare(self) -> Spare:
+    def _heard_of(self, spare: Waiting) -> None:
+        """It has made what it needs, or failed to, or died over it."""
+        self._poll.unregister(spare.channel)
+        del self._made[spare.channel.fileno()]
+        try:
+            said = spare.channel.recv(4096).decode()
+        except OSError:
+            said = ""
+        spare.ready, spare.problem = True, "" if said == READY else said or "the spare died"
+        if spare.call:
+            self._hand_over(spare, spare.call)
+
+    def _hand_over(self, spare: Waiting, call: Call) -> None:
+        with spare.channel:
+            if spare.problem:
+                self._refuse(call.descriptors, spare.problem)
+                return
+            try:
+                if self._own_uid:
+                    map_ids(str(spare.pid), call.identity)
+                socket.send_fds(spare.channel, [b"call"], call.descriptors)
+            except OSError as error:
+                self._refuse(call.descriptors, f"{type(error).__name__}: {error}")
+                return
+        for descriptor in call.descriptors:
+            os.close(descriptor)
+
+    def _refuse(self, descriptors: Sequence[int], problem: str) -> None:
+        """A full disk, a machine without namespaces: the worker hears of it, and the next call is tried anew."""
+        with socket.socket(fileno=descriptors[0]) as caller, contextlib.suppress(OSError):
+            send_report(caller, CallReport(problem=problem))
+        for descriptor in descriptors[1:]:
+            os.close(descriptor)
+
+    def _fork_spare(self) -> Waiting:
         self._counter += 1
         group = cgroups.group_name(self._counter) if self._parents else ""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid == 0:
             ours.close()
-            self._worker.close()
-            self._become_keeper(group, theirs)
+            self._let_go()
+            self._become_spare(group, theirs)
         theirs.close()
         self._groups[pid] = group
-        return Spare(pid=pid, channel=ours)
+        spare = Waiting(pid=pid, channel=ours)
+        self._made[ours.fileno()] = spare
+        self._poll.register(ours, select.POLLIN)
+        return spare
 
-    def _become_keeper(self, name: str, launcher: socket.socket) -> NoReturn:
-        """In the forked child: prepare what is slow, wait for a call, keep it, end."""
+    def _let_go(self) -> None:
+        """In the child: a caller waits for the end of its socket, so nobody else may hold it open."""
+        self._worker.close()
+        for other in self._made.values():
+            other.channel.close()
+            for descriptor in other.call.descriptors if other.call else ():
+                os.close(descriptor)
+
+    def _become_spare(self, group: str, channel: socket.socket) -> NoReturn:
         try:
-            gc.disable()  # a short life: collecting would only copy the launcher's pages
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            kernel.die_with_parent(signal.SIGKILL)
-            group, problem = self._join_group(name)
-            _, descriptors = kernel.receive(launcher, 2)
-            if len(descriptors) == 2:
-                launcher.close()
-                control, spec = descriptors
-                self._keep(group, problem, socket.socket(fileno=control), spec)
+            Spare(
+                launcher=self._spec,
+                launcher_pid=self._pid,
+                channel=channel,
+                parents=self._parents,
+                group_name=group,
+                own_uid=self._own_uid,
+            ).run()
         finally:
             os._exit(0)
-
-    def _join_group(self, name: str) -> tuple[cgroups.CallGroup | None, str]:
-        if not self._parents:
-            return None, ""
-        try:
-            group = cgroups.CallGroup.create(self._parents, name)
-            group.join()
-        except OSError as error:
-            return None, f"the control group could not be made: {error}"
-        return group, ""
-
-    def _keep(self, group: cgroups.CallGroup | None, problem: str, worker: socket.socket, spec: int) -> None:
-        try:
-            with open(spec, "rb") as file:
-                file.seek(0)
-                call = CallSpec.from_bytes(file.read())
-            report = CallReport(problem=problem) if problem else self._keeper(call, worker, group).run()
-        except Refused as error:
-            report = CallReport(refusal=str(error))
-        except BaseException as error:  # noqa: BLE001 - the process edge: the worker must hear of it
-            report = CallReport(problem=f"{type(error).__name__}: {error}")
-        _send_report(worker, report)
-
-    def _keeper(self, call: CallSpec, worker: socket.socket, group: cgroups.CallGroup | None) -> Keeper:
-        if group:
-            group.limit_processes(call.limits["pids"] + OWN_PROCESSES)
-        identity = identity_for(call.workspace)
-        store = open_store(Path(self._spec.store), call.workspace, identity)
-        if identity.own:
-            os.setgroups([])
-            os.setresgid(identity.gid, identity.gid, identity.gid)
-            os.setresuid(identity.uid, identity.uid, identity.uid)
-        kernel.be_dumpable()
-        kernel.die_with_parent(signal.SIGKILL)  # once more: a change of uid forgets it
-        if os.getppid() != self._pid:
-            raise ProcessLookupError("the launcher has gone")
-        return Keeper(
-            launcher=self._spec, call=call, control=worker, store=store, group=group, identity=identity
-        )
 
     def _bury(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -189,12 +213,6 @@ def _group_parents(spec: LauncherSpec) -> tuple[cgroups.GroupParents | None, str
         return None, str(error)
     parents.sweep()
     return parents, ""
-
-
-def _send_report(channel: socket.socket, report: CallReport) -> None:
-    """Through memory, not through the socket: a message has a size limit, a result may be larger."""
-    content = kernel.sealed_memory("report", report.to_bytes())
-    socket.send_fds(channel, [b"report"], [content])
 
 
 def main() -> None:
