@@ -4,20 +4,15 @@ the weights of an embedding model."""
 import asyncio
 from typing import TYPE_CHECKING
 
-import structlog
-
 from holdfast.adapters.postgres.database import Database
 from holdfast.errors import Forbidden
 from holdfast.runtime.settings import KnowledgeSettings
 from schemas.access import Principal
-from schemas.memory import MemoryStatus, RecallSettings
 
 if TYPE_CHECKING:
     from holdfast.adapters.postgres.knowledge import PostgresLibrary
     from holdfast.adapters.postgres.memory import PostgresMemory
-    from holdfast.knowledge.ports import Embedder
-
-log = structlog.get_logger(__name__)
+    from holdfast.runtime.shelf import Shelf as OpenShelf
 
 
 class Shelf:
@@ -27,49 +22,29 @@ class Shelf:
         self._database = database
         self._settings = settings
         self._lock = asyncio.Lock()
-        self._opened: tuple[PostgresLibrary, PostgresMemory] | None = None
-        self._embedder: Embedder | None = None
+        self._opened: OpenShelf | None = None
 
     async def library(self) -> "PostgresLibrary":
-        return (await self._open())[0]
+        return (await self._open()).library
 
     async def memory(self) -> "PostgresMemory":
-        return (await self._open())[1]
+        return (await self._open()).memory
 
     async def close(self) -> None:
-        if self._embedder is not None:
-            await self._embedder.close()
+        if self._opened is not None:
+            await self._opened.models.close()
 
-    async def _open(self) -> "tuple[PostgresLibrary, PostgresMemory]":
+    async def _open(self) -> "OpenShelf":
         async with self._lock:
             if self._opened is None:
                 # Importing numpy and reading weights takes a second: requests go on meanwhile.
                 self._opened = await asyncio.to_thread(self._build)
             return self._opened
 
-    def _build(self) -> "tuple[PostgresLibrary, PostgresMemory]":
-        from holdfast.adapters.embedding.choice import embedder_for  # noqa: PLC0415 -- see above
-        from holdfast.adapters.postgres.knowledge import PostgresLibrary  # noqa: PLC0415
-        from holdfast.adapters.postgres.memory import PostgresMemory  # noqa: PLC0415
+    def _build(self) -> "OpenShelf":
+        from holdfast.runtime.shelf import models_of, shelf_of  # noqa: PLC0415 -- see above
 
-        settings = self._settings
-        key = settings.embedding_key.get_secret_value() if settings.embedding_key else None
-        self._embedder = embedder_for(settings.embedding, key=key)
-        if self._embedder is None and settings.embedding != "none":
-            log.warning(
-                "embedding_model_missing", model=settings.embedding, effect="search goes by words alone"
-            )
-        library = PostgresLibrary(database=self._database, embedder=self._embedder)
-        memory = PostgresMemory(
-            database=self._database,
-            embedder=self._embedder,
-            library=library,
-            settings=RecallSettings(
-                recency_weight=settings.recency_weight, half_life_days=settings.half_life_days
-            ),
-            new_lessons=MemoryStatus(settings.new_lessons),
-        )
-        return library, memory
+        return shelf_of(self._database, self._settings, models_of(self._settings))
 
 
 def visible(caller: Principal, environment: str) -> bool:

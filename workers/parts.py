@@ -20,6 +20,7 @@ from holdfast.sandbox.port import Sandbox
 
 if TYPE_CHECKING:
     from holdfast.knowledge.ports import Embedder
+    from holdfast.runtime.shelf import Models, Shelf
 
 log = structlog.get_logger()
 
@@ -33,8 +34,7 @@ class Parts:
         self._databases: dict[Role, Database] = {}
         self._client: Client | None = None
         self._sandbox: Sandbox | None = None
-        self._embedder: Embedder | None = None
-        self._embedder_chosen = False
+        self._models: Models | None = None
 
     @property
     def identity(self) -> str:
@@ -77,22 +77,24 @@ class Parts:
         """What has to be released before the process ends."""
         self._stack.push_async_callback(close)
 
-    def embedder(self) -> "Embedder | None":
-        """One for the process; None where words alone are searched."""
-        from holdfast.adapters.embedding.choice import embedder_for  # noqa: PLC0415 -- numpy, for two queues of four
+    def models(self) -> "Models":
+        """What embeds and reranks, one of each for the process."""
+        from holdfast.runtime.shelf import models_of  # noqa: PLC0415 -- numpy, for three queues of four
 
-        if not self._embedder_chosen:
-            settings = self.settings.knowledge
-            key = settings.embedding_key
-            self._embedder = embedder_for(settings.embedding, key=key.get_secret_value() if key else None)
-            self._embedder_chosen = True
-            if self._embedder is None and settings.embedding != "none":
-                log.warning(
-                    "embedding_model_missing", model=settings.embedding, effect="search goes by words alone"
-                )
-            elif self._embedder is not None:
-                self._stack.push_async_callback(self._embedder.close)
-        return self._embedder
+        if self._models is None:
+            self._models = models_of(self.settings.knowledge)
+            self._stack.push_async_callback(self._models.close)
+        return self._models
+
+    def embedder(self) -> "Embedder | None":
+        """None where words alone are searched."""
+        return self.models().embedder
+
+    async def shelf(self) -> "Shelf":
+        """The library and the memory of this process."""
+        from holdfast.runtime.shelf import shelf_of  # noqa: PLC0415 -- as above
+
+        return shelf_of(await self.database(), self.settings.knowledge, self.models())
 
     def sandbox(self) -> Sandbox:
         if self._sandbox is None:

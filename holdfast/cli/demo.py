@@ -52,9 +52,8 @@ async def _show(settings: Settings, state: StackState) -> None:
 
 
 async def _ingest(settings: Settings, state: StackState, narrator: Narrator) -> None:
-    from holdfast.adapters.embedding.choice import embedder_for  # noqa: PLC0415
     from holdfast.adapters.postgres.database import Database  # noqa: PLC0415 -- psycopg is slow to import
-    from holdfast.adapters.postgres.knowledge import PostgresLibrary  # noqa: PLC0415
+    from holdfast.runtime.shelf import models_of, shelf_of  # noqa: PLC0415
 
     drafts = [
         DocumentDraft(id=f"examples/{path.name}", text=path.read_text(), source="examples")
@@ -63,8 +62,8 @@ async def _ingest(settings: Settings, state: StackState, narrator: Narrator) -> 
     ]
     database = await Database.open(state.database_url, max_size=2)
     try:
-        embedder = embedder_for(settings.knowledge.embedding)
-        await PostgresLibrary(database=database, embedder=embedder).ingest("default", drafts, author="demo")
+        shelf = shelf_of(database, settings.knowledge, models_of(settings.knowledge))
+        await shelf.library.ingest("default", drafts, author="demo")
     finally:
         await database.close()
     narrator.chapter("Runbooks", f"{len(drafts)} of ours are in the library.")

@@ -9,14 +9,13 @@ from typing import TypeVar
 
 import click
 
-from holdfast.adapters.embedding.choice import embedder_for
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
 from holdfast.adapters.postgres.memory import PostgresMemory
 from holdfast.cli.database import owner_url
 from holdfast.knowledge.ports import Embedder
 from holdfast.runtime.configuration import load
-from schemas.memory import MemoryStatus, RecallSettings
+from holdfast.runtime.shelf import models_of, shelf_of
 
 Result = TypeVar("Result")
 
@@ -37,24 +36,14 @@ class Shelf:
 @asynccontextmanager
 async def opened() -> AsyncIterator[Shelf]:
     settings = load()
-    about = settings.knowledge
-    key = about.embedding_key.get_secret_value() if about.embedding_key else None
-    embedder = embedder_for(about.embedding, key=key)
     database = await Database.open(owner_url(settings), max_size=4)
-    library = PostgresLibrary(database=database, embedder=embedder)
-    memory = PostgresMemory(
-        database=database,
-        embedder=embedder,
-        library=library,
-        settings=RecallSettings(recency_weight=about.recency_weight, half_life_days=about.half_life_days),
-        new_lessons=MemoryStatus(about.new_lessons),
-    )
+    models = models_of(settings.knowledge)
+    shelf = shelf_of(database, settings.knowledge, models)
     try:
-        yield Shelf(library, memory, getpass.getuser(), embedder)
+        yield Shelf(shelf.library, shelf.memory, getpass.getuser(), models.embedder)
     finally:
         await database.close()
-        if embedder is not None:
-            await embedder.close()
+        await models.close()
 
 
 def using(work: Callable[[Shelf], Awaitable[Result]]) -> Result:

@@ -53,4 +53,16 @@ class IngestDesk(Protocol):
 class Reranker(Protocol):
     """Puts the best hits of a search in a better order; a model, where one is at hand."""
 
-    async def rerank(self, query: str, hits: Sequence[SearchHit]) -> Sequence[float]: ...
+    async def rerank(self, query: str, hits: Sequence[SearchHit]) -> Sequence[float]:
+        """One score for each hit, in their order; more is better."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class QuestionWriter(Protocol):
+    """Thinks of what people would ask that a passage answers; a model, where one is at hand."""
+
+    async def questions(self, tenant: str, title: str, passages: Sequence[str]) -> Sequence[Sequence[str]]:
+        """For each passage, its questions; none where it answers nothing."""
+        ...

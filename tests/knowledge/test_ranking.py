@@ -1,10 +1,13 @@
 """The order of results: the SQL computes the BM25 that is written down, diversity and reranking do what they say."""
 
+import asyncio
+import json
 from collections import Counter
 from collections.abc import Sequence
 
 import pytest
 
+from holdfast.adapters.embedding.reranking import HttpReranker
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
 from holdfast.knowledge.bm25 import rarity, score, weight
@@ -46,6 +49,9 @@ class ByLength:
     async def rerank(self, query: str, hits: Sequence[SearchHit]) -> Sequence[float]:
         return [float(len(hit.document.title)) for hit in hits]
 
+    async def close(self) -> None:
+        """Nothing is open."""
+
 
 async def test_a_reranker_has_the_last_word_on_the_order(database: Database) -> None:
     library = PostgresLibrary(database=database, reranker=ByLength())
@@ -71,3 +77,46 @@ def test_of_two_that_say_the_same_the_second_steps_back() -> None:
 def test_what_is_far_is_never_sure() -> None:
     assert confidence(nearest=0.3, covered=2.0) < SURE < confidence(nearest=0.6, covered=0.0)
     assert confidence(nearest=None, covered=0.2) < SURE < confidence(nearest=None, covered=1.2)
+
+
+class RerankServer:
+    """Speaks as Cohere's endpoint does; what it prefers is the shortest text."""
+
+    def __init__(self) -> None:
+        self.status = "200 OK"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(head.split("content-length: ")[1].split("\r\n")[0])
+        asked = json.loads(await reader.readexactly(length))
+        scored = sorted(enumerate(asked["documents"]), key=lambda pair: len(pair[1]))
+        rows = [{"index": at, "relevance_score": 1 / len(text)} for at, text in scored]
+        body = json.dumps({"results": rows}).encode()
+        writer.write(
+            f"HTTP/1.1 {self.status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+        )
+        writer.write(body)
+        await writer.drain()
+        writer.close()
+
+
+async def test_an_endpoint_reranks_and_its_silence_changes_nothing(database: Database) -> None:
+    told = RerankServer()
+    server = await asyncio.start_server(told.serve, "127.0.0.1", 0)
+    reranker = HttpReranker(
+        url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", model="m", key="k"
+    )
+    library = PostgresLibrary(database=database, reranker=reranker)
+    await library.ingest("default", DRAFTS, author="ann")
+    request = SearchRequest(query="disk queue", limit=1)
+    plain = await PostgresLibrary(database=database).search("default", SearchRequest(query="disk queue"))
+    shortest = min(plain.hits, key=lambda hit: len(f"{hit.document.title}\n{hit.snippet}"))
+    found = await library.search("default", request)
+    assert [hit.document.id for hit in found.hits] == [shortest.document.id]
+    told.status = "500 Broken"
+    found = await library.search("default", request)
+    assert [hit.document.id for hit in found.hits] == [plain.hits[0].document.id]
+    assert "reranker" in found.note
+    await reranker.close()
+    server.close()
+    await server.wait_closed()

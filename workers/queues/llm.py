@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 
 from holdfast.adapters.llm.layer import ModelLayer
-from holdfast.adapters.postgres.knowledge import PostgresLibrary
-from holdfast.adapters.postgres.memory import PostgresMemory
 from holdfast.adapters.postgres.writing import ShownWriting
 from holdfast.knowledge.planner import RunbookPlanner
 from holdfast.knowledge.ports import Embedder
@@ -20,17 +18,14 @@ async def pool(held: Parts) -> pools.Pool:
     temporal = await held.client(role="holdfast_app")
     layer = await ModelLayer.open(settings.models, database=database, temporal=temporal)
     held.closes(layer.close)
-    library = PostgresLibrary(database=database, embedder=held.embedder())
+    shelf = await held.shelf()
     planner = layer.planner(
-        runbook=RunbookPlanner(library=library),
+        runbook=RunbookPlanner(library=shelf.library),
         embed=_embedding(held.embedder()),
         cache=settings.models.cache,
         listener=ShownWriting(database=database),
     )
-    lessons = layer.lessons(
-        shelf=PostgresMemory(database=database, embedder=held.embedder()),
-        status=MemoryStatus(settings.knowledge.new_lessons),
-    )
+    lessons = layer.lessons(shelf=shelf.memory, status=MemoryStatus(settings.knowledge.new_lessons))
     return pools.llm(planner=planner, lessons=lessons, panels=layer.panel(embed=_comparing(held.embedder())))
 
 

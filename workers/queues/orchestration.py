@@ -11,9 +11,7 @@ from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.brakes import PostgresBrakes
 from holdfast.adapters.postgres.database import Database
-from holdfast.adapters.postgres.knowledge import PostgresLibrary
 from holdfast.adapters.postgres.ledger import PostgresLedger
-from holdfast.adapters.postgres.memory import PostgresMemory
 from holdfast.adapters.postgres.policies import PostgresPolicies
 from holdfast.adapters.postgres.readings import PostgresReadings
 from holdfast.adapters.postgres.runs import PostgresRuns
@@ -48,7 +46,7 @@ async def pool(held: Parts) -> pools.Pool:
         guardian=PolicyGuardian(policies=policies),
         ledger=PostgresLedger(database=database),
         approvals=PostgresApprovals(database=database),
-        fast_tools=RegistryToolHost(Registry(_fast_tools(held, database))),
+        fast_tools=RegistryToolHost(Registry(await _fast_tools(held, database))),
         deliveries=_sender(held, database),
         acceptance=Acceptance(
             agents=PostgresAgents(database=database),
@@ -58,12 +56,12 @@ async def pool(held: Parts) -> pools.Pool:
     )
 
 
-def _fast_tools(held: Parts, database: Database) -> Sequence[Tool]:
-    embedder = held.embedder()
+async def _fast_tools(held: Parts, database: Database) -> Sequence[Tool]:
+    shelf = await held.shelf()
     return fast_tools(
         todos=PostgresTodos(database=database),
-        library=PostgresLibrary(database=database, embedder=embedder),
-        memory=PostgresMemory(database=database, embedder=embedder),
+        library=shelf.library,
+        memory=shelf.memory,
     )
 
 

@@ -72,9 +72,21 @@ class LibraryReader:
             await self._agree(query)
             ranked = fuse(await _candidates(connection, query), signals=_signals(query))
             hits = await _hits(connection, query, await self._shown(connection, query, ranked))
-        if self._reranker is not None and hits:
-            hits = reordered(hits, await self._reranker.rerank(request.query, hits))
+        hits = await self._reranked(query, hits)
         return _result(query, ranked, hits[: request.limit])
+
+    async def _reranked(self, query: Query, hits: list[SearchHit]) -> list[SearchHit]:
+        """A reranker that is away leaves the order as it was."""
+        if self._reranker is None or not hits:
+            return hits
+        try:
+            return reordered(hits, await self._reranker.rerank(query.request.query, hits))
+        except HoldfastError as error:
+            log.warning("reranking_failed", error=error.code)
+            query.note = (
+                f"The reranker did not answer ({error.code}): the order is that of words and meaning."
+            )
+            return hits
 
     async def _agree(self, query: Query) -> None:
         """Vectors of one model say nothing about those of another: the query has to be in the model in force."""
@@ -223,7 +235,8 @@ def _why(query: Query, candidate: Candidate) -> str:
 
 
 def _result(query: Query, ranked: Sequence[Candidate], hits: list[SearchHit]) -> SearchResult:
-    note = "" if query.vector is not None or query.request.signals == "lexical" else query.note or _WORDS_ONLY
+    words_only = query.vector is None and query.request.signals != "lexical"
+    note = query.note or (_WORDS_ONLY if words_only else "")
     if not ranked:
         return SearchResult(note=note or "Nothing matches.")
     nearest = max(candidate.dense or 0.0 for candidate in ranked) if query.vector is not None else None
