@@ -16,14 +16,12 @@ class PostgresAgents:
         self._database = database
 
     async def read(self, tenant: str, name: str, version: int | None = None) -> AgentSpec:
-        async with self._database.tenant(tenant) as connection:
+        async with self._database.statement() as connection:
             cursor = await connection.execute(
-                """select spec from agents where name = %s and (%s::int is null or version = %s)
-                   order by version desc limit 1""",
-                (name, version, version),
+                "select read_agent(%s, %s, %s) as spec", (tenant, name, version)
             )
             row = await cursor.fetchone()
-        if row is None:
+        if row is None or row["spec"] is None:
             wanted = name if version is None else f"{name}, version {version}"
             raise NotFound(
                 f"There is no agent {wanted}.", remedy="`holdfast agents ls` shows which there are."

@@ -79,9 +79,15 @@ class Database:
     @asynccontextmanager
     async def tenant(self, tenant: str) -> AsyncIterator[Connection]:
         """One transaction that sees the rows of this tenant only."""
-        async with self._connection() as connection, connection.transaction():
-            await connection.execute("select set_config('holdfast.tenant', %s, true)", (tenant,))
-            yield connection
+        begin = sql.SQL("begin; select set_config('holdfast.tenant', {}, true)").format(sql.Literal(tenant))
+        async with self._connection() as connection:
+            await connection.execute(begin)  # in one round trip
+            try:
+                yield connection
+            except BaseException:
+                await connection.rollback()
+                raise
+            await connection.commit()
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[Connection]:

@@ -26,41 +26,18 @@ class PostgresIdempotency:
         self._database = database
 
     async def claim(self, tenant: str, route: str, key: str, *, digest: str, lease_s: float) -> Claim:
-        async with self._database.tenant(tenant) as connection:
+        async with self._database.statement() as connection:
             cursor = await connection.execute(
-                """insert into idempotency_keys as k (tenant, route, key, request_digest, lease_until)
-                   values (%s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))
-                   on conflict (tenant, route, key) do update set lease_until = excluded.lease_until
-                   where k.request_digest = excluded.request_digest and k.response_status is null
-                     and k.lease_until < clock_timestamp()
-                   returning created_at""",
-                (tenant, route, key, digest, lease_s),
-            )
-            claimed = await cursor.fetchone()
-            if claimed is not None:
-                return Claim("new", since=claimed["created_at"])
-            cursor = await connection.execute(
-                """select request_digest, response_status, response, created_at from idempotency_keys
-                   where route = %s and key = %s""",
-                (route, key),
+                "select * from claim_key(%s, %s, %s, %s, %s)", (tenant, route, key, digest, lease_s)
             )
             row = await cursor.fetchone()
-        if row is None:  # given up by its holder between the two statements
-            return await self.claim(tenant, route, key, digest=digest, lease_s=lease_s)
-        if row["request_digest"] != digest:
-            return Claim("other", since=row["created_at"])
-        if row["response_status"] is None:
-            return Claim("in_flight", since=row["created_at"])
-        return Claim(
-            "again", since=row["created_at"], status=row["response_status"], response=row["response"]
-        )
+        assert row is not None  # noqa: S101 - a function with out parameters answers with one row
+        return Claim(row["outcome"], since=row["since"], status=row["status"] or 0, response=row["response"])
 
     async def settle(self, tenant: str, route: str, key: str, *, status: int, response: JsonObject) -> None:
-        async with self._database.tenant(tenant) as connection:
+        async with self._database.statement() as connection:
             await connection.execute(
-                """update idempotency_keys set response_status = %s, response = %s
-                   where route = %s and key = %s""",
-                (status, Jsonb(response), route, key),
+                "select settle_key(%s, %s, %s, %s, %s)", (tenant, route, key, status, Jsonb(response))
             )
 
     async def give_up(self, tenant: str, route: str, key: str) -> None:

@@ -130,8 +130,8 @@ class PostgresReadings:
 
     async def active(self, tenant: str) -> Digest | None:
         """The policy bundle in force."""
-        async with self._database.tenant(tenant) as connection:
-            cursor = await connection.execute("select digest from policy_heads")
+        async with self._database.statement() as connection:
+            cursor = await connection.execute("select active_bundle(%s) as digest", (tenant,))
             row = await cursor.fetchone()
         return row["digest"] if row else None
 

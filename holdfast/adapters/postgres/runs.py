@@ -8,13 +8,10 @@ from pydantic import TypeAdapter
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.errors import NotFound
+from schemas.base import JsonObject
 from schemas.events import EventType, NewEvent, RunEvent
 from schemas.runs import Run, RunInput, RunStatus
 from schemas.stages import RecordRequest
-
-_RUN_COLUMNS = """r.tenant, r.id, r.goal, r.agent, r.agent_version, r.environment, r.mode, r.status, r.reason, r.answer,
-  r.outputs, r.cites, r.labels, r.thread, r.parent, r.forked_from, r.requested_by, r.spend_usd::float8 as spend_usd,
-  r.created_at, r.started_at, r.ended_at, h.last_seq"""
 
 
 class PostgresRuns:
@@ -25,35 +22,19 @@ class PostgresRuns:
 
     async def create(self, run_input: RunInput, *, forked_from: str | None = None) -> Run:
         """The row and its first event, in one transaction. A second call with the same id answers the same."""
-        async with self._database.tenant(run_input.tenant) as connection:
-            await connection.execute(
-                """insert into runs (tenant, id, goal, agent, agent_version, environment, mode, status, labels, thread,
-                                     parent, forked_from, requested_by, input)
-                   values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (id) do nothing""",
+        created = {"key": "created", "type": EventType.RUN_CREATED, "data": _created_data(run_input)}
+        async with self._database.statement() as connection:
+            cursor = await connection.execute(
+                "select create_run(%s, %s, %s, %s) as run",
                 (
                     run_input.tenant,
-                    run_input.run_id,
-                    run_input.goal,
-                    run_input.agent.name,
-                    run_input.agent.version,
-                    run_input.environment,
-                    run_input.mode,
-                    RunStatus.QUEUED,
-                    Jsonb(run_input.labels),
-                    run_input.thread,
-                    run_input.parent,
-                    forked_from,
-                    run_input.requested_by,
-                    Jsonb(run_input.model_dump(mode="json")),
+                    Jsonb(_row(run_input, forked_from)),
+                    Jsonb(run_input, dumps=RunInput.model_dump_json),
+                    Jsonb([created]),
                 ),
             )
-            await connection.execute(
-                "insert into run_heads (run_id, tenant) values (%s, %s) on conflict do nothing",
-                (run_input.run_id, run_input.tenant),
-            )
-            created = {"key": "created", "type": EventType.RUN_CREATED, "data": _created_data(run_input)}
-            await connection.execute("select tell(%s, %s)", (run_input.run_id, Jsonb([created])))
-        return await self.read(run_input.tenant, run_input.run_id)
+            row = await cursor.fetchone()
+        return _run(row, run_input.run_id)
 
     async def discard(self, tenant: str, run_id: str) -> None:
         """Take back a run whose workflow could not be started; one that has started stays."""
@@ -64,15 +45,9 @@ class PostgresRuns:
             )
 
     async def read(self, tenant: str, run_id: str) -> Run:
-        async with self._database.tenant(tenant) as connection:
-            cursor = await connection.execute(
-                f"select {_RUN_COLUMNS} from runs r join run_heads h on h.run_id = r.id where r.id = %s",  # noqa: S608 - a constant
-                (run_id,),
-            )
-            row = await cursor.fetchone()
-        if row is None:
-            raise NotFound(f"There is no run {run_id}.", run_id=run_id)
-        return Run.model_validate(row)
+        async with self._database.statement() as connection:
+            cursor = await connection.execute("select told_run(%s, %s) as run", (tenant, run_id))
+            return _run(await cursor.fetchone(), run_id)
 
     async def start_input(self, tenant: str, run_id: str) -> RunInput:
         async with self._database.tenant(tenant) as connection:
@@ -81,6 +56,11 @@ class PostgresRuns:
         if row is None:
             raise NotFound(f"There is no run {run_id}.", run_id=run_id)
         return RunInput.model_validate(row["input"])
+
+    async def change_input(self, tenant: str, run_id: str, changes: JsonObject) -> None:
+        """Let later executions of the run, and forks of it, start with these fields of its input."""
+        async with self._database.statement() as connection:
+            await connection.execute("select change_input(%s, %s, %s)", (tenant, run_id, Jsonb(changes)))
 
     async def unstarted(self, *, older_than_s: float) -> Sequence[tuple[str, str]]:
         async with self._database.statement() as connection:
@@ -123,6 +103,28 @@ _EVENTS = TypeAdapter(Sequence[NewEvent])
 def events_json(events: Sequence[NewEvent]) -> Jsonb:
     """New events, as the SQL functions take them."""
     return Jsonb(events, dumps=_EVENTS.dump_json)
+
+
+def _run(row: dict[str, Any] | None, run_id: str) -> Run:
+    if row is None or row["run"] is None:
+        raise NotFound(f"There is no run {run_id}.", run_id=run_id)
+    return Run.model_validate(row["run"])
+
+
+def _row(run_input: RunInput, forked_from: str | None) -> JsonObject:
+    return {
+        "id": run_input.run_id,
+        "goal": run_input.goal,
+        "agent": run_input.agent.name,
+        "agent_version": run_input.agent.version,
+        "environment": run_input.environment,
+        "mode": run_input.mode,
+        "labels": run_input.labels,
+        "thread": run_input.thread,
+        "parent": run_input.parent,
+        "forked_from": forked_from,
+        "requested_by": run_input.requested_by,
+    }
 
 
 def _created_data(run_input: RunInput) -> dict[str, Any]:

@@ -57,12 +57,9 @@ class PostgresTools:
 
     async def tools(self, tenant: str, environment: str) -> Catalogue:
         """The newest version of each tool that is not switched off there."""
-        async with self._database.tenant(tenant) as connection:
+        async with self._database.statement() as connection:
             cursor = await connection.execute(
-                """select spec from tools t where withdrawn_at is null and not exists (
-                     select from tools_disabled d where d.name = t.name and d.environment in ('*', %s))
-                   order by name, version""",
-                (environment,),
+                "select spec from offered_tools(%s, %s) as spec", (tenant, environment)
             )
             specs = [ToolSpec.model_validate(row["spec"]) for row in await cursor.fetchall()]
         return newest_of(specs)
