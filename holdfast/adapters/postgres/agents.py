@@ -18,7 +18,7 @@ class PostgresAgents:
     async def read(self, tenant: str, name: str, version: int | None = None) -> AgentSpec:
         async with self._database.statement() as connection:
             cursor = await connection.execute(
-                "select read_agent(%s, %s, %s) as spec", (tenant, name, version)
+                "select read_agent(%s, %s, %s::int) as spec", (tenant, name, version)
             )
             row = await cursor.fetchone()
         if row is None or row["spec"] is None:
