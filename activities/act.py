@@ -62,7 +62,7 @@ class ActActivities:
                 return ActReport(state="done", result=answer.result), None
             case "in_doubt":
                 return await self._after_a_crash(call, spec), None
-            case "held" | "refused" | "unknown" | "paused" | "stale":
+            case "held" | "refused" | "unknown" | "paused" | "stale" | "over":
                 log.info(
                     "tool_call_not_dispatched", outcome=answer.outcome, why=answer.why, digest=call.digest
                 )

@@ -7,13 +7,13 @@ from pydantic import Field
 from schemas.actions import Action
 from schemas.agents import AgentSpec, RunLimits
 from schemas.approvals import ApprovalSubject, ApprovalSummary
-from schemas.base import ApprovalId, Digest, JsonObject, Name, Payload, RunId
+from schemas.base import ApprovalId, Digest, JsonObject, Labels, Name, Payload, RunId
 from schemas.brakes import EnvelopeEntry
 from schemas.events import NewEvent
 from schemas.plans import Citation, Finding, Plan, Step
 from schemas.runs import RunStatus, StepOutcome
 from schemas.tools import Catalogue, ToolResult, ToolSpec
-from schemas.verdicts import ApprovalTerms, Verdict
+from schemas.verdicts import ApprovalTerms, Settler, Verdict
 
 
 class RunScope(Payload):
@@ -57,6 +57,10 @@ class RecallRequest(Payload):
     runbook: str | None = None
     thread: str | None = None
     token_budget: int = 4000
+    alert: str = Field(default="", description="The alert it answers, where that is known.")
+    tools: tuple[str, ...] = Field(default=(), description="Tools about to be called, or called already.")
+    error: str = Field(default="", description="The error code of a call that failed.")
+    labels: Labels = {}
 
 
 class Recalled(Payload):
@@ -148,6 +152,16 @@ class JudgeRequest(Payload):
     bundle: Digest | None = Field(
         default=None, description="The bundle the run started under; its rules hold beside those now active."
     )
+    asked: bool = Field(
+        default=False, description="A model was asked, or a human: whoever has not answered by now will not."
+    )
+
+
+class OpinionRequest(Payload):
+    """Ask a model, or a panel of them, about an action that the rules leave unclear."""
+
+    request: JudgeRequest
+    who: Settler
 
 
 class JudgeRow(Payload):
@@ -187,9 +201,9 @@ class ActRow(Payload):
 
 class ActReport(Payload):
     """What became of it. `unknown`: it may or may not have happened, and a human must say. `stale`: the rules have
-    changed since it was judged, or the verdict has expired."""
+    changed since it was judged, or the verdict has expired. `over`: the run had ended, and was not said to go on."""
 
-    state: Literal["done", "unknown", "refused", "held", "paused", "stale"]
+    state: Literal["done", "unknown", "refused", "held", "paused", "stale", "over"]
     result: ToolResult | None = None
     why: str = ""
 
@@ -224,7 +238,9 @@ class CheckRequest(Payload):
     done: tuple[str, ...] = ()
     agents: tuple[str, ...] = Field(default=(), description="The agents a step may be handed to.")
     events: tuple[NewEvent, ...] = Field(default=(), description="What is to be told before.")
-    key: str = Field(default="", description="The key of the event that tells what came of it.")
+    key: str = Field(
+        default="", description="The place in the story of the event that tells what came of it."
+    )
     accepts: bool = Field(default=True, description="A plan without fatal findings is the run's from now on.")
 
 

@@ -18,7 +18,7 @@ from schemas.approvals import Approval, ApprovalStatus, ApprovalSubject, Approva
 from schemas.base import JsonObject
 from schemas.events import EventType
 from schemas.plans import StepState
-from schemas.runs import StepOutcome
+from schemas.runs import RunStatus, StepOutcome
 from schemas.stages import (
     ActReport,
     ActRequest,
@@ -30,11 +30,12 @@ from schemas.stages import (
     ResolveRequest,
 )
 from schemas.tools import EffectClass, Lane, ToolError, ToolResult
-from schemas.verdicts import Decision, Verdict
+from schemas.verdicts import Decision, Settler, Verdict
 from workflows import options
 from workflows.desk import Desk
 from workflows.gate import Gate
 from workflows.parking import Parking
+from workflows.second_opinion import ask_for_opinion
 from workflows.teller import Teller
 
 
@@ -92,9 +93,16 @@ class Performer:
             return await self._judge_again(request)
         if verdict.decision is Decision.DENY:
             return _denied(request, verdict.why)
+        if verdict.may_settle and not request.asked:
+            return await self._second_opinion(request, verdict.may_settle)
         if verdict.decision is Decision.REQUIRE_APPROVAL:
             return await self._with_approval(request, verdict)
         return (await self._act([request]))[0]
+
+    async def _second_opinion(self, request: JudgeRequest, who: Settler) -> StepOutcome:
+        self._teller.doing(request.action.step_id, "unclear: a model is asked")
+        self._progress.spend_usd += await ask_for_opinion(request, who)
+        return await self._judge_again(request.model_copy(update={"asked": True}))
 
     async def _with_approval(self, request: JudgeRequest, verdict: Verdict) -> StepOutcome:
         approval = await self._approval(request, verdict)
@@ -130,6 +138,7 @@ class Performer:
             update={
                 "action": request.action.edited(arguments),
                 "opens": False,
+                "asked": True,
                 "round": request.round + 1,
             }
         )
@@ -161,6 +170,8 @@ class Performer:
                     await self._thawed(first, reports[0].why)
                 case "paused":
                     await self._gate.passed()
+                case "over":  # somebody has set this workflow back in Temporal, and it lives again
+                    await self._teller.status_is(RunStatus.RUNNING, "taken up again")
                 case "stale":
                     return [await self._judge_again(first)]
                 case "done":

@@ -9,6 +9,7 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 
 from activities.story import StoryActivities
+from holdfast.plan import tales
 from holdfast.plan.board import board
 from holdfast.plan.progress import Progress
 from schemas.base import JsonObject
@@ -33,7 +34,7 @@ class Teller:
         self.status = start.state.status
 
     def event(self, kind: EventType, data: JsonObject | None = None, *, step: str | None = None) -> NewEvent:
-        return NewEvent(key=self._progress.next_key(), type=kind, step_id=step, data=data or {})
+        return tales.of_the_run(self._progress.next_key(), kind, data or {}, step=step)
 
     async def tell(self, *events: NewEvent, patch: RunPatch | None = None) -> None:
         await workflow.execute_local_activity_method(

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from schemas.actions import Action
+from schemas.base import JsonObject
+from schemas.canonical import digest_of
 from schemas.events import EventType, NewEvent
 from schemas.plans import Finding, Plan, StepState
 from schemas.runs import StepOutcome
@@ -17,13 +19,20 @@ CANCELLED = "cancelled"
 _LONGEST_TEXT = 600
 
 
-def plan_accepted(key: str, plan: Plan) -> NewEvent:
-    return NewEvent(key=key, type=EventType.PLAN_ACCEPTED, data={"plan": plan.compact()})
+def of_the_run(place: str, kind: EventType, data: JsonObject, *, step: str | None = None) -> NewEvent:
+    """What the workflow tells of its own accord. Its key is its place and its words: a workflow that was set back tells
+    again what comes out differently, and nothing else."""
+    words = digest_of([kind, step, data]).removeprefix("sha256:")[:12]
+    return NewEvent(key=f"{place}.{words}", type=kind, step_id=step, data=data)
 
 
-def plan_rejected(key: str, findings: Sequence[Finding]) -> NewEvent:
+def plan_accepted(place: str, plan: Plan) -> NewEvent:
+    return of_the_run(place, EventType.PLAN_ACCEPTED, {"plan": plan.compact()})
+
+
+def plan_rejected(place: str, findings: Sequence[Finding]) -> NewEvent:
     fatal = [finding.model_dump(mode="json") for finding in findings if finding.fatal]
-    return NewEvent(key=key, type=EventType.PLAN_REJECTED, data={"findings": fatal[:20]})
+    return of_the_run(place, EventType.PLAN_REJECTED, {"findings": fatal[:20]})
 
 
 def step_started(action: Action, title: str) -> NewEvent:

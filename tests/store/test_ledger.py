@@ -279,7 +279,7 @@ async def test_the_end_of_one_call_and_the_start_of_the_next_are_written_togethe
     ]
 
 
-@pytest.mark.parametrize(("status", "outcome"), [("paused", "paused"), ("cancelled", "refused")])
+@pytest.mark.parametrize(("status", "outcome"), [("paused", "paused"), ("cancelled", "over")])
 async def test_a_run_that_is_paused_or_over_sends_nothing(
     run: Run, ledger: PostgresLedger, database: Database, status: str, outcome: str
 ) -> None:

@@ -15,7 +15,7 @@ from schemas.stages import ActRequest, JudgeRequest, ResolveRequest
 from schemas.tools import EffectClass, ToolResult
 from schemas.verdicts import Verdict, VerdictRecord
 
-Outcome = Literal["go", "done", "in_doubt", "unknown", "held", "refused", "paused", "stale"]
+Outcome = Literal["go", "done", "in_doubt", "unknown", "held", "refused", "paused", "stale", "over"]
 
 _GIVE = b"select give_verdict(%s, %s, %s, %s, %s, %s) as verdict"
 _DISPATCH = b"select outcome, result, why from dispatch_effect(%s, %s, %s, %s, %s, %s)"

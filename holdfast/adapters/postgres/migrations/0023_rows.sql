@@ -37,7 +37,7 @@ begin
 end $$;
 
 -- The choke point. `go`: written as dispatched, call it. `in_doubt`: a call went out before and nobody saw its end.
--- `stale`: to be judged again first.
+-- `stale`: to be judged again first. `over`: the run has ended, as far as anybody knows here.
 create or replace function dispatch_effect(
   p_tenant text, p_run text, p_digest text, p_class text, p_worker text, p_events jsonb,
   out outcome text, out result jsonb, out why text
@@ -68,7 +68,7 @@ begin
   if run_status = 'paused' then
     outcome := 'paused'; why := 'the run is paused'; return;
   elsif run_status in ('succeeded', 'failed', 'cancelled', 'timed_out', 'rejected') then
-    outcome := 'refused'; why := 'the run has ended'; return;
+    outcome := 'over'; why := 'the run has ended'; return;
   end if;
 
   select * into v from verdicts where run_id = p_run and action_digest = p_digest;

@@ -1,0 +1,86 @@
+"""What people do to a run with Temporal's own means: the ledger keeps its promise, and the story stays whole."""
+
+import asyncio
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType, PendingActivityState
+from temporalio.api.workflowservice.v1 import (
+    PauseActivityRequest,
+    ResetWorkflowExecutionRequest,
+    UnpauseActivityRequest,
+)
+
+from holdfast.ids import new_id
+from schemas.runs import RunOutput, RunStatus
+from tests.runs.conftest import Stage
+from tests.runs.test_plans import say
+from tests.runs.test_rows import row
+
+
+async def set_back(stage: Stage, run_id: str, *, tasks: int) -> RunOutput:
+    """Reset to the end of the workflow task of that number, and wait for the end."""
+    handle = stage.client.get_workflow_handle(run_id)
+    completed = [
+        event.event_id
+        for event in (await handle.fetch_history()).events
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+    ]
+    await stage.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=stage.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=run_id),
+            reason="test",
+            workflow_task_finish_event_id=completed[tasks - 1],
+            request_id=new_id("run"),
+        )
+    )
+    latest = stage.client.get_workflow_handle(run_id, result_type=RunOutput)
+    output: RunOutput = await latest.result()
+    return output
+
+
+async def test_a_run_that_is_set_back_does_nothing_twice_and_tells_nothing_twice(stage: Stage) -> None:
+    handle = await stage.start(*row("a", "b"), say("c", "${steps.b.output.text}"))
+    await handle.result()
+    before = await stage.story(handle.id)
+    assert (await set_back(stage, handle.id, tasks=1)).status is RunStatus.SUCCEEDED
+    assert stage.world.said == ["a", "b", "b"]
+    assert await stage.story(handle.id) == before
+
+
+async def test_a_run_that_had_ended_goes_on_when_it_is_set_back(stage: Stage) -> None:
+    handle = await stage.start(say("a"), say("b", "${steps.a.output.text}!"))
+    await handle.result()
+    async with stage.database.tenant("default") as connection:
+        await connection.execute("delete from effects where run_id = %s and step_id = 'b'", (handle.id,))
+    output = await set_back(stage, handle.id, tasks=2)
+    assert output.status is RunStatus.SUCCEEDED
+    assert stage.world.said == ["a", "a!", "a!"]
+    assert (await stage.run(handle.id)).status is RunStatus.SUCCEEDED
+
+
+async def test_a_call_that_was_paused_in_temporal_is_not_made_again_unasked(stage: Stage) -> None:
+    handle = await stage.start(say("a", arguments={"wait": "never"}))
+    await stage.until(handle.id, "tool.dispatched")
+    service, namespace = stage.client.workflow_service, stage.client.namespace
+    execution = WorkflowExecution(workflow_id=handle.id)
+    await service.pause_activity(PauseActivityRequest(namespace=namespace, execution=execution, type="act"))
+    await until_paused(stage, handle.id)
+    await service.unpause_activity(
+        UnpauseActivityRequest(namespace=namespace, execution=execution, type="act")
+    )
+    await stage.decide(handle.id)
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    assert stage.world.said == ["a"]
+
+
+async def until_paused(stage: Stage, run_id: str) -> None:
+    handle = stage.client.get_workflow_handle(run_id)
+    async with asyncio.timeout(20):
+        while True:
+            pending = (await handle.describe()).raw_description.pending_activities
+            if [activity.state for activity in pending] == [
+                PendingActivityState.PENDING_ACTIVITY_STATE_PAUSED
+            ]:
+                return
+            await asyncio.sleep(0.05)
