@@ -203,8 +203,14 @@ def _switch(name: str, environment: str, *, enabled: bool) -> None:
 @tools.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def check(file: Path) -> None:
-    """Read a manifest and say what is wrong with it. Nothing is called."""
+    """Read a manifest, or load a Python module, and say what is wrong with it. Nothing is called."""
     from holdfast.tools.manifests import read_manifest  # noqa: PLC0415 - jsonschema is slow to import
+    from holdfast.tools.modules import tools_of_module  # noqa: PLC0415
 
-    manifest = read_manifest(file.read_text())
-    click.echo(f"{manifest.name}@{manifest.version} is a tool")
+    if file.suffix == ".py":
+        keys = [tool.spec.key for tool in tools_of_module(file.name, file.read_text())]
+    else:
+        manifest = read_manifest(file.read_text())
+        keys = [f"{manifest.name}@{manifest.version}"]
+    for key in keys:
+        click.echo(f"{key} is a tool")

@@ -80,7 +80,7 @@ def _over_builtin(manifest: ToolManifest, builtin: Registry) -> Tool:
     if "limits" not in manifest.permissions.model_fields_set:
         permissions = spec.permissions.model_copy(update={"limits": found.permissions.limits})
         spec = spec.model_copy(update={"permissions": permissions})
-    _check_examples(spec)
+    check_examples(spec)
     return Tool(spec=spec, call=builtin.find(found.name, found.version).call)
 
 
@@ -164,7 +164,7 @@ def _check(manifest: ToolManifest) -> None:
         raise BadManifest(f"permissions.network: {error}") from error
     _check_places(manifest)
     if not manifest.run.builtin:
-        _check_examples(
+        check_examples(
             ToolSpec(
                 name=manifest.name,
                 description=manifest.description,
@@ -183,7 +183,8 @@ def _check_places(manifest: ToolManifest) -> None:
         raise BadManifest("run.command: an argument cannot choose the program.")
 
 
-def _check_examples(spec: ToolSpec) -> None:
+def check_examples(spec: ToolSpec) -> None:
+    """Raises BadManifest for the first that the tool itself would not take."""
     validator = jsonschema.Draft202012Validator(spec.input_schema)
     for number, example in enumerate(spec.examples):
         error = next(iter(validator.iter_errors(example.arguments)), None)

@@ -1,4 +1,4 @@
-"""The folder of manifests, kept in step with a worker while it works.
+"""The folder of manifests and Python modules, kept in step with a worker while it works.
 
 A file that changes is read, checked and swapped in as a whole; one that is bad is refused with its reason, and what
 stood before it still stands. Calls under way keep the tool they have.
@@ -16,6 +16,7 @@ from holdfast.errors import Conflict, HoldfastError
 from holdfast.tools.declare import Tool
 from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.manifests import BadManifest, Workshop, read_manifest, tool_of
+from holdfast.tools.modules import tools_of_module
 from schemas.tools import ToolSpec
 
 log = structlog.get_logger()
@@ -41,10 +42,10 @@ class Refusals(Protocol):
 
 @dataclass
 class _File:
-    """One manifest as it was last read, and the tool it stands for now."""
+    """One file as it was last read, and the tools it stands for now."""
 
     seen: _Print
-    tool: Tool | None = None
+    tools: tuple[Tool, ...] = ()
     problem: str = ""
 
 
@@ -78,28 +79,33 @@ class Shelf:
         for name, seen in found.items():
             known = self._files.get(name)
             if known is None or known.seen != seen:
-                await self._read(name, seen, known.tool if known else None)
+                await self._read(name, seen, known.tools if known else ())
         if not self._looked:  # what went away or went bad while no worker looked
-            standing = [file.tool.spec for file in self._files.values() if file.tool is not None]
+            standing = [tool.spec for file in self._files.values() for tool in file.tools]
             await self._offers.keep_only("manifest", standing)
             self._looked = True
 
-    async def _read(self, name: str, seen: _Print, before: Tool | None) -> None:
+    async def _read(self, name: str, seen: _Print, before: tuple[Tool, ...]) -> None:
         try:
-            text = await asyncio.to_thread((self._folder / name).read_text)
-            tool = tool_of(read_manifest(text), self._workshop)
-            self._refuse_taken(name, tool)
-            await self._offers.publish([tool.spec])
+            tools = await asyncio.to_thread(self._made, name)
+            self._refuse_taken(name, tools)
+            await self._offers.publish([tool.spec for tool in tools])
         except (BadManifest, Conflict, OSError, UnicodeDecodeError) as error:
             await self._refused(name, seen, before, error)
             return
-        self._offer(name, _File(seen, tool))
-        if before and before.spec.key != tool.spec.key:
-            await self._offers.withdraw([before.spec])
+        self._offer(name, _File(seen, tools))
+        now = {tool.spec.key for tool in tools}
+        await self._offers.withdraw([tool.spec for tool in before if tool.spec.key not in now])
         await self._refusals.accept(name)
-        log.info("tool_manifest_loaded", file=name, tool=tool.spec.key)
+        log.info("tool_file_loaded", file=name, tools=sorted(now))
 
-    async def _refused(self, name: str, seen: _Print, before: Tool | None, error: Exception) -> None:
+    def _made(self, name: str) -> tuple[Tool, ...]:
+        text = (self._folder / name).read_text()
+        if name.endswith(".py"):
+            return tools_of_module(name, text)
+        return (tool_of(read_manifest(text), self._workshop),)
+
+    async def _refused(self, name: str, seen: _Print, before: tuple[Tool, ...], error: Exception) -> None:
         problem = str(error) if isinstance(error, HoldfastError) else f"It cannot be read: {error}"
         self._files[name] = _File(seen, before, problem)
         await self._refusals.refuse(name, problem)
@@ -108,32 +114,37 @@ class Shelf:
     async def _gone(self, name: str) -> None:
         """New runs no longer see it; those that started with it can still call it here."""
         file = self._files.pop(name)
-        if file.tool is not None:
-            await self._offers.withdraw([file.tool.spec])
+        await self._offers.withdraw([tool.spec for tool in file.tools])
         await self._refusals.accept(name)
 
-    def _refuse_taken(self, name: str, tool: Tool) -> None:
-        key = tool.spec.key
-        if any(spec.key == key for spec in self._workshop.builtin.specs()):
-            raise BadManifest(f"{key} ships with Holdfast; give it another version.")
-        for other, file in self._files.items():
-            if other != name and file.tool is not None and file.tool.spec.key == key:
-                raise BadManifest(f"{key} is described by {other} already.")
-        kept = self._kept.get(key)
-        if kept is not None and kept.spec.digest != tool.spec.digest:
-            raise BadManifest(f"{key} was loaded before with other words; give the change a new version.")
+    def _refuse_taken(self, name: str, tools: tuple[Tool, ...]) -> None:
+        shipped = {spec.key for spec in self._workshop.builtin.specs()}
+        described = {
+            tool.spec.key: other
+            for other, file in self._files.items()
+            for tool in file.tools
+            if other != name
+        }
+        for key, digest in ((tool.spec.key, tool.spec.digest) for tool in tools):
+            if key in shipped:
+                raise BadManifest(f"{key} ships with Holdfast; give it another version.")
+            if key in described:
+                raise BadManifest(f"{key} is described by {described[key]} already.")
+            kept = self._kept.get(key)
+            if kept is not None and kept.spec.digest != digest:
+                raise BadManifest(f"{key} was loaded before with other words; give the change a new version.")
 
     def _offer(self, name: str, file: _File) -> None:
         self._files[name] = file
-        if file.tool is not None:
-            self._kept[file.tool.spec.key] = file.tool
+        self._kept.update({tool.spec.key: tool for tool in file.tools})
         self._host.offer("manifests", list(self._kept.values()))
 
 
 def _prints(folder: Path) -> dict[str, _Print]:
-    """The manifests of a folder. A folder that is not there has none."""
+    """The tools of a folder, as manifests and modules. A folder that is not there has none."""
     found: dict[str, _Print] = {}
-    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])[:_MOST_FILES]:
+    named = [path for kind in ("*.yaml", "*.yml", "[!_.]*.py") for path in folder.glob(kind)]
+    for path in sorted(named)[:_MOST_FILES]:
         try:
             facts = path.stat()
         except OSError:

@@ -13,6 +13,29 @@ def _memory_was_held(result: SandboxResult) -> bool:
     return (result.usage.memory_peak_bytes or 0) <= 64 * _MIB * slack + _MIB
 
 
+def _sockets_were_held(result: SandboxResult) -> bool:
+    """What waited in sockets, as the program counted it. Without a control group nobody counts it: documented."""
+    if result.isolation.degraded or not result.stdout:
+        return True
+    return int(result.stdout) <= 80 * _MIB
+
+
+_FILL_SOCKETS = """
+import socket
+def tcp():
+    s = socket.create_server(('127.0.0.1', 0)); c = socket.create_connection(s.getsockname()); return c, s.accept()[0]
+sent, kept = 0, []
+for _ in range(300):
+    try: c, a = {made}
+    except OSError: break
+    c.settimeout(0.01); kept += [c, a]
+    try:
+        for _ in range(200): sent += c.send(b'x' * 32768)
+    except OSError: pass
+print(sent)
+"""
+
+
 EXHAUSTION = (
     Case(
         name="memory_one_process",
@@ -81,6 +104,37 @@ EXHAUSTION = (
         ends=("memory", "error", "signal"),
         limits=_MEMORY,
         check=_memory_was_held,
+    ),
+    Case(
+        name="memory_in_tcp_sockets",
+        program=_FILL_SOCKETS.format(made="tcp()"),
+        ends=("ok", "memory", "error"),
+        limits=_MEMORY | {"open_files": 1024},
+        check=_sockets_were_held,
+    ),
+    Case(
+        name="memory_in_unix_sockets",
+        program=_FILL_SOCKETS.format(made="socket.socketpair()"),
+        ends=("ok", "memory", "error"),
+        limits=_MEMORY | {"open_files": 1024},
+        check=_sockets_were_held,
+    ),
+    Case(
+        name="memory_in_semaphores",
+        program="import ctypes\nc = ctypes.CDLL(None)\nfor _ in range(400):\n  if c.semget(0, 32000, 0o1600) < 0: raise OSError('refused')\nprint('ESC'+'APED')",
+        ends=("memory", "error"),
+        limits=_MEMORY,
+    ),
+    Case(
+        name="memory_in_message_queues",
+        program=(
+            "import ctypes\nc = ctypes.CDLL(None)\nb = b'\\1' + b'\\0' * 7 + b'x' * 8000\nsent = 0\n"
+            "for _ in range(20000):\n  q = c.msgget(0, 0o1600)\n  if q < 0: raise OSError('refused')\n"
+            "  while c.msgsnd(q, b, 8000, 0o4000) == 0: sent += 8000\n"
+            "if sent > 128 << 20: print('ESC'+'APED')\n"
+        ),
+        ends=("memory", "error"),
+        limits=_MEMORY,
     ),
     Case(
         name="fork_bomb",
@@ -231,6 +285,23 @@ EXHAUSTION = (
         ends=("output_limit",),
         limits={"output_kb": 64},
         check=lambda r: len(r.stdout) < 70_000 and len(r.stderr) < 70_000,
+    ),
+    Case(
+        name="flood_of_bytes_that_are_no_text",
+        language="sh",
+        program="head -c 300000 /dev/zero; head -c 300000 /dev/urandom >&2",
+        limits={"output_kb": 64},
+        check=lambda r: max(len(r.stdout.encode()), len(r.stderr.encode())) < 66_000 and r.stdout_truncated,
+    ),
+    Case(
+        name="stopped_swarm",
+        program=(
+            "import os, signal, time\nfor _ in range(24):\n  if os.fork() == 0:\n"
+            "    os.setsid(); os.kill(os.getpid(), signal.SIGSTOP); time.sleep(300)\ntime.sleep(300)\n"
+        ),
+        ends=("timeout",),
+        limits={"wall_s": 0.5},
+        within_s=2,
     ),
     Case(
         name="output_cut_with_a_mark",

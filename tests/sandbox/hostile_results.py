@@ -10,6 +10,10 @@ def _error(name: str, part: str = "") -> Check:
     return lambda result: part in (result.files[name].error or "") and result.files[name].b64 is None
 
 
+def _ended_by(number: int) -> Check:
+    return lambda result: result.signal == number
+
+
 def _content(result: SandboxResult, name: str) -> bytes:
     return base64.b64decode(result.files[name].b64 or "")
 
@@ -49,6 +53,16 @@ LIES = (
         program="kill -9 $$",
         ends=("signal",),
         check=lambda r: r.signal == 9,
+    ),
+    *(
+        Case(
+            name=f"killed_by_signal_{number}",
+            language="bash",
+            program=f"kill -{number} $$; sleep 5",
+            ends=("signal",),
+            check=_ended_by(number),
+        )
+        for number in (1, 11, 15, 24, 25, 34, 40, 63)
     ),
     Case(
         name="kills_first_process",

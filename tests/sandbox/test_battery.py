@@ -17,10 +17,11 @@ from tests.sandbox.cases import ESCAPED, Case
 from tests.sandbox.conftest import World, alive, until
 from tests.sandbox.hostile_escapes import ESCAPES
 from tests.sandbox.hostile_exhaustion import EXHAUSTION
+from tests.sandbox.hostile_interfaces import INTERFACES
 from tests.sandbox.hostile_network import NETWORK
 from tests.sandbox.hostile_results import LIES
 
-CASES = (*ESCAPES, *EXHAUSTION, *NETWORK, *LIES)
+CASES = (*ESCAPES, *INTERFACES, *EXHAUSTION, *NETWORK, *LIES)
 _PROJECT = Path(__file__).parents[2]
 _NOBODY = 65534
 

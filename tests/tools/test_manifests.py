@@ -242,6 +242,73 @@ async def test_two_files_cannot_describe_one_version(store: Store) -> None:
     assert set(await store.problems()) == {"c.yaml"}
 
 
+SUMMING = """
+from __future__ import annotations
+from holdfast.tools.declare import ToolContext, declared
+from schemas.base import Payload, Request
+from schemas.tools import EffectClass
+
+class Numbers(Request):
+    numbers: tuple[float, ...]
+
+class Total(Payload):
+    total: float
+
+@declared("demo.sum", version="{version}", effect=EffectClass.READ_ONLY, owner="platform")
+async def add(arguments: Numbers, context: ToolContext) -> Total:
+    \"\"\"Adds numbers.\"\"\"
+    return Total(total=sum(arguments.numbers) + {more})
+"""
+
+
+def summing(version: str = "1.0.0", more: str = "0") -> str:
+    return SUMMING.replace("{version}", version).replace("{more}", more)
+
+
+async def test_a_python_module_is_swapped_in_and_its_old_version_stays_callable(store: Store) -> None:
+    await store.put("sums.py", summing())
+    old = store.caller.host.find("demo.sum", "1.0.0")
+    assert (await store.caller("demo.sum", numbers=[1, 2])).output == {"total": 3.0}
+    assert code_of(await store.caller("demo.sum", numbers="many")) == "bad_arguments"
+    assert (old.source, old.owner, old.description) == ("manifest", "platform", "Adds numbers.")
+    await store.put("sums.py", summing("1.1.0", more="100"))
+    assert (await store.caller("demo.sum", numbers=[1, 2])).output == {"total": 103.0}
+    pinned = Action(
+        tenant="default",
+        run_id=store.caller.run_id,
+        step_id="a",
+        tool=old.name,
+        tool_version=old.version,
+        arguments={"numbers": [1]},
+        environment="dev",
+        agent="operator",
+    )
+    assert (await store.caller.host.call(pinned, old, idempotency_key="k")).output == {"total": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def broken(:", "sums.py, line 1: SyntaxError"),
+        ("import os\nimport no_such_module_here", "sums.py, line 2: ModuleNotFoundError"),
+        ("raise SystemExit(3)", "line 1: SystemExit"),
+        ("x = 1", "declares no tool"),
+        (summing(more="1"), "give the change a new version"),
+        (summing("2.0.0").replace("effect=", "timeout_s=-1, effect="), "timeout_s"),
+        (summing("2.0.0").replace("effect=", "lane='fast', effect="), "lane `fast`"),
+        (summing("2.0.0").replace("READ_ONLY", "PROBED"), "belong together"),
+        (summing("2.0.0") + "again = add", "twice"),
+    ],
+)
+async def test_a_bad_python_module_is_refused_and_what_stood_still_stands(
+    store: Store, text: str, said: str
+) -> None:
+    await store.put("sums.py", summing())
+    await store.put("sums.py", text)
+    assert said in (await store.problems())["sums.py"]
+    assert (await store.caller("demo.sum", numbers=[1, 2])).output == {"total": 3.0}
+
+
 async def test_a_probe_says_whether_a_call_happened(store: Store) -> None:
     await store.put("did.yaml", written(name="demo.did", run={"command": ["printf", '{"happened": true}']}))
     await store.put("do.yaml", written(name="demo.do", effect="probed", probe="demo.did", examples=[]))
