@@ -166,7 +166,11 @@ def layers(settings: Settings, table: Table) -> list[Middleware]:
         Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5),
         Middleware(Door, table=table),
         Middleware(Crowd, most=settings.api.concurrent_requests),
-        Middleware(Bodies, limit_bytes=settings.api.body_limit_bytes),
+        Middleware(
+            Bodies,
+            limit_bytes=settings.api.body_limit_bytes,
+            upload_bytes=settings.api.upload_limit_bytes,
+        ),
         Middleware(Idempotency),
         Middleware(Audited),
     ]

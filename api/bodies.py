@@ -12,7 +12,8 @@ from holdfast.errors import HoldfastError, InvalidInput, TooLarge
 
 _WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
 _READ_S = 30.0
-UPLOAD_BYTES = 64 * 1024 * 1024
+_LONG_BYTES = 256 * 1024
+"""Checking more than this takes long enough to be done beside other requests, not before them."""
 DEPTH = 64
 
 
@@ -32,9 +33,10 @@ class RequestTooSlow(HoldfastError):
 
 
 class Bodies:
-    def __init__(self, app: ASGIApp, *, limit_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, limit_bytes: int, upload_bytes: int) -> None:
         self._app = app
         self._limit_bytes = limit_bytes
+        self._upload_bytes = upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in _WITH_BODY:
@@ -42,14 +44,17 @@ class Bodies:
             return
         rule = scope["state"]["rule"]
         headers = Headers(scope=scope)
-        limit = UPLOAD_BYTES if rule.upload else self._limit_bytes
+        limit = self._upload_bytes if rule.upload else self._limit_bytes
         try:
             async with asyncio.timeout(_READ_S):
                 body = await _read(receive, headers, limit)
         except TimeoutError as error:
             raise RequestTooSlow(f"The body did not come within {_READ_S:g} s.") from error
-        if not rule.upload:
-            check_json(body, headers.get("content-type", ""))
+        content_type = headers.get("content-type", "")
+        if len(body) > _LONG_BYTES:
+            await asyncio.to_thread(check_json, body, content_type)
+        else:
+            check_json(body, content_type)
         scope["state"]["body"] = body
         await self._app(scope, _replay(body, receive), send)
 

@@ -6,6 +6,7 @@ from holdfast.plan.story import StoryReader
 from holdfast.resuming import mended, reopened
 from holdfast.runs import run_id_for
 from schemas.access import Principal
+from schemas.agents import AgentSpec
 from schemas.base import JsonObject
 from schemas.commands import ResumeCommand
 from schemas.runs import Run, RunInput, RunStatus
@@ -38,6 +39,20 @@ async def resumed(held: Services, run: Run, command: ResumeCommand, *, agent_ver
     if agent_version is not None:
         changes["agent"] = await held.agents.read(run.tenant, start.agent.name, agent_version)
     return start.model_copy(update=changes)
+
+
+async def remember(held: Services, run: Run, command: ResumeCommand, agent: AgentSpec | None) -> None:
+    """Keep what a resumption changed, so that a fork, or the next resumption, begins with it too."""
+    changes: JsonObject = {}
+    if command.inputs:
+        start = await held.runs.start_input(run.tenant, run.id)
+        changes["inputs"] = {**start.inputs, **command.inputs}
+    if command.limits is not None:
+        changes["limits"] = command.limits.model_dump(mode="json")
+    if agent is not None:
+        changes["agent"] = agent.model_dump(mode="json")
+    if changes:
+        await held.runs.change_input(run.tenant, run.id, changes)
 
 
 async def fork_of(

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import structlog
 
+from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.retention import PostgresRetention
 from holdfast.errors import HoldfastError
 from holdfast.runtime.settings import RetentionSettings
@@ -51,6 +52,12 @@ def retention_chores(retention: PostgresRetention, settings: RetentionSettings) 
         "purge_events": lambda: retention.purge_events(timedelta(days=settings.events_days)),
         "purge_artifacts": lambda: retention.purge_artifacts(timedelta(days=settings.artifacts_days)),
     }
+
+
+def request_chores(keys: PostgresIdempotency, settings: RetentionSettings) -> Mapping[str, Chore]:
+    """Answers are kept for those who ask again, and nobody asks again after a day."""
+    seconds = timedelta(hours=settings.idempotency_hours).total_seconds()
+    return {"prune_idempotency_keys": lambda: keys.prune(older_than_s=seconds)}
 
 
 def workspace_chores(retention: PostgresRetention, sandbox: Sandbox) -> Mapping[str, Chore]:

@@ -112,7 +112,7 @@ RULES: tuple[Rule, ...] = (
     _read("/v1/webhooks/{webhook_id}/deliveries", Permission.WEBHOOKS_READ),
     _write("POST", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/retry", Permission.WEBHOOKS_WRITE),
     _read("/v1/runbooks", Permission.RUNBOOKS_READ),
-    _write("POST", "/v1/runbooks", Permission.RUNBOOKS_WRITE),
+    _write("POST", "/v1/runbooks", Permission.RUNBOOKS_WRITE, upload=True),
     _write("POST", "/v1/runbooks/search", Permission.RUNBOOKS_READ),
     _read("/v1/runbook", Permission.RUNBOOKS_READ),
     _write("DELETE", "/v1/runbook", Permission.RUNBOOKS_WRITE),

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from api.problems import documented
-from api.resuming import fork_of, resumed
+from api.resuming import fork_of, remember, resumed
 from api.routes.runs import OwnRun
 from api.services import Caller, Held, Operation
 from api.start import launch
@@ -95,10 +95,13 @@ async def resume(run: OwnRun, request: ResumeRequest, held: Held, caller: Caller
     if command.limits is not None:
         await held.spend.limit_run(run.tenant, run.id, command.limits)
     if not run.status.ended:
-        return await _command(held, run, "resume", command)
+        report = await _command(held, run, "resume", command)
+        await remember(held, run, command, None)
+        return report
     run_input = await resumed(held, run, command, agent_version=request.agent_version)
     if not await held.engine.start(run_input, again=True):
         raise Conflict(f"Run {run.id} is under way again already.", run_id=run.id)
+    await remember(held, run, command, run_input.agent if request.agent_version else None)
     return CommandReport(status="running", note="A new execution goes on from the last good step.")
 
 

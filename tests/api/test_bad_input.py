@@ -94,6 +94,17 @@ async def test_a_hundred_megabytes_without_an_announcement_are_cut_off(api: Runn
     assert sent < 50 * 1024 * 1024
 
 
+async def test_documents_may_be_larger_than_other_bodies_and_are_checked_as_well(api: RunningApi) -> None:
+    text = "# Long\n\n" + "word " * 300_000
+    deep = b'{"documents": ' + b"[" * 300_000 + b"]" * 300_000 + b"}"
+    async with api.http() as http:
+        document = {"id": "long", "text": text, "media": "markdown"}
+        taken = await http.post("/v1/runbooks", json={"documents": [document]}, timeout=60)
+        refused = await http.post("/v1/runbooks", content=deep, headers=JSON)
+        elsewhere = await http.post("/v1/runs", json={"goal": "x", "inputs": {"text": text}})
+    assert (taken.status_code, refused.status_code, elsewhere.status_code) == (200, 400, 413), taken.text
+
+
 async def test_a_client_that_does_not_finish_its_headers_is_sent_away(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:

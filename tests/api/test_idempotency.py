@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from holdfast.adapters.postgres.idempotency import PostgresIdempotency
+from holdfast.runtime.settings import RetentionSettings
 from tests.api.conftest import RunningApi, serve, temporal_is_away
+from workers.housekeeping import request_chores
 
 
 async def test_the_same_key_and_body_get_the_same_answer_and_one_run(api: RunningApi) -> None:
@@ -106,3 +108,18 @@ async def test_ten_thousand_open_keys_neither_slow_nor_stop_a_new_one(api: Runni
     async with api.http() as http:
         answer = await http.post("/v1/runs", json={"goal": "x"}, headers={"Idempotency-Key": "fresh"})
     assert answer.status_code == 202
+
+
+async def test_answers_are_forgotten_by_housekeeping_when_nobody_asks_again(api: RunningApi) -> None:
+    store = PostgresIdempotency(database=api.services.database)
+    async with api.http() as http:
+        for key in ("k-old", "k-new"):
+            await http.post("/v1/runs", json={"goal": "x"}, headers={"Idempotency-Key": key})
+        async with api.services.database.tenant("default") as connection:
+            await connection.execute(
+                "update idempotency_keys set created_at = now() - interval '25 hours' where key = 'k-old'"
+            )
+        (chore,) = request_chores(store, RetentionSettings()).values()
+        assert await chore() == 1
+        kept = await http.post("/v1/runs", json={"goal": "x"}, headers={"Idempotency-Key": "k-new"})
+    assert kept.headers["Idempotency-Replayed"] == "true"

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from temporalio.client import Client
 from temporalio.service import RPCError
 
 from api.start import make_good
@@ -145,3 +146,17 @@ async def test_an_ended_run_takes_no_more_commands(api: RunningApi) -> None:
         await holdfast.runs.pause(run.id)
     with pytest.raises(Conflict, match="has ended"):
         await holdfast.runs.instruct(run.id, "hurry")
+
+
+async def test_a_fork_begins_with_what_a_resumption_changed(api: RunningApi, temporal_client: Client) -> None:
+    run = await api.client().runs.start(RunRequest(goal="x", inputs={"host": "a", "port": 1}))
+    await temporal_client.get_workflow_handle(run.id).terminate()
+    await end_run(api, run.id, RunStatus.FAILED)
+    async with api.http() as http:
+        changed = {"inputs": {"host": "b"}, "limits": {"steps": 7}}
+        resumed = await http.post(f"/v1/runs/{run.id}/resume", json=changed)
+        assert resumed.status_code == 200, resumed.text
+        forked = (await http.post(f"/v1/runs/{run.id}/fork", json={"inputs": {"path": "/"}})).json()
+    start = await api.services.runs.start_input("default", forked["id"])
+    assert start.inputs == {"host": "b", "port": 1, "path": "/"}
+    assert start.limits.steps == 7
