@@ -1,7 +1,7 @@
 """The orchestration queue: runs themselves, verdicts, and the fast lane."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import httpx
 
@@ -11,6 +11,7 @@ from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.brakes import PostgresBrakes
 from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.policies import PostgresPolicies
 from holdfast.adapters.postgres.readings import PostgresReadings
@@ -28,6 +29,7 @@ from holdfast.tools.declare import Tool
 from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.registry import Registry
 from workers import pools
+from workers.housekeeping import Chore, request_chores
 from workers.parts import Parts
 
 
@@ -54,6 +56,11 @@ async def pool(held: Parts) -> pools.Pool:
             bundles=PostgresReadings(database=database),
         ),
     )
+
+
+async def chores(held: Parts) -> Mapping[str, Chore]:
+    keys = PostgresIdempotency(database=await held.database())
+    return request_chores(keys, held.settings.retention)
 
 
 async def _fast_tools(held: Parts, database: Database) -> Sequence[Tool]:
