@@ -120,8 +120,9 @@ class PolicyDocument(Payload):
         default="require_approval", description="What a condition that cannot be evaluated means."
     )
     approval: ApprovalTerms | None = None
-    judge: bool = Field(
-        default=False, description="A model may settle what this rule would ask people about."
+    judge: Literal["panel"] | bool = Field(
+        default=False,
+        description="A model may settle what this rule would ask people about; `panel`: only several of one mind may.",
     )
     parameters: dict[ParameterName, Parameter] = Field(default={}, max_length=32)
     params: dict[ParameterName, Any] = Field(default={}, max_length=32)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import Field
 
@@ -37,6 +38,22 @@ class Reason(Payload):
     message: str
 
 
+Settler = Literal["model", "panel"]
+"""Who may answer in the place of people, where the rules leave an action unclear and permit it."""
+
+
+class Opinion(Payload):
+    """What a model, or a panel of them, thinks of one action. It may say yes, or leave it to people; nothing else."""
+
+    decision: Literal["allow", "require_approval"]
+    why: str = ""
+    by: str = ""
+    usable: bool = Field(
+        default=True, description="False: too slow, malformed, refused or away, which leaves it to people."
+    )
+    cost_usd: float = 0
+
+
 class Verdict(Payload):
     """What the run needs of the guardian's answer; what it was based on stays in Postgres."""
 
@@ -48,6 +65,10 @@ class Verdict(Payload):
     expires_at: datetime | None = None
     held: bool = Field(
         default=False, description="A freeze holds this action: wait for the thaw, then judge again."
+    )
+    may_settle: Settler | None = Field(
+        default=None,
+        description="Ask it, then judge again. Until then the verdict is provisional: it has expired as it is given.",
     )
 
     @property

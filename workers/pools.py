@@ -11,6 +11,7 @@ from activities.act import ActActivities
 from activities.ask import AskActivities
 from activities.guard import GuardActivities
 from activities.ingest import IngestActivities
+from activities.judge_action import OpinionActivities, Opinions
 from activities.panel import PanelActivities
 from activities.remember import RememberActivities
 from activities.scheduled_run import Accepting, ScheduledRunActivities
@@ -104,12 +105,19 @@ def tools(*, ledger: Ledger, tools: ToolHost, artifacts: Artifacts, worker: str)
     return Pool(Queue.TOOLS, activities=(act.act,))
 
 
-def llm(*, planner: Planner, lessons: LessonWriter | None = None, panels: Panels | None = None) -> Pool:
+def llm(
+    *,
+    planner: Planner,
+    lessons: LessonWriter | None = None,
+    panels: Panels | None = None,
+    opinions: Opinions | None = None,
+) -> Pool:
     """Everything that needs a model's key."""
     think = ThinkActivities(planner=planner)
     look_back = (LookBackActivities(writer=lessons).write_lessons,) if lessons else ()
     sit = (PanelActivities(panels=panels).convene,) if panels else ()
-    return Pool(Queue.LLM, activities=(think.plan, think.next_move, think.answer, *look_back, *sit))
+    opine = (OpinionActivities(opinions=opinions).judge_action,) if opinions else ()
+    return Pool(Queue.LLM, activities=(think.plan, think.next_move, think.answer, *look_back, *sit, *opine))
 
 
 def knowledge(*, memory: Memory, desk: IngestDesk | None = None) -> Pool:

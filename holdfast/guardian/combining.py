@@ -7,10 +7,11 @@ the two. Where only errors spoke, or nothing, the environment's default counts a
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from holdfast.guardian.rules import Match
 from schemas.policies import Stop
-from schemas.verdicts import ApprovalTerms, Decision
+from schemas.verdicts import ApprovalTerms, Decision, Settler
 
 STRICTNESS = {Decision.ALLOW: 0, Decision.REQUIRE_APPROVAL: 1, Decision.DENY: 2}
 
@@ -25,7 +26,7 @@ class Outcome:
     decision: Decision
     deciding: tuple[Match, ...] = ()
     terms: ApprovalTerms | None = None
-    judgeable: bool = False
+    settler: Settler | None = None
     failed: bool = False
 
 
@@ -40,7 +41,7 @@ def combine(matches: Iterable[Match], default: Stop) -> Outcome:
     decision = strictest(decisions)
     deciding = tuple(match for match in speaking if match.decision is decision)
     terms = merged_terms(deciding) if decision is Decision.REQUIRE_APPROVAL else None
-    return Outcome(decision, deciding, terms, judgeable=_judgeable(decision, deciding))
+    return Outcome(decision, deciding, terms, settler=_settler(decision, deciding))
 
 
 def strictest(decisions: Iterable[Decision]) -> Decision:
@@ -62,10 +63,24 @@ def merged_terms(deciding: Sequence[Match]) -> ApprovalTerms:
     )
 
 
-def _judgeable(decision: Decision, deciding: Sequence[Match]) -> bool:
+def both(one: Settler | None, other: Settler | None) -> Settler | None:
+    """Who may settle what two rules ask: nobody unless both permit it, and a panel if one of them wants one."""
+    if one is None or other is None:
+        return None
+    return "panel" if "panel" in (one, other) else "model"
+
+
+def _settler(decision: Decision, deciding: Sequence[Match]) -> Settler | None:
     if decision is not Decision.REQUIRE_APPROVAL or not deciding:
-        return False
-    return all(match.rule.version.resolved.judge and not match.binding for match in deciding)
+        return None
+    return reduce(both, map(_permitted, deciding))
+
+
+def _permitted(match: Match) -> Settler | None:
+    judge = match.rule.version.resolved.judge
+    if match.binding or judge is False:
+        return None
+    return "panel" if judge == "panel" else "model"
 
 
 def _place(match: Match) -> tuple[int, int, int, str, int]:

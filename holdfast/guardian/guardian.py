@@ -11,20 +11,26 @@ from datetime import UTC, datetime
 
 from holdfast.errors import NotFound
 from holdfast.guardian.bundles import RuleBook
-from holdfast.guardian.combining import STRICTNESS, Outcome
+from holdfast.guardian.combining import STRICTNESS, Outcome, both
 from holdfast.guardian.deciding import DEFAULT, Ruling, decide
 from holdfast.guardian.envelopes import envelopable, permits
 from holdfast.guardian.freezes import held_by
-from holdfast.guardian.judge import CautiousJudge
+from holdfast.guardian.judge import OpinionBook, question_digest
 from holdfast.guardian.reading import read_action
 from holdfast.guardian.sources import FixedPolicies, InForce, PolicySource
 from holdfast.guardian.vocabulary import View
 from schemas.base import Digest
 from schemas.brakes import Freeze
 from schemas.stages import JudgeRequest
-from schemas.verdicts import ApprovalTerms, Decision, Reason, Verdict, VerdictRecord
+from schemas.verdicts import ApprovalTerms, Decision, Opinion, Reason, Settler, Verdict, VerdictRecord
 
 Clock = Callable[[], datetime]
+
+_PROVISIONAL = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a verdict expires that somebody may still settle: long ago, by every clock. The ledger lets nothing go out on it,
+and puts the settled one in its place."""
+
+_SILENCE = Opinion(decision="require_approval", why="no answer came in time", usable=False)
 
 
 def _now() -> datetime:
@@ -36,16 +42,21 @@ class _Ruled:
     ruling: Ruling
     book: RuleBook
     judge: str | None = None
+    may_settle: Settler | None = None
 
 
 class PolicyGuardian:
-    """Fulfils the port `Guardian`. Raises only Unavailable, where the rules cannot be had: asking again is safe."""
+    """Fulfils the port `Guardian`. Raises only Unavailable, where the rules cannot be had: asking again is safe.
+
+    Without a book of opinions, people settle what the rules leave unclear. With one, a verdict may name who else may;
+    whoever has it asked judges again, and what the book says by then is counted.
+    """
 
     def __init__(
-        self, *, policies: PolicySource, judge: CautiousJudge | None = None, clock: Clock = _now
+        self, *, policies: PolicySource, opinions: OpinionBook | None = None, clock: Clock = _now
     ) -> None:
         self._policies = policies
-        self._judge = judge
+        self._opinions = opinions
         self._clock = clock
 
     @classmethod
@@ -80,7 +91,7 @@ class PolicyGuardian:
             ruled = _stricter(ruled, _Ruled(_refusal(Decision.DENY, said), book))
         if errors:
             ruled = _stricter(ruled, _Ruled(_refusal(Decision.REQUIRE_APPROVAL, errors[0]), book))
-        return await self._settle(view, ruled, now)
+        return await self._settle(view, ruled, now, asked=request.asked)
 
     async def _by_bundle(self, tenant: str, digest: Digest, view: View, active: RuleBook) -> _Ruled:
         """What the bundle says that the run started under; a bundle that is gone, or that no rule of today reads, asks people."""
@@ -91,7 +102,7 @@ class PolicyGuardian:
             return _Ruled(_refusal(Decision.REQUIRE_APPROVAL, said), active)
         return _Ruled(_decide_safely(book, view, self._clock()), book)
 
-    async def _settle(self, view: View, ruled: _Ruled, now: datetime) -> _Ruled:
+    async def _settle(self, view: View, ruled: _Ruled, now: datetime, *, asked: bool) -> _Ruled:
         """Where people would be asked: somebody may have answered in advance, or a model may be allowed to."""
         outcome = ruled.ruling.outcome
         if envelopable(view.action, outcome):
@@ -100,13 +111,27 @@ class PolicyGuardian:
             if envelope:
                 said = f"inside what was approved for this run ({envelope.approval_id})"
                 return replace(ruled, ruling=_allowed(ruled.ruling, "envelope", said, envelope.expires_at))
-        if self._judge is None or not outcome.judgeable:
+        return await self._judged(view, ruled, outcome.settler, asked=asked)
+
+    async def _judged(self, view: View, ruled: _Ruled, who: Settler | None, *, asked: bool) -> _Ruled:
+        """Text from outside may speak to a judge, so what it has chosen is not for a judge to settle."""
+        if self._opinions is None or who is None or view.action.tainted:
             return ruled
-        opinion = await self._judge.consider(view)
-        if opinion.decision == "allow":
-            said = f"the model judge sees no harm: {opinion.why}"
-            ruled = replace(ruled, ruling=_allowed(ruled.ruling, "judge", said, None))
-        return replace(ruled, judge=opinion.model_dump_json())
+        question = question_digest(view, who)
+        opinion = await self._opinions.find(view.action.tenant, question, unusable=asked)
+        if opinion is None and not asked:
+            return replace(ruled, may_settle=who)
+        opinion = opinion or _SILENCE
+        name = f"the {who} judge" if who == "model" else "the panel"
+        if opinion.decision == "allow" and opinion.usable:
+            said = f"{name} sees no harm: {opinion.why}"
+            return replace(
+                ruled,
+                ruling=_allowed(ruled.ruling, "judge", said, None),
+                judge=opinion.model_dump_json(),
+            )
+        said = f"{name} leaves it to people: {opinion.why}"
+        return replace(ruled, ruling=_doubted(ruled.ruling, said), judge=opinion.model_dump_json())
 
 
 def _decide_safely(book: RuleBook, view: View, now: datetime) -> Ruling:
@@ -139,6 +164,12 @@ def _allowed(ruling: Ruling, by: str, message: str, until: datetime | None) -> R
     return replace(ruling, outcome=outcome, reasons=(reason,), expires_at=min(ends, default=None))
 
 
+def _doubted(ruling: Ruling, message: str) -> Ruling:
+    """The rules' own reasons stand; people read beside them what the judge made of it."""
+    reason = Reason(policy="judge", effect=Decision.REQUIRE_APPROVAL, message=message)
+    return replace(ruling, reasons=(*ruling.reasons, reason))
+
+
 def _stricter(active: _Ruled, other: _Ruled) -> _Ruled:
     """Of two answers the stricter; where they agree, the active bundle's."""
     if STRICTNESS[other.ruling.outcome.decision] > STRICTNESS[active.ruling.outcome.decision]:
@@ -146,7 +177,7 @@ def _stricter(active: _Ruled, other: _Ruled) -> _Ruled:
     outcome = replace(
         active.ruling.outcome,
         failed=active.ruling.outcome.failed or other.ruling.outcome.failed,
-        judgeable=active.ruling.outcome.judgeable and other.ruling.outcome.judgeable,
+        settler=both(active.ruling.outcome.settler, other.ruling.outcome.settler),
     )
     return replace(active, ruling=_with_errors(replace(active.ruling, outcome=outcome), other.ruling))
 
@@ -163,7 +194,8 @@ def _record(view: View, ruled: _Ruled) -> VerdictRecord:
         reasons=ruling.reasons,
         bundle=ruled.book.digest,
         terms=ruling.outcome.terms,
-        expires_at=ruling.expires_at,
+        expires_at=_PROVISIONAL if ruled.may_settle else ruling.expires_at,
+        may_settle=ruled.may_settle,
     )
     return VerdictRecord(
         verdict=verdict,
@@ -179,5 +211,11 @@ def _held(verdict: Verdict, freeze: Freeze) -> Verdict:
     message = f"held by a freeze: {freeze.reason}" if freeze.reason else "held by a freeze"
     reason = Reason(policy=freeze.id, effect=Decision.DENY, message=message)
     return verdict.model_copy(
-        update={"decision": Decision.DENY, "held": True, "reasons": (reason,), "terms": None}
+        update={
+            "decision": Decision.DENY,
+            "held": True,
+            "reasons": (reason,),
+            "terms": None,
+            "may_settle": None,
+        }
     )

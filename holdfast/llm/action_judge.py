@@ -3,7 +3,6 @@
 import json
 from typing import Literal
 
-from holdfast.guardian.judge import Opinion
 from holdfast.guardian.vocabulary import View
 from holdfast.llm.drafts import Draft
 from holdfast.llm.fences import FENCE_RULES, fence
@@ -11,6 +10,7 @@ from holdfast.llm.ports import Model
 from holdfast.llm.structured import Form, ask_for
 from holdfast.llm.templates import messages_from
 from schemas.models import ChatRequest, Errand, TaskClass
+from schemas.verdicts import Opinion
 
 
 class OpinionDraft(Draft):
@@ -27,7 +27,13 @@ class ModelJudge:
 
     async def consider(self, view: View) -> Opinion:
         action = view.action
-        errand = Errand(tenant=action.tenant, task=TaskClass.JUDGE, run_id=action.run_id, agent=action.agent)
+        errand = Errand(
+            tenant=action.tenant,
+            task=TaskClass.JUDGE,
+            run_id=action.run_id,
+            step_id=action.step_id,
+            agent=action.agent,
+        )
         request = ChatRequest(
             messages=messages_from("judge_action", _values(view)),
             max_output_tokens=400,
@@ -35,7 +41,10 @@ class ModelJudge:
         )
         form = Form("opinion", OpinionDraft, lambda draft: draft)
         answered = await ask_for(form, self._model, errand, request, repairs=0)
-        return Opinion(decision=answered.value.decision, why=answered.value.why[:1000], by=answered.by)
+        said = answered.value
+        return Opinion(
+            decision=said.decision, why=said.why[:1000], by=answered.by, cost_usd=answered.cost_usd
+        )
 
 
 def _values(view: View) -> dict[str, str]:

@@ -11,18 +11,20 @@ from holdfast.guardian import guardian as guardian_module
 from holdfast.guardian import reading
 from holdfast.guardian.bundles import RuleBook
 from holdfast.guardian.guardian import PolicyGuardian
-from holdfast.guardian.judge import CautiousJudge, Opinion
+from holdfast.guardian.judge import SecondOpinions
 from holdfast.guardian.planned import entries_of_plan
 from holdfast.guardian.shipped import shipped_bundle
 from holdfast.guardian.sources import FixedPolicies, InForce
 from holdfast.guardian.trials import request_of
 from holdfast.guardian.vocabulary import View
+from schemas.actions import Action
+from schemas.base import Digest
 from schemas.brakes import ArgumentRange, Envelope, EnvelopeEntry
 from schemas.plans import Plan, ToolStep
 from schemas.policies import Example, PolicyDocument, PolicyVersion
-from schemas.stages import JudgeRequest
+from schemas.stages import JudgeRequest, OpinionRequest
 from schemas.tools import ToolSpec
-from schemas.verdicts import Decision, VerdictRecord
+from schemas.verdicts import Decision, Opinion, VerdictRecord
 
 APPROVAL = "apr_" + "0" * 26
 ALLOW, ASK, DENY = Decision.ALLOW, Decision.REQUIRE_APPROVAL, Decision.DENY
@@ -221,11 +223,36 @@ async def test_an_envelope_ends_with_its_time_and_with_its_run() -> None:
 YES = Opinion(decision="allow", why="it only prints a number", by="a model")
 
 
-async def judged_by(judge: ModelJudge, request: JudgeRequest, *, timeout_s: float = 5) -> VerdictRecord:
-    policies = FixedPolicies()
-    return await PolicyGuardian(policies=policies, judge=CautiousJudge(judge, timeout_s=timeout_s)).judge(
-        request
-    )
+class Book:
+    """A book of opinions in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, Digest], Opinion] = {}
+
+    async def find(self, tenant: str, question: Digest, *, unusable: bool = False) -> Opinion | None:
+        found = self.kept.get((tenant, question))
+        return found if found and (found.usable or unusable) else None
+
+    async def keep(self, action: Action, question: Digest, opinion: Opinion) -> None:
+        self.kept[action.tenant, question] = opinion
+
+
+async def judged_by(
+    judge: ModelJudge, request: JudgeRequest, *, book: Book | None = None, timeout_s: float = 5
+) -> VerdictRecord:
+    """As a run does it: judge; ask whoever the verdict says may settle it; judge again."""
+    book = book or Book()
+    guardian = PolicyGuardian(policies=FixedPolicies(), opinions=book)
+    record = await guardian.judge(request)
+    who = record.verdict.may_settle
+    if who is None:
+        return record
+    assert record.verdict.decision is ASK
+    assert record.verdict.expires_at is not None
+    assert record.verdict.expires_at < datetime.now(UTC)
+    opinions = SecondOpinions(model=judge, panel=None, book=book, timeout_s=timeout_s)
+    await opinions.give(OpinionRequest(request=request, who=who))
+    return await guardian.judge(request.model_copy(update={"asked": True, "round": 1}))
 
 
 async def test_a_model_settles_what_the_rules_leave_to_it_and_nothing_else() -> None:
@@ -236,6 +263,7 @@ async def test_a_model_settles_what_the_rules_leave_to_it_and_nothing_else() -> 
         "the model judge sees no harm: it only prints a number",
     )
     assert unclear.judge == YES.model_dump_json()
+    assert unclear.verdict.expires_at is None
     assert judge.asked == 1
     for command, environment in (
         ("frobnicate", "prod"),
@@ -247,6 +275,11 @@ async def test_a_model_settles_what_the_rules_leave_to_it_and_nothing_else() -> 
     assert judge.asked == 1
 
 
+async def test_without_a_book_of_opinions_people_settle() -> None:
+    record = await PolicyGuardian.shipped().judge(shell("frobnicate"))
+    assert (record.verdict.decision, record.verdict.may_settle) == (ASK, None)
+
+
 def refuse() -> Opinion:
     raise Unavailable("the model is away")
 
@@ -256,11 +289,20 @@ def babble() -> Opinion:
 
 
 @pytest.mark.parametrize(
-    "answer", [refuse, babble, lambda: Opinion(decision="require_approval", why="unsure")]
+    ("answer", "word"),
+    [
+        (refuse, "no usable answer: unavailable"),
+        (babble, "no usable answer: an answer out of form"),
+        (lambda: Opinion(decision="require_approval", why="unsure"), "unsure"),
+    ],
 )
-async def test_a_judge_that_fails_or_doubts_means_people(answer: Callable[[], Opinion]) -> None:
+async def test_a_judge_that_fails_or_doubts_means_people_who_read_why(
+    answer: Callable[[], Opinion], word: str
+) -> None:
     record = await judged_by(ModelJudge(answer), shell("frobnicate"))
-    assert record.verdict.decision is ASK
+    assert (record.verdict.decision, record.verdict.may_settle) == (ASK, None)
+    assert record.verdict.terms is not None
+    assert record.verdict.reasons[-1].message == f"the model judge leaves it to people: {word}"
     assert record.judge
 
 
@@ -273,20 +315,52 @@ async def test_a_judge_that_takes_too_long_means_people() -> None:
     assert (await judged_by(Slow(lambda: YES), shell("frobnicate"), timeout_s=0.01)).verdict.decision is ASK
 
 
+async def test_a_judge_that_was_never_reached_means_people() -> None:
+    guardian = PolicyGuardian(policies=FixedPolicies(), opinions=Book())
+    record = await guardian.judge(shell("frobnicate").model_copy(update={"asked": True}))
+    assert (record.verdict.decision, record.verdict.may_settle) == (ASK, None)
+    assert "no answer came in time" in record.verdict.why
+
+
 async def test_a_judge_is_asked_once_about_the_same_facts_and_failures_are_not_remembered() -> None:
-    judge = ModelJudge(lambda: YES)
-    cautious = CautiousJudge(judge)
-    guardian = PolicyGuardian(policies=FixedPolicies(), judge=cautious)
+    judge, book = ModelJudge(lambda: YES), Book()
     for _ in range(3):
-        await guardian.judge(shell("frobnicate"))
+        assert (await judged_by(judge, shell("frobnicate"), book=book)).verdict.decision is ALLOW
     assert judge.asked == 1
-    await guardian.judge(shell("frobnicate --other"))
+    await judged_by(judge, shell("frobnicate --other"), book=book)
     assert judge.asked == 2
-    failing = ModelJudge(refuse)
-    guardian = PolicyGuardian(policies=FixedPolicies(), judge=CautiousJudge(failing))
+    failing, book = ModelJudge(refuse), Book()
     for _ in range(2):
-        await guardian.judge(shell("frobnicate"))
+        await judged_by(failing, shell("frobnicate"), book=book)
     assert failing.asked == 2
+
+
+async def test_a_rule_may_want_a_panel_and_then_one_model_settles_nothing() -> None:
+    document = PolicyDocument(
+        name="together", effect=ASK, when="'frobnicate' in facts.binaries", judge="panel"
+    )
+    rule = PolicyVersion(name="together", version=1, document=document, resolved=document)
+    book = RuleBook(shipped_bundle().model_copy(update={"policies": (*shipped_bundle().policies, rule)}))
+    opinions, model, panel = Book(), ModelJudge(lambda: YES), ModelJudge(lambda: YES)
+    guardian = PolicyGuardian(policies=FixedPolicies(book), opinions=opinions)
+    first = await guardian.judge(shell("frobnicate"))
+    assert first.verdict.may_settle == "panel"
+    desk = SecondOpinions(model=model, panel=panel, book=opinions)
+    await desk.give(OpinionRequest(request=shell("frobnicate"), who="model"))
+    again = shell("frobnicate").model_copy(update={"asked": True})
+    assert (await guardian.judge(again)).verdict.decision is ASK
+    await desk.give(OpinionRequest(request=shell("frobnicate"), who="panel"))
+    settled = await guardian.judge(again)
+    assert (settled.verdict.decision, panel.asked) == (ALLOW, 1)
+    assert settled.verdict.why.startswith("the panel sees no harm")
+
+
+async def test_a_locked_rule_is_nobodys_to_settle() -> None:
+    document = PolicyDocument(name="locked", effect=ASK, locked=True, judge=True)
+    rule = PolicyVersion(name="locked", version=1, document=document, resolved=document)
+    book = RuleBook(shipped_bundle().model_copy(update={"policies": (*shipped_bundle().policies, rule)}))
+    record = await PolicyGuardian(policies=FixedPolicies(book), opinions=Book()).judge(shell("frobnicate"))
+    assert (record.verdict.decision, record.verdict.may_settle) == (ASK, None)
 
 
 async def test_a_tenants_rule_comes_before_what_ships_but_not_before_what_is_locked() -> None:

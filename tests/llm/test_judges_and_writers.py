@@ -8,8 +8,10 @@ from holdfast.adapters.llm.keys import KeyRing
 from holdfast.adapters.llm.providers import Providers
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.memory import PostgresMemory
+from holdfast.adapters.postgres.opinions import PostgresOpinions
 from holdfast.adapters.postgres.panels import PostgresPanelBook
-from holdfast.guardian.judge import CautiousJudge
+from holdfast.guardian.judge import SecondOpinions
+from holdfast.guardian.trials import request_of
 from holdfast.guardian.vocabulary import View
 from holdfast.ids import new_id
 from holdfast.llm.action_judge import ModelJudge
@@ -36,8 +38,9 @@ from schemas.memory import MemoryStatus, Trust
 from schemas.models import Deployment, ModelSettings, Price
 from schemas.panels import Voice
 from schemas.plans import Finding, Plan, StepState, ToolStep
+from schemas.policies import Example
 from schemas.runs import RunStatus, StepOutcome
-from schemas.stages import LearnRequest, PlanRequest, RunScope
+from schemas.stages import LearnRequest, OpinionRequest, PlanRequest, RunScope
 from schemas.tools import ArtifactRef, Catalogue, ToolSpec
 
 SCOPE = RunScope(
@@ -204,11 +207,19 @@ async def test_a_model_may_allow_what_the_rules_leave_unclear(
     ids=["prose", "another-word", "refused", "away", "slow"],
 )
 async def test_a_judge_that_gives_no_usable_answer_is_a_human_question(
-    server: ModelServer, model: ModelCaller, reply: Reply
+    server: ModelServer, model: ModelCaller, module_database: Database, reply: Reply
 ) -> None:
+    """And it is asked again the next time."""
     server.rules.append(Rule(replies=(reply,)))
-    judge = CautiousJudge(ModelJudge(model=model), timeout_s=2)
-    assert (await judge.consider(unclear())).decision == "require_approval"
+    book = PostgresOpinions(database=module_database)
+    opinions = SecondOpinions(model=ModelJudge(model=model), panel=None, book=book, timeout_s=1)
+    request = OpinionRequest(request=request_of(Example(arguments={"command": "frobnicate"})), who="model")
+    opinion = await opinions.give(request)
+    assert (opinion.decision, opinion.usable) == ("require_approval", False)
+    server.rules[:] = [Rule(replies=(Reply(data={"decision": "allow", "why": "harmless"}),))]
+    assert (await opinions.give(request)).decision == "allow"
+    async with module_database.tenant("default") as connection:
+        await connection.execute("delete from judge_opinions")
 
 
 async def test_an_action_that_speaks_to_the_judge_is_shown_as_data(

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 from holdfast.adapters.llm.layer import ModelLayer
+from holdfast.adapters.postgres.opinions import PostgresOpinions
 from holdfast.adapters.postgres.writing import ShownWriting
+from holdfast.guardian.judge import SecondOpinions
 from holdfast.knowledge.planner import RunbookPlanner
 from holdfast.knowledge.ports import Embedder
+from holdfast.llm.panels.action_panel import PanelJudge
 from holdfast.llm.panels.panel import Embed as EmbedAnswers
 from holdfast.llm.plan_cache import Embed
 from schemas.memory import MemoryStatus
@@ -26,7 +29,13 @@ async def pool(held: Parts) -> pools.Pool:
         listener=ShownWriting(database=database),
     )
     lessons = layer.lessons(shelf=shelf.memory, status=MemoryStatus(settings.knowledge.new_lessons))
-    return pools.llm(planner=planner, lessons=lessons, panels=layer.panel(embed=_comparing(held.embedder())))
+    panel = layer.panel(embed=_comparing(held.embedder()))
+    opinions = SecondOpinions(
+        model=layer.action_judge(),
+        panel=PanelJudge(panel=panel),
+        book=PostgresOpinions(database=database),
+    )
+    return pools.llm(planner=planner, lessons=lessons, panels=panel, opinions=opinions)
 
 
 def _embedding(embedder: Embedder | None) -> Embed | None:

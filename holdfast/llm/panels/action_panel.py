@@ -2,11 +2,11 @@
 
 import json
 
-from holdfast.guardian.judge import Opinion
 from holdfast.guardian.vocabulary import View
 from holdfast.llm.panels.panel import Panel
 from holdfast.llm.panels.sitting import Occasion
 from schemas.panels import PanelMethod, PanelRequest, Voice
+from schemas.verdicts import Opinion
 
 _QUESTION = (
     "May this action on a real system happen without asking a human? Choose `allow` only if it is clear what it does, "
@@ -15,10 +15,11 @@ _QUESTION = (
 
 
 class PanelJudge:
-    """Fulfils `holdfast.guardian.judge.Judge`: only a unanimous `allow` of enough voices allows."""
+    """Fulfils `holdfast.guardian.judge.Judge`: only a unanimous `allow` of enough voices allows. Without voices named,
+    every model that serves panels has one."""
 
     def __init__(
-        self, *, panel: Panel, voices: tuple[Voice, ...], live_floor: int = 2, timeout_s: float = 20
+        self, *, panel: Panel, voices: tuple[Voice, ...] = (), live_floor: int = 2, timeout_s: float = 20
     ) -> None:
         self._panel = panel
         self._voices = voices
@@ -41,10 +42,14 @@ class PanelJudge:
             tenant=action.tenant, run_id=action.run_id, step_id=action.step_id, agent=action.agent
         )
         result = await self._panel.convene(occasion, request)
-        by = f"panel {result.id}"
-        if result.escalate or result.choice != "allow":
-            return Opinion(decision="require_approval", why=result.reason or result.answer[:1000], by=by)
-        return Opinion(decision="allow", why=result.answer[:1000], by=by)
+        agreed = result.choice == "allow" and not result.escalate
+        return Opinion(
+            decision="allow" if agreed else "require_approval",
+            why=(result.answer if agreed else result.reason or result.answer)[:1000],
+            by=result.id,
+            usable=result.live >= self._live_floor,
+            cost_usd=result.cost_usd,
+        )
 
 
 def _context(view: View) -> str:
