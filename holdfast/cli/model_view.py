@@ -99,6 +99,7 @@ def calls(found: Sequence[ModelCall]) -> None:
         took = f"{call.latency_ms:.0f} ms" if call.latency_ms is not None else ""
         click.echo(
             f"{call.created_at:%H:%M:%S} {call.task.value:<10} {call.deployment:<28} {cost} USD {took} {state}"
+            f"{f' for {call.step_id}' if call.step_id else ''}"
         )
         _why(call)
     if not found:
@@ -106,6 +107,12 @@ def calls(found: Sequence[ModelCall]) -> None:
 
 
 def _why(call: ModelCall) -> None:
+    hard = call.decision.complexity
+    if hard.parts:
+        parts = ", ".join(f"{name} {part:.2f}" for name, part in hard.parts.items() if part)
+        click.echo(f"      complexity {hard.score:.2f} ({parts})")
+    if call.decision.experiment:
+        click.echo(f"      experiment {call.decision.experiment}, arm {call.decision.arm}")
     for candidate in call.decision.order:
         mark = "→" if candidate.deployment == call.deployment else " "
         click.echo(f"    {mark} {candidate.deployment}: {candidate.why}")

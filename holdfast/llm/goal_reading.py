@@ -66,7 +66,9 @@ _TOKEN = re.compile(
     + r"|(?P<word>(?<=\w)['’]s\b|-{1,2}\w[\w-]*|[^\W\d_]+(?:['’][^\W\d_]+)?|\d+)|(?P<sign>[^\s\w.]|_)"
 )
 _PLACE = re.compile(r"<[a-z]+:(\d+)>")
-_QUESTION = re.compile(r"(?:what|how|is|are|which|who|where|when|can|could|would|will|do|does)\b", re.IGNORECASE)
+_QUESTION = re.compile(
+    r"(?:what|how|is|are|which|who|where|when|can|could|would|will|do|does)\b", re.IGNORECASE
+)
 _NEUTRAL = frozenset({"a", "an", "the", "please", "kindly", "could", "can", "would", "you"})
 _SYNONYMS = {
     word: group[0]

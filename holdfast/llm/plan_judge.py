@@ -1,5 +1,6 @@
 """A model as the reviewer of plans: what static checks cannot see, said as findings a planner can mend."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from holdfast.llm.assembly import inputs_text, plan_text, tools_text
@@ -26,8 +27,12 @@ class PlanReview:
 
     @property
     def told(self) -> str:
-        listed = "; ".join(f"{each.step or 'plan'}: {each.message}" for each in self.findings)
-        return f"Reviewed by {self.by}, score {self.score:.2f}{': ' + listed if listed else ''}."
+        said = f": {listed(self.findings)}" if self.findings else ""
+        return f"Reviewed by {self.by}, score {self.score:.2f}{said}."
+
+
+def listed(findings: Sequence[Finding]) -> str:
+    return "; ".join(f"{each.step or 'the plan'}: {each.message}" for each in findings)
 
 
 class PlanJudge:

@@ -1,6 +1,7 @@
 """Plans, moves and answers, thought of by a model."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from pydantic import ValidationError
@@ -26,6 +27,7 @@ class PlanListener(Protocol):
     async def text(self, scope: RunScope, piece: str) -> None: ...
     async def step(self, scope: RunScope, step: Step) -> None: ...
     async def restart(self, scope: RunScope) -> None: ...
+    async def ended(self, scope: RunScope) -> None: ...
 
 
 PastSuccess = Callable[[str, str, str], Awaitable[float | None]]
@@ -62,19 +64,21 @@ class ModelPlanner:
             plan = plan_from(draft, sources)
             return (plan if plan.steps else None), tuple(draft.missing)
 
-        answered = await ask_for(
-            Form("plan", PlanDraft, read),
-            self._model,
-            _errand(
-                TaskClass.PLAN,
-                request.scope,
-                request.agent,
-                await self._complexity(request, rejections=request.attempt),
-            ),
-            self._plan_chat(request),
-            repairs=self._repairs,
-            sink=self._sink(request, sources),
+        errand = _errand(
+            TaskClass.PLAN,
+            request.scope,
+            request.agent,
+            await self._complexity(request, rejections=request.attempt),
         )
+        async with self._shown(request, sources) as sink:
+            answered = await ask_for(
+                Form("plan", PlanDraft, read),
+                self._model,
+                errand,
+                self._plan_chat(request),
+                repairs=self._repairs,
+                sink=sink,
+            )
         plan, missing = answered.value
         return PlanProposal(plan=plan, by=answered.by, missing=missing, spend_usd=spent + answered.cost_usd)
 
@@ -145,11 +149,19 @@ class ModelPlanner:
         messages = messages_from(name, values, own=agent.prompts)
         return ChatRequest(messages=messages, max_output_tokens=tokens, timeout_s=self._timeout_s)
 
-    def _sink(self, request: PlanRequest, sources: Mapping[str, Citation]) -> TextSink | None:
-        """Several plans written at once are not shown: they would run into each other."""
+    @asynccontextmanager
+    async def _shown(
+        self, request: PlanRequest, sources: Mapping[str, Citation]
+    ) -> AsyncIterator[TextSink | None]:
+        """Several plans written at once are not shown: they would run into each other. What was shown of an earlier
+        attempt is void."""
         if self._listener is None or request.agent.alternatives > 1:
-            return None
-        return _PlanSink(self._listener, request.scope, sources)
+            yield None
+            return
+        sink = _PlanSink(self._listener, request.scope, sources)
+        await sink.restart()
+        yield sink
+        await self._listener.ended(request.scope)
 
 
 class _PlanSink:

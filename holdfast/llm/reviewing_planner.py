@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from holdfast.errors import HoldfastError
 from holdfast.llm.failures import PlanRefused
-from holdfast.llm.plan_judge import PlanJudge, PlanReview
+from holdfast.llm.plan_judge import PlanJudge, PlanReview, listed
 from holdfast.ports import Planner
 from schemas.plans import Finding, Plan
 from schemas.stages import Answer, AnswerRequest, NextMove, NextRequest, PlanProposal, PlanRequest
@@ -40,9 +40,9 @@ class ReviewingPlanner:
         for turn in range(1, self._rounds + 1):
             if proposal.plan is None or review is None or not review.fatal:
                 break
-            spent = proposal.spend_usd
+            before, rejected = proposal, review
             proposal, review = await self._one(_sent_back(request, proposal.plan, review, turn))
-            proposal = proposal.model_copy(update={"spend_usd": spent + proposal.spend_usd})
+            proposal = _after(before, rejected, proposal)
         if proposal.plan and review and review.fatal:
             raise _refused(request, review, self._rounds)
         return proposal
@@ -104,10 +104,16 @@ def _sent_back(request: PlanRequest, plan: Plan, review: PlanReview, turn: int) 
     )
 
 
+def _after(before: PlanProposal, rejected: PlanReview, proposal: PlanProposal) -> PlanProposal:
+    """The later proposal, with what it took to come to it."""
+    note = f"{rejected.by} rejected an earlier plan: {listed(rejected.fatal)}. {proposal.note}"
+    spent = before.spend_usd + proposal.spend_usd
+    return proposal.model_copy(update={"note": note.strip(), "spend_usd": spent})
+
+
 def _refused(request: PlanRequest, review: PlanReview, rounds: int) -> PlanRefused:
-    listed = "; ".join(f"{each.step or 'the plan'}: {each.message}" for each in review.fatal[:5])
     return PlanRefused(
-        f"{review.by} rejects the plan, also after {rounds} corrections: {listed}",
+        f"{review.by} rejects the plan, also after {rounds} corrections: {listed(review.fatal[:5])}",
         remedy="Tell the run more, and resume it; or resume it with a plan of your own.",
         run_id=request.scope.run_id,
     )

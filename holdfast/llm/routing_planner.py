@@ -26,9 +26,7 @@ class RoutingPlanner:
         except NoModelAnswers as away:
             if self._when_away == "pause":
                 raise
-            return _noted(
-                await self._runbook.plan(request), f"{away.message} This plan comes from a runbook."
-            )
+            return _instead(await self._runbook.plan(request), away)
 
     async def next(self, request: NextRequest) -> NextMove:
         """A runbook cannot observe and decide. With no model at all its planner says so; with one that is away, the
@@ -50,5 +48,12 @@ class RoutingPlanner:
             return await self._runbook.answer(request)
 
 
-def _noted(proposal: PlanProposal, note: str) -> PlanProposal:
-    return proposal.model_copy(update={"note": f"{note} {proposal.note}".strip()})
+def _instead(proposal: PlanProposal, away: NoModelAnswers) -> PlanProposal:
+    """A goal that no runbook serves is not refused for an outage: the run waits for a model."""
+    if proposal.plan is None and not proposal.missing:
+        raise NoModelAnswers(
+            f"{away.message} No runbook serves this goal either.",
+            remedy="Resume the run when a model is back: `holdfast models ls` tells. Or write a runbook.",
+        )
+    note = f"{away.message} This plan comes from a runbook. {proposal.note}"
+    return proposal.model_copy(update={"note": note.strip()})

@@ -201,10 +201,13 @@ async def test_steps_are_heard_while_the_plan_is_written(
         async def restart(self, scope: RunScope) -> None:
             heard.append("restart")
 
+        async def ended(self, scope: RunScope) -> None:
+            heard.append("ended")
+
     server.rules.append(Rule(replies=(Reply(data=PLAN, piece=5),)))
     planner = ModelPlanner(model=caller(settings(server, via), providers), listener=Listener())
     await planner.plan(request())
-    assert heard == ["text", "look", "ask"]
+    assert heard == ["restart", "text", "look", "ask", "ended"]
 
 
 async def test_the_observe_act_loop_gives_a_step_and_then_an_answer(
@@ -269,6 +272,20 @@ async def test_one_failure_is_tried_again_and_an_outage_degrades_with_a_reason(
     assert proposal.by == "runbook"
     assert "left alone after: model_unreachable" in proposal.note
     assert len(server.calls) == using.breaker.failures
+
+
+async def test_an_outage_refuses_no_goal_that_a_model_could_have_served(
+    server: ModelServer, providers: Providers
+) -> None:
+    class NoRunbooks(Runbooks):
+        async def plan(self, request: PlanRequest) -> PlanProposal:
+            return PlanProposal(by="runbook", note="No runbook was found.")
+
+    server.rules.append(Rule(replies=(Reply(fault=Fault(kind="key")),)))
+    model = ModelPlanner(model=caller(settings(server, "openai"), providers))
+    with pytest.raises(NoModelAnswers, match="No runbook serves this goal either"):
+        await RoutingPlanner(model=model, runbook=NoRunbooks()).plan(request())
+    assert (await RoutingPlanner(model=None, runbook=NoRunbooks()).plan(request())).plan is None
 
 
 async def test_a_refused_key_is_an_outage_at_once_and_may_pause_instead(

@@ -31,5 +31,9 @@ class ShownWriting:
         self._pending.pop(scope.run_id, None)
         await self._tell(scope, {"restart": True})
 
+    async def ended(self, scope: RunScope) -> None:
+        if pending := self._pending.pop(scope.run_id, ""):
+            await self._tell(scope, {"text": pending})
+
     async def _tell(self, scope: RunScope, data: dict[str, object]) -> None:
         await tell_delta(self._database, tenant=scope.tenant, run_id=scope.run_id, data=data)
