@@ -88,6 +88,7 @@ class AgentRun:
         self._executor = Executor(
             steps=self._steps, progress=self._progress, gate=self._gate, teller=self._teller, parking=parking
         )
+        self._stages = Stages(start=start, progress=self._progress, teller=self._teller)
         self._planning = Planning(
             start=start,
             progress=self._progress,
@@ -95,8 +96,8 @@ class AgentRun:
             desk=self._desk,
             executor=self._executor,
             needs_help=self._needs_help,
+            recall_after=self._stages.recall_after,
         )
-        self._stages = Stages(start=start, progress=self._progress, teller=self._teller)
         self._recalled = Recollection()
         self._cancel: CancelCommand | None = None
         self._helpless = False

@@ -46,6 +46,7 @@ class Planning:
         desk: Desk,
         executor: Executor,
         needs_help: Callable[[str, str], Awaitable[None]],
+        recall_after: Callable[[list[str], Recollection], Awaitable[Recollection]],
     ) -> None:
         self._start = start
         self._progress = progress
@@ -53,6 +54,7 @@ class Planning:
         self._desk = desk
         self._executor = executor
         self._needs_help = needs_help
+        self._recall_after = recall_after
 
     async def settle(self, recalled: Recollection) -> None:
         """A plan that stands up to the checks and, where it was asked for, to a human."""
@@ -83,6 +85,7 @@ class Planning:
             return False
         self._progress.replans += 1
         failure = "; ".join(self._failure(name) for name in failed)
+        recalled = await self._recall_after(failed, recalled)
         request = self._request(recalled, (), self._progress.replans).model_copy(
             update={"previous": plan, "failure": failure, "done": self._done()}
         )

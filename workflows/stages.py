@@ -25,24 +25,51 @@ class Stages:
         """What is known already, for whoever plans. A run can do without: an outage is noted, and stops nothing."""
         if self._progress.plan is not None and self._start.mode != "react":
             return Recollection()
-        request = RecallRequest(
+        recalled = await self._ask(self._request())
+        if workflow.info().continued_run_id is None:
+            await self._tell(recalled)
+        return recalled
+
+    async def recall_after(self, failed: list[str], recalled: Recollection) -> Recollection:
+        """What else is known of these failures: of the tools that failed, and of how they did."""
+        steps = self._progress.plan.steps if self._progress.plan else ()
+        tools = {step.tool: None for step in steps if step.kind == "tool" and step.id in failed}
+        errors = [outcome.error.code for name in failed if (outcome := self._progress.outcomes[name]).error]
+        request = self._request().model_copy(
+            update={"tools": tuple(tools), "error": errors[0] if errors else ""}
+        )
+        more = await self._ask(request)
+        await self._tell(more)
+        known = {item.cite for item in recalled.items}
+        items = (*recalled.items, *(item for item in more.items if item.cite not in known))
+        return Recollection(items=items, note=recalled.note or more.note)
+
+    def _request(self) -> RecallRequest:
+        alert = self._start.labels.get("alert") or self._progress.inputs.get("alert") or ""
+        return RecallRequest(
             scope=self._teller.scope,
             goal=self._start.goal,
             runbook=self._start.runbook,
             thread=self._start.thread,
+            alert=str(alert)[:300],
+            labels=self._start.labels,
         )
+
+    async def _ask(self, request: RecallRequest) -> Recollection:
         try:
             recalled: Recollection = await workflow.execute_activity_method(
                 RememberActivities.recall, request, **options.REMEMBER
             )
         except ActivityError as error:
             return Recollection(note=f"nothing could be recalled: {error.cause or error}")
-        if (recalled.items or recalled.note) and workflow.info().continued_run_id is None:
+        return recalled
+
+    async def _tell(self, recalled: Recollection) -> None:
+        if recalled.items or recalled.note:
             cites = [{**item.cite.model_dump(mode="json"), "why": item.why} for item in recalled.items]
             await self._teller.tell(
                 self._teller.event(EventType.MEMORY_RECALLED, {"items": cites, "note": recalled.note})
             )
-        return recalled
 
     async def answer(self) -> str:
         if self._progress.plan is None:

@@ -76,8 +76,14 @@ class Script:
         return Answer(text=f"done: {done}")
 
 
+@dataclass
 class Forgetful:
+    """A memory without memory: it only knows what it was asked."""
+
+    asked: list[RecallRequest] = field(default_factory=list)
+
     async def recall(self, request: RecallRequest) -> Recollection:
+        self.asked.append(request)
         return Recollection()
 
     async def learn(self, request: LearnRequest) -> Learned:

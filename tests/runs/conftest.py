@@ -84,6 +84,7 @@ class Stage:
     host: RegistryToolHost
     fast: RegistryToolHost
     ledger: PostgresLedger
+    memory: Forgetful
     started: list[str] = field(default_factory=list)
 
     @property
@@ -153,7 +154,7 @@ async def make_stage(database: Database, temporal_address: str) -> AsyncIterator
         async def make(*, cached_runs: int = 100, namespace: str = "default") -> Stage:
             plugin = HoldfastPlugin(payloads=PostgresPayloads(database))
             client = await connect(plugin, address=temporal_address, namespace=namespace)
-            world, script, guardian = World(), Script(), ByName()
+            world, script, guardian, memory = World(), Script(), ByName(), Forgetful()
             host = RegistryToolHost(Registry(world.tools()))
             fast = RegistryToolHost(Registry([calc]))
             runs = PostgresRuns(database=database)
@@ -171,14 +172,14 @@ async def make_stage(database: Database, temporal_address: str) -> AsyncIterator
                 ),
                 pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="test"),
                 pools.llm(planner=script),
-                pools.knowledge(memory=Forgetful()),
+                pools.knowledge(memory=memory),
             ]
             settings = WorkerSettings(cached_runs=cached_runs, drain_s=0.1)
             for pool in made:
                 await stack.enter_async_context(
                     pool.worker(client, workers=settings, temporal=TemporalSettings())
                 )
-            return Stage(client, database, world, script, guardian, host, fast, ledger)
+            return Stage(client, database, world, script, guardian, host, fast, ledger, memory)
 
         yield make
 
