@@ -15,6 +15,7 @@ from schemas.facts import Effect
 _READ: Effects = frozenset({Effect.READ})
 _HELP = frozenset({"--help", "--version"})
 _STAGES = frozenset({"alpha", "beta", "preview"})
+_FILE = re.compile(r"/|\.\w{1,8}\Z")
 _SPEAKS_OF_CHANGE = re.compile(
     r"""--?(?!no-|dry-|list-|show-|print-|get-|disable-pager)(?:\w+-)*
     (exec\w*|command|cmd|run|shell|script|eval|hook|plugins?|load|preload|require|addon|bootstrap|import|export|
@@ -214,6 +215,8 @@ class _Reader:
             return effects
         if tool.strict or _SPEAKS_OF_CHANGE.match(name):
             match.unknowns.append(f"{tool.name}: option {name} is not known")
+        elif name == "-o" and self._at < len(self._words) and _FILE.search(self._words[self._at].text):
+            match.unknowns.append(f"{tool.name}: -o may write {self._words[self._at].text}")
         elif tool.special and any(long.startswith(name) for long in tool.value if name[:2] == "--"):
             match.unknowns.append(f"{tool.name}: option {name} is short for something")
         return None

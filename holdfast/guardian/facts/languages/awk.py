@@ -2,7 +2,7 @@
 
 import re
 
-_SUSPECT = re.compile(r"system|\||>|getline|@|ENVIRON|/inet", re.IGNORECASE)
+_SUSPECT = re.compile(r"system|\||>|getline|@|ENVIRON|ARGV|ARGC|PROCINFO|/inet", re.IGNORECASE)
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"', re.DOTALL)
 _REGEX = re.compile(r"/(?:[^/\\\n\[]|\\.|\[\^?\]?(?:[^\]\\\n]|\\.)*\])*/")
 _OUTPUT = re.compile(r"\b(print|printf)\b(?P<rest>[^;}\n]*)")
@@ -22,6 +22,13 @@ def read_awk(program: str) -> list[str]:
         findings.append("the program runs commands")
     if re.search(r"(?<!\|)\|(?!\|)", code):
         findings.append("the program opens a pipe")
+    if re.search(
+        r"\b(ARGV|ARGC)\b(\[[^\]]*\])?\s*([-+*/%^]?=(?!=)|\+\+|--)|\b(delete|split|sub|gsub|getline)\b[^;}\n]*\bARGV\b",
+        code,
+    ):
+        findings.append("the program chooses its own input")
+    if "ENVIRON" in code and re.search(r"pass|secret|token|key|cred", program, re.IGNORECASE):
+        findings.append("the program reads secrets from the environment")
     if "@" in code or "getline" in code or "/inet" in program.lower():
         findings.append("the program reads or includes something else")
     if any(">" in _outside_parentheses(match["rest"]) for match in _OUTPUT.finditer(code)):

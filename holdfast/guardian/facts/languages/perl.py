@@ -18,7 +18,9 @@ _OPERATOR = re.compile(r"\b(s|tr|y|m|qr)\s*([/|!,#{(\[])")
 _MATCH = re.compile(r"(?<=[~(!&|;{,\s])/(?:[^/\\\n]|\\.)*/[gimsxo]*|^/(?:[^/\\\n]|\\.)*/[gimsxo]*")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CLOSERS = {"{": "}", "(": ")", "[": "]"}
-_DANGEROUS = re.compile(r"`|<\s*[$A-Za-z~/]|\(\?\??\{|@\{|\$\{|%\{|&\$|&\{|->\s*[({$]|\$0\b|\*\{|<<")
+_DANGEROUS = re.compile(
+    r"`|<\s*[$A-Za-z~/]|\(\?\??\{|@\{|\$\{|%\{|&\$|&\{|->\s*[({$]|\$0\b|\*\{|<<|@ARGV|\$ARGV\s*\[|\$\^|\bENV\b"
+)
 
 
 def perl_is_harmless(program: str) -> bool:

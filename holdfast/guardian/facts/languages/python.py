@@ -22,7 +22,7 @@ _PURE_MODULES = frozenset(
     """json math re datetime time collections itertools functools statistics string textwrap decimal fractions random
     calendar uuid hashlib base64 binascii platform sys typing dataclasses enum operator bisect heapq pprint difflib
     unicodedata ipaddress csv io struct zlib copy numbers cmath colorsys html locale keyword token tokenize ast
-    types abc contextlib secrets errno getpass pwd grp sysconfig site stat fnmatch posixpath os pathlib glob""".split()
+    abc contextlib secrets errno getpass pwd grp sysconfig site stat fnmatch posixpath os pathlib glob""".split()
 )
 _BUILTINS = frozenset(
     """print len range sorted reversed enumerate zip map filter sum min max abs round int float str repr bool list dict
@@ -53,6 +53,14 @@ _WRITES = frozenset(
     setxattr removexattr""".split()
 )
 _KILLS = frozenset("kill killpg abort reboot setuid setgid seteuid setsid chroot".split())
+_PASSAGES = frozenset(
+    """os.path datetime.datetime datetime.date datetime.time datetime.timezone datetime.timedelta sys.stdout sys.stdin
+    sys.stderr sys.version_info sys.flags sys.implementation sys.float_info sys.thread_info itertools.chain
+    json.decoder collections.abc pathlib.Path pathlib.PurePath uuid.UUID decimal.Decimal fractions.Fraction
+    string.Template calendar.TextCalendar os.environ sys.modules""".split()
+)
+"""A module holds others (`pathlib.os`): only these names may be walked through on the way to something else."""
+_MEMORY_FILES = frozenset({"io.StringIO", "io.BytesIO", "io.TextIOWrapper"})
 _NETWORK = frozenset(
     "socket urllib http requests httpx aiohttp ftplib smtplib telnetlib paramiko ssl xmlrpc poplib".split()
 )
@@ -94,6 +102,7 @@ class _Code:
         self._draft = draft
         self._shell = shell
         self._aliases: dict[str, str] = {}
+        self._roots: set[str] = set()
         self._local: set[str] = set()
 
     def read(self, nodes: list[ast.AST]) -> None:
@@ -121,6 +130,7 @@ class _Code:
     def _module(self, module: str) -> None:
         self._draft.note("binaries", f"python:{module.partition('.')[0]}")
         root = module.partition(".")[0]
+        self._roots.add(root)
         if root in _NETWORK:
             self._draft.effect({Effect.NETWORK}, f"python {root}")
             self._draft.unknown(f"python: {root} talks to other hosts")
@@ -132,8 +142,8 @@ class _Code:
             self._constant(node.value)
         elif isinstance(node, ast.Attribute):
             self._attribute(node)
-        elif isinstance(node, ast.Name) and node.id in _DYNAMIC:
-            self._draft.unknown(f"python: {node.id} is dynamic")
+        elif isinstance(node, ast.Name):
+            self._name(node.id)
         elif isinstance(node, ast.Call):
             self._call(node)
         elif isinstance(node, ast.Delete | ast.AsyncFunctionDef | ast.Await) and not isinstance(
@@ -143,11 +153,20 @@ class _Code:
         elif getattr(node, "decorator_list", None):
             self._draft.unknown("python: decorators call")
 
+    def _name(self, name: str) -> None:
+        if name in _DYNAMIC:
+            self._draft.unknown(f"python: {name} is dynamic")
+        meant = self._aliases.get(name, "")
+        if "." in meant:
+            self._reference(meant)
+
     def _constant(self, value: object) -> None:
         text = value.decode(errors="replace") if isinstance(value, bytes) else value
         if not isinstance(text, str):
             return
         self._draft.look_at(Word(text[:4000]), reads_content=True)
+        if "environ" in text:
+            self._draft.effect({Effect.SECRET}, "python: may format the environment")
         if host_of(text):
             self._draft.note("hosts", host_of(text))
             if place_of(host_of(text)) == "metadata":
@@ -156,8 +175,22 @@ class _Code:
     def _attribute(self, node: ast.Attribute) -> None:
         if node.attr.startswith("__") and node.attr not in {"__name__", "__doc__", "__version__", "__file__"}:
             self._draft.unknown(f"python: {node.attr} reaches inside")
-        if self._resolve(node) in {"os.environ", "sys.modules"}:
+        self._reference(self._resolve(node))
+
+    def _reference(self, name: str) -> None:
+        """A function need not be called by name: `map(os.system, …)`."""
+        if name in {"os.environ", "os.environb", "sys.modules", "os.path.expandvars"}:
             self._draft.effect({Effect.SECRET}, "python: reads the environment")
+        root, _, rest = name.partition(".")
+        if not rest or root not in self._roots:
+            return
+        *between, leaf = rest.split(".")
+        if any(name.startswith(runner) for runner in _RUNNERS):
+            self._draft.effect({Effect.EXEC}, f"python {name}")
+        elif leaf in _DELETES | _KILLS:
+            self._draft.effect({Effect.DELETE}, f"python {name}")
+        elif (between and f"{root}.{between[0]}" not in _PASSAGES) or leaf in {"methodcaller", "attrgetter"}:
+            self._draft.unknown(f"python: {name} reaches through a module")
 
     def _call(self, node: ast.Call) -> None:
         name = self._resolve(node.func)
@@ -185,6 +218,10 @@ class _Code:
         root, _, rest = name.partition(".")
         if not name or isinstance(node.func, ast.Call | ast.Subscript | ast.Lambda):
             self._draft.unknown("python: calls a computed function")
+        elif method in {"read_text", "read_bytes"} and not self._on_plain_path(node):
+            self._draft.unknown("python: reads a computed path")
+        elif root == "io" and name not in _MEMORY_FILES:
+            self._draft.unknown(f"python: {name} opens something")
         elif root == "os" and rest.partition(".")[0] not in _OS_READS:
             self._draft.unknown(f"python: {name} is not known")
         elif name in {"sys.setprofile", "sys.settrace", "sys.addaudithook", "os.getenv", "sys._getframe"}:
@@ -214,10 +251,20 @@ class _Code:
         writes = bool(set(str(mode)) & set("wax+")) or name == "os.open"
         if isinstance(path, ast.Constant) and isinstance(path.value, str):
             (self._draft.writes if writes else self._draft.reads)(path.value)
-        elif not writes and name == "open":
+        elif not writes and not self._on_plain_path(node):
             self._draft.unknown("python: opens a computed path")
         if writes:
             self._draft.effect({Effect.WRITE}, f"python {name}")
+
+    def _on_plain_path(self, node: ast.Call) -> bool:
+        """`Path("notes.txt").open()`: the path is one literal, which was looked at."""
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        return (
+            isinstance(owner, ast.Call)
+            and self._resolve(owner.func) in {"pathlib.Path", "pathlib.PurePath"}
+            and len(owner.args) == 1
+            and isinstance(owner.args[0], ast.Constant)
+        )
 
     def _resolve(self, node: ast.expr) -> str:
         """The dotted name with import aliases replaced; a method of an expression keeps a leading `?`."""

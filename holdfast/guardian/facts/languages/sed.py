@@ -16,13 +16,20 @@ def read_sed(program: str) -> list[str]:
     if len(program) > _SIZE_LIMIT:
         return ["the script is too long"]
     try:
-        return _Sed(program).read()
-    except (_Confused, IndexError):
+        findings = _Sed(program, brackets=True).read()
+    except (_Confused, IndexError, ValueError):
         return ["the script is not understood"]
+    try:
+        return findings + _Sed(program, brackets=False).read()
+    except (_Confused, IndexError, ValueError):
+        return findings  # whoever reads it so refuses the script
 
 
 class _Sed:
-    def __init__(self, program: str) -> None:
+    """`brackets`: whether `[/]` hides the delimiter. Versions disagree, so both readings must be harmless."""
+
+    def __init__(self, program: str, *, brackets: bool) -> None:
+        self._brackets = brackets
         self._text = program
         self._at = 0
         self._findings: list[str] = []
@@ -39,7 +46,7 @@ class _Sed:
         if char == "#":
             self._line()
         elif char in {"/", "\\"}:
-            self._until("/" if char == "/" else self._next())
+            self._pattern("/" if char == "/" else self._next())
             self._skip("IM")
         elif char in "sy":
             self._substitute(char)
@@ -59,7 +66,7 @@ class _Sed:
 
     def _substitute(self, kind: str) -> None:
         delimiter = self._next()
-        self._until(delimiter)
+        (self._pattern if kind == "s" else self._until)(delimiter)
         self._until(delimiter)
         while kind == "s" and self._at < len(self._text) and self._text[self._at] not in ";}\n #":
             flag = self._next()
@@ -68,6 +75,22 @@ class _Sed:
                 self._line()
             elif flag not in "gpiImM0123456789":
                 raise _Confused
+
+    def _pattern(self, delimiter: str) -> None:
+        while (char := self._next()) != delimiter:
+            if char == "\\":
+                self._next()
+            elif char == "[" and self._brackets:
+                self._bracket()
+
+    def _bracket(self) -> None:
+        """To the closing bracket; right after the opening one, `]` stands for itself."""
+        self._at += self._text.startswith("^", self._at)
+        self._at += self._text.startswith("]", self._at)
+        while (char := self._next()) != "]":
+            if char == "[" and self._text[self._at] in ":.=":
+                closing = self._text[self._at] + "]"
+                self._at = self._text.index(closing, self._at + 1) + 2
 
     def _until(self, delimiter: str) -> None:
         while (char := self._next()) != delimiter:

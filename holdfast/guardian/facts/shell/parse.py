@@ -5,6 +5,8 @@ import re
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
+from holdfast.guardian.facts.shell.seams import disagreement
+
 SIZE_LIMIT = 20_000
 NODE_LIMIT = 4_000
 DEPTH_LIMIT = 80
@@ -22,6 +24,7 @@ _COSTLY = {
     "(": 1000,
 }
 _SPLIT_WORD = re.compile(r"[^\s\\]\\\n[^\s]")  # the shell joins such halves, the grammar does not
+_SPACED_NAME = re.compile(r"(?:\A|[\s;&|()])\\[ \t]")  # a word that begins with a space: the grammar drops it
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _LANGUAGE = Language(tree_sitter_bash.language())
 
@@ -36,6 +39,8 @@ def parse_shell(text: str) -> Node | str:
         return "the script contains control characters"
     if _SPLIT_WORD.search(text):
         return "a word is continued on the next line"
+    if _SPACED_NAME.search(text):
+        return "a word begins with a space"
     if "\\`" in text:
         return "nested backticks hide a command"
     try:
@@ -47,4 +52,4 @@ def parse_shell(text: str) -> Node | str:
         return "the script does not parse"
     if root.descendant_count > NODE_LIMIT:
         return f"the script has more than {NODE_LIMIT} parts"
-    return root
+    return disagreement(root) or root

@@ -60,8 +60,12 @@ def _eval(invoker: Invoker, call: Call) -> None:
 
 @special("watch")
 def _watch(invoker: Invoker, call: Call) -> None:
-    """`watch` hands its words to `sh -c`."""
+    """`watch` hands its words to `sh -c`, or with `-x` runs them as they are."""
     rest = own_part(invoker, call, skip=0)
+    own = {word.text for word in call.words[: len(call.words) - len(rest)]}
+    if rest and any(text == "--exec" or (text[:2] != "--" and "x" in text) for text in own):
+        invoker.invoke(rest)
+        return
     if not rest or any(word.certainty is Certainty.CRAFTED for word in rest):
         invoker.unknown("watch runs computed text")
         return

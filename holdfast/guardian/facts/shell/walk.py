@@ -91,7 +91,8 @@ class _Walker:
             self.visit(child)
         self._invoker.piped, self._invoker.read_by, self._invoker.upstream = False, False, outer
 
-    def _command(self, node: Node) -> None:
+    def _command(self, node: Node, stray: tuple[Node, ...] = ()) -> None:
+        """`stray`: words that stand behind a redirection, which the grammar gives to the redirection."""
         words: list[Word] = []
         fed = self._invoker.piped
         self._invoker.piped = False
@@ -99,10 +100,13 @@ class _Walker:
             if child.type == "variable_assignment":
                 self._assign(child, exported=True)
             elif child.type in _REDIRECTS:
+                words.extend(word for extra in _stray_words(child) for word in self._words.words(extra))
                 fed = fed or child.type != "file_redirect" or _reads_file(child)
                 self.visit(child)
             else:
                 words.extend(self._words.words(child))
+        for extra in stray:
+            words.extend(self._words.words(extra))
         if words:
             self._invoker.invoke(words, fed=fed)
 
@@ -114,6 +118,8 @@ class _Walker:
         name = (name_node.text or b"").decode(errors="replace") if name_node else ""
         if name_node is not None and name_node.type == "subscript":
             self.visit(name_node)
+        if not name.partition("[")[0].isidentifier():
+            self._draft.unknown(f"{name} is no name to assign to")
         value = self._words.word(value_node) if value_node and value_node.type != "array" else Word("")
         if value_node is not None and value_node.type == "array":
             self.visit(value_node)
@@ -210,7 +216,12 @@ class _Walker:
             for child in redirects
         ):
             self._invoker.piped = True
-        if body is not None:
+        stray = tuple(word for redirect in redirects for word in _stray_words(redirect))
+        if body is not None and body.type == "command":
+            self._command(body, stray)
+        elif stray:
+            self._draft.unknown("words stand behind a redirection of something that takes none")
+        if body is not None and body.type != "command":
             self.visit(body)
         self._invoker.piped = False
         for child in redirects:
@@ -244,6 +255,9 @@ class _Walker:
                 self._draft.look_at(self._words.word(child))
 
     def _heredoc(self, node: Node) -> None:
+        text, ends = node.text or b"", [child for child in node.children if child.type == "heredoc_end"]
+        if b"`" in text or not ends or not ends[0].text:
+            self._draft.unknown("a here-document that may hide a command")
         for child in node.named_children:
             if child.type == "pipeline":
                 self._invoker.piped = True
@@ -287,6 +301,13 @@ class _Walker:
         if name == "printf" and len(args) == 1 and "%" not in args[0] and "\\" not in args[0]:
             return args[0]
         return args[1] if name == "printf" and len(args) == 2 and args[0] in {"%s", "%s\\n"} else None
+
+
+def _stray_words(redirect: Node) -> list[Node]:
+    """`nice >log rm x` and `nice <<END rm x`: the shell reads `rm x` as words of the command."""
+    if redirect.type == "heredoc_redirect":
+        return redirect.children_by_field_name("argument")
+    return redirect.children_by_field_name("destination")[1:]
 
 
 def _reads_file(node: Node) -> bool:

@@ -13,6 +13,7 @@ from holdfast.guardian.words import Certainty, Word
 _ESCAPE = re.compile(r"\\(\n|.)", re.DOTALL)
 _QUOTED_ESCAPE = re.compile(r"\\([\\\"$`]|\n)")
 _GLOB = re.compile(r"(?<!\\)[*?\[]")
+_LOOSE_SPACE = re.compile(r"(?<!\\)(?:\\\\)*[\s]")
 _ANSI = re.compile(r"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|c.|.)", re.DOTALL)
 _ANSI_NAMES = {
     "n": "\n",
@@ -65,7 +66,7 @@ class WordReader:
             return [Word(word.text, Certainty.CRAFTED)]
         expanded = expand_braces(word.text)
         certainty = Certainty.GLOB if ".." in word.text else Certainty.LITERAL
-        return [Word(text, certainty) for text in expanded]
+        return [Word(text, certainty) for text in expanded if text]
 
     def word(self, node: Node) -> Word:
         reader = _READERS.get(node.type)
@@ -76,6 +77,8 @@ class WordReader:
 
     def _plain(self, node: Node) -> Word:
         raw = _text(node)
+        if _LOOSE_SPACE.search(raw):
+            self._refuse("the grammar took two lines for one word")
         certainty = Certainty.GLOB if _GLOB.search(raw) else Certainty.LITERAL
         return Word(
             _ESCAPE.sub(lambda m: "" if m[1] == "\n" else m[1], raw) if "\\" in raw else raw, certainty
