@@ -147,6 +147,9 @@ class Cues(Payload):
     agent: str = ""
     environment: str = ""
     thread: str = ""
+    labels: Labels = Field(
+        default={}, description="Of the run; an item with labels is recalled where the run has them all."
+    )
 
 
 class RecallSettings(Payload):
@@ -197,6 +200,35 @@ class FeedbackReport(Payload):
     learned: MemoryId | None = None
 
 
+class SaidOfRun(Payload):
+    """Feedback as it was given, and by whom."""
+
+    run_id: RunId
+    item: MemoryId | None = None
+    verdict: Literal["up", "down"] | None = None
+    comment: str = ""
+    correction: str = ""
+    author: str
+    at: datetime
+
+
+class Given(Payload):
+    """A run that was given an item: in which version, and what came of it."""
+
+    run_id: RunId
+    version: int
+    outcome: Literal["helped", "hurt"] | None = None
+    at: datetime
+
+
+class MemoryTrace(Payload):
+    """How far an item has reached: what was derived from it, and the runs that were told it."""
+
+    id: MemoryId
+    derived: tuple[MemoryId, ...] = ()
+    given: tuple[Given, ...] = ()
+
+
 class Snapshot(Payload):
     """A name for a point in time to which memory can be rolled back."""
 
@@ -204,6 +236,7 @@ class Snapshot(Payload):
     at: datetime
     note: str = ""
     items: int = 0
+    scheduled: bool = Field(default=False, description="Taken by the clock, and dropped by it in time.")
 
 
 class Call(Payload):

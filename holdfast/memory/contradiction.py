@@ -1,5 +1,6 @@
 """What a new item does to those that stand: it repeats one, replaces one, or stands beside them."""
 
+import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -14,14 +15,20 @@ class Standing(NamedTuple):
 
 def identity(content: MemoryContent) -> str:
     """The digest of what an item says. Two with one identity are one item."""
-    said = content.model_dump(mode="json", include={"kind", "text", "scope"})
+    said = content.model_dump(mode="json", include={"kind", "scope"})
+    said["text"] = _plain(content.text)
     if content.kind is MemoryKind.LESSON:
         about = content.signature
         said = {"kind": "lesson", "tool": about.tool, "error": about.error, "goal": about.goal_kind}
         said |= {key: content.data.get(key) for key in ("rule", "avoid", "do", "after")}
         if "rule" not in content.data:
-            said["text"] = content.text
+            said["text"] = _plain(content.text)
     return digest_of(said)
+
+
+def _plain(text: str) -> str:
+    """Its words: capitals, spacing and stops make no other item."""
+    return " ".join(re.findall(r"[^\W_]+(?:[-./:'][^\W_]+)*", text.casefold()))
 
 
 def relation(new: MemoryContent, standing: Sequence[MemoryItem]) -> Standing:

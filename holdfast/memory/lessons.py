@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from holdfast.memory.signatures import goal_kind
+from holdfast.memory.signatures import alert_of, goal_kind
 from schemas.base import JsonObject
 from schemas.memory import (
     Call,
@@ -37,7 +37,7 @@ def episode_of(request: LearnRequest, evidence: Evidence, *, runbook: str) -> Me
         status=MemoryStatus.ACTIVE,
         text=text[:4000],
         data={"status": str(request.status), "run": request.scope.run_id},
-        signature=Signature(goal_kind=goal_kind(request.goal), runbook=runbook),
+        signature=Signature(goal_kind=goal_kind(request.goal), runbook=runbook, alert=alert_of(request.goal)),
         scope=_scope(request),
         trust=Trust.EXTERNAL if tainted else Trust.TOOL,
         tainted=tainted,
@@ -50,6 +50,11 @@ def lessons_of(
     request: LearnRequest, evidence: Evidence, *, runbook: str, status: MemoryStatus
 ) -> list[MemoryContent]:
     """The lessons the evidence carries; each signature at most once."""
+    situation = {
+        "goal_kind": goal_kind(request.goal),
+        "runbook": runbook,
+        "alert": alert_of(request.goal),
+    }
     drawn = [*_from_corrections(evidence), *_from_failures(evidence)]
     seen: set[tuple[str, str]] = set()
     lessons = []
@@ -64,7 +69,7 @@ def lessons_of(
                 status=status,
                 text=text,
                 data={**data, "goal": request.goal[:400]},
-                signature=about.model_copy(update={"goal_kind": goal_kind(request.goal), "runbook": runbook}),
+                signature=about.model_copy(update=situation),
                 scope=MemoryScope(environment=request.scope.environment if data["rule"] == "refused" else ""),
                 trust=Trust.HUMAN if human else Trust.TOOL,
                 tainted=call is not None and call.untrusted and bool(call.message),

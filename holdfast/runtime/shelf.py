@@ -76,6 +76,7 @@ def shelf_of(
             recency_weight=settings.recency_weight, half_life_days=settings.half_life_days
         ),
         new_lessons=MemoryStatus(settings.new_lessons),
+        token_budget=settings.recall_tokens,
     )
     return Shelf(library, memory, models)
 

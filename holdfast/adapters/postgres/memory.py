@@ -6,18 +6,20 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder, to_text
 from holdfast.adapters.postgres.memory_evidence import evidence_of
 from holdfast.adapters.postgres.memory_rows import COLUMNS, item_of
-from holdfast.adapters.postgres.memory_store import MemoryStore
+from holdfast.adapters.postgres.memory_undoing import MemoryUndoing
 from holdfast.knowledge.bm25 import rarity
 from holdfast.knowledge.ports import Embedder, Library
 from holdfast.knowledge.terms import terms_of
 from holdfast.memory.contexts import hit_as_recalled, runbook_as_recalled, thread_as_recalled, within
 from holdfast.memory.lessons import episode_of, lessons_of
 from holdfast.memory.scoring import Scored, chosen, match_of, relevance, score, told
-from holdfast.memory.signatures import goal_kind
+from holdfast.memory.signatures import alert_of, goal_kind
 from schemas.knowledge import SearchRequest, SearchResult
 from schemas.memory import (
     Cues,
@@ -31,6 +33,7 @@ from schemas.memory import (
     MemoryStatus,
     Provenance,
     RecallSettings,
+    SaidOfRun,
     Signature,
     Trust,
 )
@@ -47,6 +50,7 @@ with active as materialized (
   from memory_items i left join memory_vectors v on v.item = i.id and v.model = %(model)s
   where i.tenant = %(tenant)s and i.status = 'active'
     and i.agent in ('', %(agent)s) and i.environment in ('', %(environment)s) and i.thread in ('', %(thread)s)
+    and coalesce(i.content->'scope'->'labels', '{{}}') <@ %(labels)s
     and coalesce((i.content->>'valid_from')::timestamptz, '-infinity') <= clock_timestamp()
     and coalesce((i.content->>'valid_to')::timestamptz, 'infinity') > clock_timestamp()
     and coalesce((i.content->>'expires_at')::timestamptz, 'infinity') > clock_timestamp()
@@ -61,7 +65,7 @@ union
 """
 
 
-class PostgresMemory(MemoryStore):
+class PostgresMemory(MemoryUndoing):
     """Without an embedder it recalls by signature and words. Without a library it knows no runbooks."""
 
     def __init__(
@@ -72,12 +76,14 @@ class PostgresMemory(MemoryStore):
         library: Library | None = None,
         settings: RecallSettings | None = None,
         new_lessons: MemoryStatus = MemoryStatus.PROPOSED,
+        token_budget: int | None = None,
     ) -> None:
         cached = CachedEmbedder(database=database, embedder=embedder) if embedder else None
         super().__init__(database=database, embedder=cached)
         self._library = library
         self._settings = settings or RecallSettings()
         self._new_lessons = new_lessons
+        self._token_budget = token_budget
 
     async def recall(self, request: RecallRequest) -> Recollection:
         """What the run should know before it plans, best first, within its token budget. What was given is noted."""
@@ -86,6 +92,10 @@ class PostgresMemory(MemoryStore):
         cues = Cues(
             text=request.goal,
             runbooks=_sure_runbooks(request, found),
+            alert=request.alert or alert_of(request.goal),
+            tools=request.tools,
+            error=request.error,
+            labels=request.labels,
             agent=scope.agent,
             environment=scope.environment,
             thread=request.thread or "",
@@ -94,7 +104,8 @@ class PostgresMemory(MemoryStore):
         thread = await self._thread(scope.tenant, request) if request.thread else []
         told_items: list[Recalled] = [hit_as_recalled(hit) for hit in hits]
         books = [runbook_as_recalled(hit) for hit in (found.hits[:3] if found and found.answered else ())]
-        kept = within(request.token_budget, [*told_items, *thread, *books])
+        budget = min(request.token_budget, self._token_budget or request.token_budget)
+        kept = within(budget, [*told_items, *thread, *books])
         await self.note_use(scope.tenant, scope.run_id, [hit for hit in hits if _given(hit, kept)])
         return Recollection(items=tuple(kept), note=found.note if found else "")
 
@@ -113,6 +124,7 @@ class PostgresMemory(MemoryStore):
                     "agent": cues.agent,
                     "environment": cues.environment,
                     "thread": cues.thread,
+                    "labels": Jsonb(cues.labels),
                     "kind": kind,
                     "alert": cues.alert,
                     "runbooks": list(cues.runbooks),
@@ -181,16 +193,45 @@ class PostgresMemory(MemoryStore):
 
     async def feedback(self, tenant: str, feedback: Feedback, *, author: str) -> FeedbackReport:
         """Thumbs credit what the run was given; a lesson that hurt more than it helped is retired; a correction is learned."""
+        await self._note_said(tenant, feedback, author)
         credited: list[str] = []
         if feedback.verdict is not None:
             credited = await self._credit(
                 tenant, feedback.run_id, helped=feedback.verdict == "up", only=feedback.item
             )
         retired = await self._retire_harmful(tenant, credited, author) if feedback.verdict == "down" else []
-        learned = await self._correction(tenant, feedback, author) if feedback.correction else None
+        learned = None
+        if feedback.correction or (feedback.comment and feedback.verdict == "down"):
+            learned = await self._correction(tenant, feedback, author)
         return FeedbackReport(
             credited=tuple(credited), retired=tuple(retired), learned=learned.id if learned else None
         )
+
+    async def said_of(self, tenant: str, run_id: str) -> Sequence[SaidOfRun]:
+        """What people said of a run, newest first."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select run_id, item, verdict, comment, correction, author, at from memory_feedback
+                   where run_id = %s order by id desc limit 500""",
+                (run_id,),
+            )
+            return [SaidOfRun.model_validate(row) for row in await cursor.fetchall()]
+
+    async def _note_said(self, tenant: str, feedback: Feedback, author: str) -> None:
+        async with self._database.tenant(tenant) as connection:
+            await connection.execute(
+                """insert into memory_feedback (tenant, run_id, item, verdict, comment, correction, author)
+                   values (%s, %s, %s, %s, %s, %s, %s)""",
+                (
+                    tenant,
+                    feedback.run_id,
+                    feedback.item,
+                    feedback.verdict,
+                    feedback.comment,
+                    feedback.correction,
+                    author,
+                ),
+            )
 
     async def _correction(self, tenant: str, feedback: Feedback, author: str) -> MemoryItem:
         async with self._database.tenant(tenant) as connection:
@@ -201,8 +242,9 @@ class PostgresMemory(MemoryStore):
         about = meant.content.signature if meant else Signature(goal_kind=goal_kind(goal))
         content = MemoryContent(
             kind=MemoryKind.LESSON,
-            status=MemoryStatus.ACTIVE,
-            text=feedback.correction,
+            # A complaint says what went wrong, not what to do: somebody has to make a lesson of it.
+            status=MemoryStatus.ACTIVE if feedback.correction else MemoryStatus.PROPOSED,
+            text=feedback.correction or f"A person was not content with this: {feedback.comment}",
             data={
                 "goal": (meant.content.data.get("goal") if meant else None) or goal,
                 "corrected_by": author,
@@ -214,7 +256,9 @@ class PostgresMemory(MemoryStore):
             importance=0.8,
         )
         where = Provenance(author=author, run_id=feedback.run_id)
-        return await self.put(tenant, content, where, replaces=meant.id if meant else None)
+        return await self.put(
+            tenant, content, where, replaces=meant.id if meant and feedback.correction else None
+        )
 
     async def _retire_harmful(self, tenant: str, ids: Sequence[str], author: str) -> list[str]:
         retired = []

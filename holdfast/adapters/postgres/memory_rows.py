@@ -117,3 +117,14 @@ async def standing(connection: Connection, content: MemoryContent) -> Sequence[M
 
 def with_status(content: MemoryContent, status: MemoryStatus, **more: Any) -> MemoryContent:
     return content.model_copy(update={"status": status, **more})
+
+
+async def items_without_vector(connection: Connection, model: str, limit: int) -> Sequence[MemoryItem]:
+    cursor = await connection.execute(
+        f"""select {COLUMNS} from memory_items i
+            where i.status in ('active', 'proposed', 'quarantined')
+              and not exists (select from memory_vectors v where v.item = i.id and v.model = %s)
+            order by i.id limit %s""",
+        (model, limit),
+    )
+    return [item_of(row) for row in await cursor.fetchall()]

@@ -3,16 +3,14 @@
 # ruff: noqa: S608 -- only our own constants are written into SQL text
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
-
-from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder
 from holdfast.adapters.postgres.memory_rows import (
     COLUMNS,
     item_of,
+    items_without_vector,
     put_vector,
     situation,
     standing,
@@ -31,11 +29,8 @@ from schemas.memory import (
     MemoryStatus,
     MemoryVersion,
     Provenance,
-    Snapshot,
     Trust,
 )
-
-_FORGOTTEN = "(forgotten)"
 
 
 class MemoryStore:
@@ -60,6 +55,7 @@ class MemoryStore:
         """A repeated item is confirmed, a contradicted one superseded; nothing piles up."""
         vector = await self._vector(tenant, content)
         async with self._database.tenant(tenant) as connection:
+            provenance = await _with_sources(connection, provenance)
             await connection.execute(
                 "select pg_advisory_xact_lock(hashtextextended('memory ' || %s, 0))", (tenant,)
             )
@@ -72,7 +68,7 @@ class MemoryStore:
             if met.relation == "supersedes" and met.item and content.status is MemoryStatus.ACTIVE:
                 await self._supersede(connection, tenant, met.item, item_id, provenance.author)
             if replaces and (met.item is None or met.item.id != replaces):
-                old = await _locked(connection, replaces)
+                old = await locked(connection, replaces)
                 await self._supersede(connection, tenant, old, item_id, provenance.author)
             item = await write_item(
                 connection, tenant, item_id, content, provenance, author=provenance.author, reason="learned"
@@ -109,9 +105,24 @@ class MemoryStore:
             return None
         return (await self._embedder.embed(tenant, [View(0, situation(content))])).vectors[0]
 
+    async def embed_missing(self, tenant: str, *, limit: int) -> int:
+        """Vectors for items that have none under the model at hand; how many."""
+        if self._embedder is None:
+            return 0
+        async with self._database.tenant(tenant) as connection:
+            rows = await items_without_vector(connection, self._embedder.model, limit)
+        views = [View(0, situation(item.content)) for item in rows]
+        vectors = (await self._embedder.embed(tenant, views)).vectors
+        async with self._database.tenant(tenant) as connection:
+            for item, vector in zip(rows, vectors, strict=True):
+                # Forgotten meanwhile, it must not come back as a vector; changed, it has a newer one.
+                if (await locked(connection, item.id)).version == item.version:
+                    await put_vector(connection, tenant, item.id, self._embedder.model, vector)
+        return len(rows)
+
     async def read(self, tenant: str, item_id: str) -> MemoryItem:
         async with self._database.tenant(tenant) as connection:
-            return await _locked(connection, item_id)
+            return await locked(connection, item_id)
 
     async def items(
         self,
@@ -149,7 +160,7 @@ class MemoryStore:
         content = MemoryContent.model_validate(item.content.model_dump() | changes)
         vector = await self._vector(tenant, content) if content.text != item.content.text else None
         async with self._database.tenant(tenant) as connection:
-            item = await _locked(connection, item_id)
+            item = await locked(connection, item_id)
             if version is not None and item.version != version:
                 raise Conflict(
                     f"Memory {item_id} is at version {item.version}, not {version}.", remedy="Read it again."
@@ -196,95 +207,6 @@ class MemoryStore:
             tenant, item_id, found[0].content.model_dump(), author=author, reason=f"back to version {version}"
         )
 
-    async def forget(self, tenant: str, item_id: str, *, author: str, derived: bool = True) -> Sequence[str]:
-        """Really delete its words, versions and vectors, and those of all that was derived from it."""
-        async with self._database.tenant(tenant) as connection:
-            await _locked(connection, item_id)
-            ids = await _with_derived(connection, [item_id]) if derived else [item_id]
-            await self._erase(connection, ids, author)
-        return ids
-
-    async def forget_run(self, tenant: str, run_id: str, *, author: str) -> Sequence[str]:
-        """Undo everything a run taught, and everything derived from that."""
-        async with self._database.tenant(tenant) as connection:
-            cursor = await connection.execute("select id from memory_items where run_id = %s", (run_id,))
-            ids = await _with_derived(connection, [row["id"] for row in await cursor.fetchall()])
-            await self._erase(connection, ids, author)
-        return ids
-
-    async def _erase(self, connection: Connection, ids: Sequence[str], author: str) -> None:
-        cursor = await connection.execute(
-            "select id, version, content from memory_items where id = any(%s) for update", (list(ids),)
-        )
-        for row in await cursor.fetchall():
-            blank = MemoryContent(kind=row["content"]["kind"], status=MemoryStatus.FORGOTTEN, text=_FORGOTTEN)
-            await connection.execute("delete from memory_vectors where item = %s", (row["id"],))
-            await connection.execute("delete from memory_versions where item = %s", (row["id"],))
-            await connection.execute(
-                """insert into memory_versions (tenant, item, version, content, author, reason)
-                   values (current_tenant(), %s, %s, %s, %s, 'forgotten')""",
-                (row["id"], row["version"] + 1, Jsonb(blank.model_dump(mode="json")), author),
-            )
-            await connection.execute(
-                """update memory_items set content = %s, status = 'forgotten', terms = '{}', goal_kind = '', tool = '',
-                     error = '', runbook = '', alert = '', version = version + 1, digest = 'sha256:' || encode(sha256(id::bytea), 'hex'),
-                     changed_at = clock_timestamp()
-                   where id = %s""",
-                (Jsonb(blank.model_dump(mode="json")), row["id"]),
-            )
-
-    async def snapshot(self, tenant: str, name: str, *, note: str = "") -> Snapshot:
-        async with self._database.tenant(tenant) as connection:
-            cursor = await connection.execute(
-                """insert into memory_snapshots (tenant, name, note) values (%s, %s, %s)
-                   on conflict (tenant, name) do nothing
-                   returning name, note, at, (select count(*) from memory_items where status = 'active')::int as items""",
-                (tenant, name, note),
-            )
-            row = await cursor.fetchone()
-        if row is None:
-            raise Conflict(f"There is a snapshot {name!r} already.", remedy="Choose another name.")
-        return Snapshot.model_validate(row)
-
-    async def snapshots(self, tenant: str) -> Sequence[Snapshot]:
-        async with self._database.tenant(tenant) as connection:
-            cursor = await connection.execute("select name, note, at from memory_snapshots order by at desc")
-            return [Snapshot.model_validate(row) for row in await cursor.fetchall()]
-
-    async def restore(self, tenant: str, at: datetime | str, *, author: str) -> int:
-        """All memory as it stood at a time, or at a snapshot; how many items changed. What was forgotten stays so."""
-        async with self._database.tenant(tenant) as connection:
-            when = await _moment(connection, at)
-            cursor = await connection.execute(
-                f"""select {COLUMNS}, old.content as was from memory_items i
-                    left join lateral (
-                      select v.content from memory_versions v where v.item = i.id and v.created_at <= %s
-                      order by v.version desc limit 1) old on true
-                    where i.changed_at > %s and i.status <> 'forgotten' order by i.id for update of i""",
-                (when, when),
-            )
-            rows = await cursor.fetchall()
-            # First what goes, then what comes back: two items may have said the same, one after the other.
-            for row in sorted(
-                rows, key=lambda each: each["was"] is not None and each["was"]["status"] == "active"
-            ):
-                item, was = item_of(row), row["was"]
-                content = (
-                    MemoryContent.model_validate(was)
-                    if was
-                    else with_status(item.content, MemoryStatus.RETIRED)
-                )
-                await write_item(
-                    connection,
-                    tenant,
-                    item.id,
-                    content,
-                    item.provenance,
-                    author=author,
-                    reason=f"restored to {when}",
-                )
-        return len(rows)
-
     async def export(self, tenant: str) -> Sequence[MemoryItem]:
         found: list[MemoryItem] = []
         while page := await self.items(tenant, after=found[-1].id if found else "", limit=500):
@@ -298,28 +220,8 @@ class MemoryStore:
             await self.put(tenant, item.content, item.provenance.model_copy(update={"author": author}))
         return len(kept)
 
-    async def expire(self, tenant: str, *, idle_days: int, author: str) -> int:
-        """Retire what has expired, and unpinned episodes that nobody used or confirmed for so long."""
-        async with self._database.tenant(tenant) as connection:
-            cursor = await connection.execute(
-                f"""select {COLUMNS} from memory_items i
-                    where status = 'active' and not coalesce((content->>'pinned')::boolean, false) and (
-                      (content->>'expires_at')::timestamptz < clock_timestamp()
-                      or kind = 'episode'
-                         and greatest(confirmed_at, last_used_at) < clock_timestamp() - make_interval(days => %s))
-                    order by id limit 1000 for update""",
-                (idle_days,),
-            )
-            old = [item_of(row) for row in await cursor.fetchall()]
-            for item in old:
-                content = with_status(item.content, MemoryStatus.RETIRED)
-                await write_item(
-                    connection, tenant, item.id, content, item.provenance, author=author, reason="expired"
-                )
-        return len(old)
 
-
-async def _locked(connection: Connection, item_id: str) -> MemoryItem:
+async def locked(connection: Connection, item_id: str) -> MemoryItem:
     cursor = await connection.execute(
         f"select {COLUMNS} from memory_items i where id = %s for update", (item_id,)
     )
@@ -336,24 +238,12 @@ def _refuse_forgotten(item: MemoryItem) -> None:
         raise Conflict(f"Memory {item.id} was forgotten.", remedy="Add it anew, if it should be known again.")
 
 
-async def _with_derived(connection: Connection, ids: Sequence[str]) -> list[str]:
+async def _with_sources(connection: Connection, provenance: Provenance) -> Provenance:
+    """What a run teaches is derived from what the run was told: a poisoned item is found in all it led to."""
+    if provenance.run_id is None or provenance.derived_from:
+        return provenance
     cursor = await connection.execute(
-        """with recursive derived (id) as (
-             select unnest(%s::text[])
-             union
-             select i.id from memory_items i join derived d on i.provenance->'derived_from' ? d.id)
-           select id from derived order by id""",
-        (list(ids),),
+        "select item from memory_uses where run_id = %s order by item limit 50", (provenance.run_id,)
     )
-    return [row["id"] for row in await cursor.fetchall()]
-
-
-async def _moment(connection: Connection, at: datetime | str) -> datetime:
-    if isinstance(at, datetime):
-        return at
-    cursor = await connection.execute("select at from memory_snapshots where name = %s", (at,))
-    row = await cursor.fetchone()
-    if row is None:
-        raise NotFound(f"There is no snapshot {at!r}.", remedy="`holdfast memory snapshots` lists them.")
-    moment: datetime = row["at"]
-    return moment
+    sources = tuple(row["item"] for row in await cursor.fetchall())
+    return provenance.model_copy(update={"derived_from": sources})
