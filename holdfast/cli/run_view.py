@@ -207,6 +207,8 @@ def _words(event: RunEvent) -> list[str]:
 
 
 def verdict_text(data: dict[str, Any]) -> str:
+    if data.get("may_settle"):
+        return f"unclear: a {data['may_settle']} is asked"
     reasons = "; ".join(reason.get("message", "") for reason in data.get("reasons", ()))
     return short(f"{data.get('decision', '')}: {reasons}" if reasons else str(data.get("decision", "")))
 

@@ -60,6 +60,7 @@ def verdict_given(request: JudgeRequest, record: VerdictRecord) -> NewEvent:
             "digest": verdict.action_digest,
             "bundle": verdict.bundle,
             "latency_us": record.latency_us,
+            **({"may_settle": verdict.may_settle} if verdict.may_settle else {}),
         },
     )
 

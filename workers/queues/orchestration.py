@@ -13,6 +13,7 @@ from holdfast.adapters.postgres.brakes import PostgresBrakes
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.opinions import PostgresOpinions
 from holdfast.adapters.postgres.policies import PostgresPolicies
 from holdfast.adapters.postgres.readings import PostgresReadings
 from holdfast.adapters.postgres.runs import PostgresRuns
@@ -45,7 +46,7 @@ async def pool(held: Parts) -> pools.Pool:
         story=runs,
         runs=runs,
         artifacts=PostgresArtifacts(database=database),
-        guardian=PolicyGuardian(policies=policies),
+        guardian=PolicyGuardian(policies=policies, opinions=PostgresOpinions(database=database)),
         ledger=PostgresLedger(database=database),
         approvals=PostgresApprovals(database=database),
         fast_tools=RegistryToolHost(Registry(await _fast_tools(held, database))),
