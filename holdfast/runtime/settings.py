@@ -155,7 +155,9 @@ class WorkerSettings(Section):
     llm_slots: Count = Field(32, description="Model calls at once.")
     tools_slots: Count = Field(8, description="Sandboxed tool calls at once.")
     knowledge_slots: Count = Field(8, description="Recall, ingestion and learning at once.")
-    cached_runs: Count = Field(500, description="Runs an orchestration worker keeps in memory.")
+    cached_runs: Annotated[int, Field(ge=0)] = Field(
+        500, description="Runs an orchestration worker keeps in memory; others are replayed from their history."
+    )
     drain_s: Seconds = Field(30, description="Seconds a stopping worker gives its activities.")
     metrics_host: str = Field("127.0.0.1", description="Address of the metrics page.")
     metrics_port: Port | None = Field(
