@@ -108,7 +108,7 @@ EXHAUSTION = (
     Case(
         name="memory_in_tcp_sockets",
         program=_FILL_SOCKETS.format(made="tcp()"),
-        ends=("ok", "memory", "error"),
+        ends=("ok", "memory", "error", "timeout"),
         limits=_MEMORY | {"open_files": 1024},
         check=_sockets_were_held,
     ),

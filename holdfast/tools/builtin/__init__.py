@@ -7,6 +7,7 @@ from holdfast.tools.builtin.calculator import calc
 from holdfast.tools.builtin.files import file_tools
 from holdfast.tools.builtin.git import git_tools
 from holdfast.tools.builtin.host import HOST_FACTS
+from holdfast.tools.builtin.human import ask
 from holdfast.tools.builtin.mail import mail_tools
 from holdfast.tools.builtin.programs import program_tools
 from holdfast.tools.builtin.search import Remembering, Searching, memory_search, runbook_search
@@ -44,6 +45,7 @@ def sandboxed_tools(
         *git_tools(sandbox),
         *web_tools(sandbox),
         *HOST_FACTS,
+        ask,
         *(todo_writers(todos) if todos else ()),
         *(sql_tools(queries, secrets) if queries and secrets else ()),
         *(mail_tools(secrets) if secrets else ()),
