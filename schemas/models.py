@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import JsonObject, Name, Payload, RunId
+from schemas.base import JsonObject, Name, Payload, Request, RunId
 
 
 class TaskClass(StrEnum):
@@ -226,6 +226,8 @@ class TrackRecord(Payload):
     successes: int = 0
     latency_ms: float = Field(default=0, description="Median of the answered calls.")
     cost_usd: float = Field(default=0, description="Mean of the answered calls.")
+    at_least: float = Field(default=0, description="Of its share of successes, with 95 % confidence.")
+    at_most: float = 1
 
 
 class ArmReport(Payload):
@@ -237,6 +239,17 @@ class ArmReport(Payload):
     successes: int
     latency_ms: float
     cost_usd: float
+    at_least: float = Field(default=0, description="Of its share of successes, with 95 % confidence.")
+    at_most: float = 1
+
+
+class PlanCacheCounts(Payload):
+    """How often a kept plan served a goal in the last 30 days, and how often not."""
+
+    exact: int = 0
+    rebound: int = 0
+    miss: int = 0
+    refused: int = Field(default=0, description="A near plan was there, and would have been a guess.")
 
 
 class Complexity(Payload):
@@ -316,6 +329,14 @@ class SpendLimit(Payload):
 
     scope: Literal["agent", "tenant"]
     subject: Name
+    period: Literal["day", "total"] = "day"
+    limit_usd: float = Field(ge=0)
+
+
+class AgentSpendLimit(Request):
+    """How much models may cost an agent. A tenant's own limit is its operator's to set."""
+
+    agent: Name
     period: Literal["day", "total"] = "day"
     limit_usd: float = Field(ge=0)
 

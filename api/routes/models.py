@@ -10,7 +10,18 @@ from fastapi import APIRouter, Query
 from api.problems import documented
 from api.routes.runs import OwnRun
 from api.services import Caller, Held
-from schemas.models import Breaker, ModelCall, SpendView
+from holdfast.adapters.postgres.plan_cache import PostgresPlanShelf
+from schemas.base import Name
+from schemas.models import (
+    AgentSpendLimit,
+    ArmReport,
+    Breaker,
+    ModelCall,
+    PlanCacheCounts,
+    SpendLimit,
+    SpendView,
+    TrackRecord,
+)
 from schemas.pages import Items
 
 router = APIRouter(prefix="/v1", tags=["models"])
@@ -34,6 +45,33 @@ async def list_breakers(held: Held) -> Items[Breaker]:
     """The health of each deployment that has failed at some time, as all workers see it."""
     _, found = await held.breakers.read()
     return Items(items=found)
+
+
+@router.get("/models/records", responses=documented())
+async def list_records(held: Held, caller: Caller) -> Items[TrackRecord]:
+    """How each deployment has done at each kind of task in the last two weeks: what routes learn from."""
+    return Items(items=await held.spend.all_records(caller.tenant))
+
+
+@router.get("/models/experiments/{name}", responses=documented())
+async def read_experiment(name: Name, held: Held, caller: Caller) -> Items[ArmReport]:
+    """How the arms of an A/B split do, with the confidence there is; empty where none has been called."""
+    return Items(items=await held.spend.experiment(caller.tenant, name))
+
+
+@router.get("/models/plan-cache", responses=documented())
+async def read_plan_cache(held: Held, caller: Caller) -> PlanCacheCounts:
+    """Hits, misses and refusals of kept plans."""
+    shelf = PostgresPlanShelf(database=held.database)
+    return PlanCacheCounts.model_validate(await shelf.counts(caller.tenant))
+
+
+@router.put("/models/limits", responses=documented())
+async def set_limit(limit: AgentSpendLimit, held: Held, caller: Caller) -> SpendLimit:
+    """Let models cost an agent no more than this. A call that would pass it is not made."""
+    wanted = SpendLimit(scope="agent", subject=limit.agent, period=limit.period, limit_usd=limit.limit_usd)
+    await held.spend.set_limit(caller.tenant, wanted)
+    return wanted
 
 
 @router.get("/runs/{run_id}/model-calls", responses=documented(404))

@@ -6,7 +6,6 @@ import click
 
 from holdfast.llm.configuring import provider_of
 from holdfast.llm.prices import PriceBook
-from holdfast.llm.statistics import interval_of
 from schemas.models import (
     ArmReport,
     Breaker,
@@ -68,9 +67,8 @@ def _lines(settings: ModelSettings) -> Iterator[tuple[str, str]]:
 
 def records(found: Sequence[TrackRecord]) -> None:
     for each in found:
-        low, high = interval_of(each.successes, each.calls)
         click.echo(
-            f"{each.task.value:<10} {each.deployment:<28} {each.calls} calls, succeeds in {low:.0%} to {high:.0%}, "
+            f"{each.task.value:<10} {each.deployment:<28} {each.calls} calls, succeeds in {each.at_least:.0%} to {each.at_most:.0%}, "
             f"{each.latency_ms:.0f} ms, {each.cost_usd:.6f} USD a call"
         )
     if not found:
@@ -131,8 +129,7 @@ def spend(found: Sequence[SpendView]) -> None:
 
 def arms(found: Sequence[ArmReport]) -> None:
     for each in found:
-        low, high = interval_of(each.successes, each.calls)
         click.echo(
-            f"{each.arm:<28} {each.runs} runs, {each.calls} calls, succeeds in {low:.0%} to {high:.0%}, "
+            f"{each.arm:<28} {each.runs} runs, {each.calls} calls, succeeds in {each.at_least:.0%} to {each.at_most:.0%}, "
             f"{each.latency_ms:.0f} ms, {each.cost_usd:.6f} USD a call"
         )

@@ -1,6 +1,10 @@
 """What models cost, over HTTP, from rows as a worker writes them."""
 
+import pytest
+
 from holdfast.adapters.postgres.model_breakers import PostgresBreakers
+from holdfast.adapters.postgres.plan_cache import PostgresPlanShelf
+from holdfast.errors import BudgetExhausted
 from holdfast.ids import new_id
 from schemas.models import (
     BreakerRule,
@@ -15,8 +19,8 @@ from schemas.runs import RunRequest
 from tests.api.conftest import RunningApi, make_tenant
 
 
-async def call_a_model(api: RunningApi, run_id: str) -> None:
-    errand = Errand(tenant="default", task=TaskClass.PLAN, run_id=run_id, agent="operator")
+async def call_a_model(api: RunningApi, run_id: str, *, step: str | None = None) -> None:
+    errand = Errand(tenant="default", task=TaskClass.PLAN, run_id=run_id, agent="operator", step_id=step)
     claim = SpendClaim(
         call_id=new_id("call"),
         errand=errand,
@@ -55,3 +59,50 @@ async def test_a_deployment_that_failed_is_told_with_its_health(api: RunningApi)
     async with api.http() as http:
         found = (await http.get("/v1/models/breakers")).json()["items"]
     assert [(one["deployment"], one["state"]) for one in found] == [("shaky", "open")]
+
+
+async def test_what_routes_learn_from_and_what_plans_were_kept_is_told(api: RunningApi) -> None:
+    run = await api.client().runs.start(RunRequest(goal="think"))
+    await call_a_model(api, run.id)
+    await PostgresPlanShelf(database=api.services.database).count("default", "miss")
+    async with api.http() as http:
+        records = (await http.get("/v1/models/records")).json()["items"]
+        assert (await http.get("/v1/models/experiments/none-yet")).json() == {"items": []}
+        assert (await http.get("/v1/models/plan-cache")).json()["miss"] == 1
+        metrics = (await http.get("/metrics")).text
+    [record] = [one for one in records if one["deployment"] == "large"]
+    assert record["task"] == "plan"
+    assert 0 < record["at_least"] < record["at_most"] == 1
+    assert 'holdfast_plan_cache{outcome="miss"} 1.0' in metrics
+    assert 'holdfast_model_calls{deployment="large",outcome="ok",task="plan"}' in metrics
+
+
+async def test_an_agents_budget_is_set_over_http_and_holds(api: RunningApi) -> None:
+    run = await api.client().runs.start(RunRequest(goal="think"))
+    limit = {"agent": "operator", "period": "total", "limit_usd": 0.1}
+    async with api.http(await api.new_key("viewer")) as viewer:
+        assert (await viewer.put("/v1/models/limits", json=limit)).status_code == 403
+    async with api.http() as http:
+        assert (await http.put("/v1/models/limits", json=limit)).json()["subject"] == "operator"
+        with pytest.raises(BudgetExhausted, match="agent operator"):
+            await call_a_model(api, run.id)
+        await http.put("/v1/models/limits", json=limit | {"limit_usd": 1000})
+
+
+async def test_a_steps_cost_is_told_with_its_runs(api: RunningApi) -> None:
+    run = await api.client().runs.start(RunRequest(goal="think"))
+    await call_a_model(api, run.id, step="move_1")
+    async with api.http() as http:
+        cost = (await http.get(f"/v1/runs/{run.id}/cost")).json()
+    assert [(one["step_id"], one["model_calls"], one["cost_usd"]) for one in cost["steps"]] == [
+        ("move_1", 1, 0.25)
+    ]
+
+
+async def test_a_deployment_left_alone_is_seen_by_prometheus(api: RunningApi) -> None:
+    breakers = PostgresBreakers(database=api.services.database, rule=BreakerRule(failures=1))
+    await breakers.report("away", failure="timeout")
+    async with api.http() as http:
+        assert (
+            'holdfast_model_breaker{deployment="away",state="open"} 1.0' in (await http.get("/metrics")).text
+        )

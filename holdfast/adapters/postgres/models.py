@@ -7,6 +7,7 @@ from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.errors import BudgetExhausted
+from holdfast.llm.statistics import interval_of
 from holdfast.memory.signatures import goal_kind
 from schemas.agents import RunLimits
 from schemas.models import (
@@ -84,7 +85,7 @@ class PostgresSpend:
                    group by task, deployment order by task, deployment""",
                 {"task": task, "age": _LEARNT_FROM},
             )
-            return [TrackRecord(**row) for row in await cursor.fetchall()]
+            return [TrackRecord.model_validate({**row, **_bounds(row)}) for row in await cursor.fetchall()]
 
     async def past_success(self, tenant: str, agent: str, goal: str) -> float | None:
         """The share of runs for goals of this kind that succeeded; of the agent's runs, where those are too few."""
@@ -118,7 +119,7 @@ class PostgresSpend:
                    group by 1 order by 1""",
                 (name,),
             )
-            return [ArmReport(**row) for row in await cursor.fetchall()]
+            return [ArmReport.model_validate({**row, **_bounds(row)}) for row in await cursor.fetchall()]
 
     async def calls(self, tenant: str, run_id: str) -> Sequence[ModelCall]:
         async with self._database.tenant(tenant) as connection:
@@ -193,6 +194,11 @@ def _exhausted(claim: SpendClaim, over: dict[str, Any]) -> BudgetExhausted:
         subject=over["subject"],
         run_id=claim.errand.run_id,
     )
+
+
+def _bounds(row: dict[str, Any]) -> dict[str, float]:
+    low, high = interval_of(row["successes"], row["calls"])
+    return {"at_least": round(low, 3), "at_most": round(high, 3)}
 
 
 def _call(row: dict[str, Any]) -> ModelCall:

@@ -11,13 +11,24 @@ from holdfast.adapters.postgres.database import Database
 from holdfast.errors import NotFound
 from schemas.base import Digest
 from schemas.events import RunEvent
-from schemas.reports import ModelCost, RunCost, VerdictView
+from schemas.reports import ModelCost, RunCost, StepCost, VerdictView
 from schemas.runs import Run
 
 _RUN_COLUMNS: LiteralString = """r.tenant, r.id, r.goal, r.agent, r.agent_version, r.environment, r.mode, r.status,
   r.reason, r.answer, r.outputs, r.cites, r.labels, r.thread, r.parent, r.forked_from, r.requested_by,
   r.spend_usd::float8 as spend_usd, r.created_at, r.started_at, r.ended_at, h.last_seq"""
 
+
+_STEP_COSTS: LiteralString = """
+  select step_id, sum(model_calls)::int as model_calls, sum(cost_usd)::float8 as cost_usd,
+         sum(tool_calls)::int as tool_calls, sum(tool_ms) / 1000 as tool_s
+  from (select step_id, 1 as model_calls, coalesce(cost_usd, reserved_usd) as cost_usd, 0 as tool_calls,
+               0::float8 as tool_ms, created_at
+        from model_calls where run_id = %(run)s and step_id is not null
+        union all
+        select step_id, 0, 0, 1, coalesce((result->>'duration_ms')::float8, 0), dispatched_at
+        from effects where run_id = %(run)s) parts
+  group by step_id order by min(created_at), step_id limit 10000"""
 
 Measure = tuple[str, tuple[str, ...], tuple[str, ...], float]
 """A metric's name, its labels and their values, and how much."""
@@ -110,8 +121,12 @@ class PostgresReadings:
                 (run_id,),
             )
             calls = await cursor.fetchone() or {}
+            cursor = await connection.execute(_STEP_COSTS, {"run": run_id})
+            steps = [StepCost.model_validate(row) for row in await cursor.fetchall()]
         spend = sum(model.cost_usd for model in models)
-        return RunCost.model_validate({"run_id": run_id, "models": models, "spend_usd": spend, **calls})
+        return RunCost.model_validate(
+            {"run_id": run_id, "models": models, "steps": steps, "spend_usd": spend, **calls}
+        )
 
     async def artifact(self, tenant: str, run_id: str, digest: str) -> StoredArtifact:
         async with self._database.tenant(tenant) as connection:
