@@ -3,6 +3,7 @@ goes on while Temporal is away."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +25,15 @@ DELIVERY = "WebhookDelivery"
 QUEUE = "orchestration"
 _RPC = timedelta(seconds=5)
 _UPDATE = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """One task queue: who works on it, and what waits. Temporal counts the backlog roughly, a few seconds late."""
+
+    pollers: int
+    backlog: int
+    oldest_s: float
 
 
 class Engine:
@@ -101,17 +111,24 @@ class Engine:
         except RPCError as error:
             raise _of_run(error, run_id) from error
 
-    async def pollers(self, queue: str, kind: TaskQueueType.ValueType) -> int:
-        """How many workers ask this queue for work."""
+    async def queue(self, name: str, kind: TaskQueueType.ValueType) -> QueueState:
+        """How many workers ask this queue for work, and how much waits for them."""
         client = await self.client()
         request = DescribeTaskQueueRequest(
-            namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=name),
+            task_queue_type=kind,
+            report_stats=True,
         )
         try:
             answer = await client.workflow_service.describe_task_queue(request, timeout=_RPC)
         except RPCError as error:
             raise _away(error) from error
-        return len(answer.pollers)
+        return QueueState(
+            pollers=len(answer.pollers),
+            backlog=answer.stats.approximate_backlog_count,
+            oldest_s=answer.stats.approximate_backlog_age.ToTimedelta().total_seconds(),
+        )
 
     async def _handle(self, run_id: str) -> WorkflowHandle[Any, Any]:
         return (await self.client()).get_workflow_handle(run_id)

@@ -89,7 +89,7 @@ async def _pollers(held: Held, found: dict[str, int]) -> str:
     activities = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
     for queue in Queue:
         kind = workflows if queue is Queue.ORCHESTRATION else activities
-        found[queue] = await held.engine.pollers(queue, kind)
+        found[queue] = (await held.engine.queue(queue, kind)).pollers
     return ""
 
 

@@ -1,8 +1,11 @@
 """`holdfast keys`: API keys, whose secret is shown once."""
 
+import asyncio
+
 import click
 
 from holdfast.cli.connection import as_json, ask, checked, print_json
+from holdfast.runtime.configuration import load
 from schemas.access import ApiKeyDraft, NewApiKey, Permission
 
 
@@ -51,6 +54,30 @@ def create(
         },
     )
     _shown_once(ask(lambda holdfast: holdfast.keys.create(draft)), as_json=as_json)
+
+
+@keys.command()
+@click.option("--tenant", default="default", show_default=True, help="Whose.")
+@click.option("--replace", is_flag=True, help="End the one there is, where it was lost.")
+@as_json
+def bootstrap(tenant: str, *, replace: bool, as_json: bool) -> None:
+    """Make the first key of an installation, for everything, straight in its database.
+
+    Uses HOLDFAST_DATABASE__MIGRATE_URL or DATABASE_URL; without either, the stack that runs here.
+    """
+    _shown_once(asyncio.run(_bootstrapped(tenant, replace=replace)), as_json=as_json)
+
+
+async def _bootstrapped(tenant: str, *, replace: bool) -> NewApiKey:
+    from api.access import first_key  # noqa: PLC0415 -- psycopg is slow to import
+    from holdfast.adapters.postgres.database import Database  # noqa: PLC0415
+    from holdfast.cli.database import owner_url  # noqa: PLC0415
+
+    database = await Database.open(owner_url(load()), max_size=1)
+    try:
+        return await first_key(database, tenant=tenant, replace=replace)
+    finally:
+        await database.close()
 
 
 @keys.command("ls")

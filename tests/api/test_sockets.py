@@ -11,8 +11,17 @@ from websockets.typing import Subprotocol
 
 from holdfast.adapters.postgres.feed import tell_delta
 from holdfast.client.sse import ServerEvent, read_events
+from holdfast.runtime.settings import Queue
 from schemas.runs import RunRequest
-from tests.api.conftest import RunningApi, end_run, make_tenant, tell, until
+from tests.api.conftest import (
+    RunningApi,
+    end_run,
+    make_tenant,
+    serve,
+    tell,
+    temporal_is_away,
+    until,
+)
 
 
 def socket(api: RunningApi, path: str, key: str | None = None) -> connect:
@@ -128,6 +137,28 @@ async def test_metrics_count_what_is_in_the_tables(api: RunningApi) -> None:
     assert 'holdfast_runs{status="queued"}' in text
     assert "holdfast_approvals_waiting 0.0" in text
     assert 'holdfast_http_requests_total{method="POST",route="/v1/runs",status="202"}' in text
+    assert "holdfast_temporal_up 1.0" in text
+    for queue in Queue:
+        assert f'holdfast_queue_backlog{{kind="activity",queue="{queue}"}}' in text
+
+
+async def test_metrics_say_how_much_waits_for_workers_and_go_on_without_temporal(
+    api: RunningApi, database_url: str
+) -> None:
+    line = 'holdfast_queue_backlog{kind="workflow",queue="orchestration"} '
+    for _ in range(3):
+        await api.client().runs.start(RunRequest(goal="x"))
+
+    async def waiting() -> bool:
+        async with api.http() as http:
+            text = (await http.get("/metrics")).text
+        return float(text.partition(line)[2].partition("\n")[0]) >= 3
+
+    await until(waiting)
+    async with serve(database_url, temporal_is_away) as lonely, lonely.http() as http:
+        text = (await http.get("/metrics")).text
+    assert "holdfast_temporal_up 0.0" in text
+    assert "holdfast_approvals_waiting 0.0" in text
 
 
 async def _take(events: AsyncIterator[ServerEvent], count: int) -> list[ServerEvent]:

@@ -13,9 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from tests.api.conftest import RunningApi
@@ -31,11 +33,15 @@ class Outcome:
 
 
 async def holdfast(
-    api: RunningApi, *words: str, key: str | None = None, folder: Path | None = None
+    api: RunningApi,
+    *words: str,
+    key: str | None = None,
+    folder: Path | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Outcome:
     """One command against this API, from its first word to its exit code."""
-    environment = {"HOLDFAST_API_URL": api.url, "HOLDFAST_API_KEY": key or api.key, "PATH": "/usr/bin:/bin"}
-    asked = {"words": words, "environment": environment, "folder": str(folder or Path.cwd())}
+    known = {"HOLDFAST_API_URL": api.url, "HOLDFAST_API_KEY": key or api.key, "PATH": "/usr/bin:/bin"}
+    asked = {"words": words, "environment": {**known, **environment}, "folder": str(folder or Path.cwd())}
     place, _ = await asyncio.to_thread(_foundry)
     reader, writer = await asyncio.open_unix_connection(str(place), limit=2**26)
     try:

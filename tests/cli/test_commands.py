@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from schemas.runs import RunRequest, RunStatus
-from tests.api.conftest import RunningApi, end_run, tell
+from tests.api.conftest import RunningApi, end_run, make_tenant, tell
 from tests.api.test_approvals import ask
 from tests.cli.commands import holdfast
 
@@ -82,6 +82,24 @@ async def test_a_key_is_made_used_and_revoked(api: RunningApi) -> None:
     assert "keys:read" in refused.err
     await holdfast(api, "keys", "revoke", token.split("_")[1])
     assert (await holdfast(api, "runs", "ls", key=token)).code == 1
+
+
+async def test_the_first_key_is_made_in_the_database_and_only_replaced_when_that_is_said(
+    api: RunningApi,
+) -> None:
+    database = api.services.settings.database.url
+    assert database is not None
+    where = {"DATABASE_URL": database.get_secret_value()}
+    again = await holdfast(api, "keys", "bootstrap", environment=where)
+    assert (again.code, "--replace" in again.err) == (1, True)
+    await make_tenant(api, "fresh")
+    made = await holdfast(api, "keys", "bootstrap", "--tenant", "fresh", environment=where)
+    who = await holdfast(api, "keys", "whoami", "--json", key=made.out.strip())
+    assert (json.loads(who.out)["tenant"], json.loads(who.out)["roles"]) == ("fresh", ["platform-admin"])
+    replaced = await holdfast(api, "keys", "bootstrap", "--tenant", "fresh", "--replace", environment=where)
+    assert (await holdfast(api, "keys", "whoami", key=made.out.strip())).code == 1
+    logged = await holdfast(api, "audit", "ls", "--json", key=replaced.out.strip())
+    assert "keys bootstrap" in logged.out
 
 
 async def test_the_audit_log_is_exported_and_checked_without_the_server(

@@ -169,6 +169,16 @@ class PostgresKeys:
             )
         return await self.read(tenant, key_id)
 
+    async def is_named(self, tenant: str, name: str) -> bool:
+        """Whether a key of this name works."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select from api_keys where name = %s and revoked_at is null
+                     and (expires_at is null or expires_at > clock_timestamp()) limit 1""",
+                (name,),
+            )
+            return await cursor.fetchone() is not None
+
     async def revoke_named(self, tenant: str, name: str) -> None:
         async with self._database.tenant(tenant) as connection:
             await connection.execute(
