@@ -167,7 +167,8 @@ async def test_settings_choose_the_embedder(
     name: str, more: dict[str, Any], kind: type[object], model: str
 ) -> None:
     embedder = embedder_for(name, **more)
-    assert embedder is not None and isinstance(embedder, kind)
+    assert embedder is not None
+    assert isinstance(embedder, kind)
     assert embedder.model == model
     await embedder.close()
 

@@ -4,48 +4,16 @@ The embedder here is small and real in what matters: like texts are near, unlike
 """
 
 import asyncio
-import hashlib
-from collections.abc import Sequence
 
-import numpy as np
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.ingest import IngestActivities
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
-from holdfast.knowledge.ports import Vectors
-from holdfast.knowledge.terms import terms_of
 from schemas.knowledge import DocumentDraft, IngestJob, IngestProgress, SearchFilter, SearchRequest
+from tests.knowledge.victim import TENANT, HashedWords
 from workflows.ingest import Ingestion
-
-TENANT = "default"
-SYNONYMS = {"storag": "disk", "volum": "disk"}
-
-
-class HashedWords:
-    """Each word is a direction; a text is the sum of its words."""
-
-    def __init__(self, model: str = "words", dimensions: int = 64) -> None:
-        self.model = model
-        self.dimensions = dimensions
-        self.embedded = 0
-
-    async def embed(self, texts: Sequence[str]) -> Vectors:
-        self.embedded += len(texts)
-        return np.stack([self._one(text) for text in texts])
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-    def _one(self, text: str) -> Vectors:
-        total = np.full(self.dimensions, 1e-6, np.float32)
-        for term in terms_of(text):
-            word = SYNONYMS.get(term, term)
-            seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
-            total += np.random.default_rng(seed).standard_normal(self.dimensions).astype(np.float32)
-        unit: Vectors = total / np.linalg.norm(total)
-        return unit
 
 
 def _drafts(count: int = 6) -> list[DocumentDraft]:
