@@ -4,14 +4,13 @@ import asyncio
 from contextlib import aclosing
 
 from api.services import Services
-from holdfast.adapters.postgres.feed import Delta
 from holdfast.consensus import STEP, consensus_of
 from holdfast.errors import NotFound
 from schemas.access import Principal
-from schemas.events import EventType
+from schemas.events import EventType, RunEvent
 from schemas.panels import Consensus, PanelResult
 from schemas.plans import PanelStep
-from schemas.runs import Run
+from schemas.runs import Run, RunStatus
 
 
 async def read_consensus(held: Services, caller: Principal, consensus_id: str) -> Consensus:
@@ -39,13 +38,15 @@ async def wait_for_word(held: Services, run: Run, *, seconds: float) -> Run:
         async with asyncio.timeout(seconds):
             async with aclosing(held.streams.run(run.tenant, run.id, after=0)) as events:
                 async for event in events:
-                    if isinstance(event, Delta) or event is None:
-                        continue
-                    if event.type is EventType.APPROVAL_REQUESTED:
+                    if isinstance(event, RunEvent) and _asks_people(event):
                         break
     except TimeoutError:
         pass
     return await held.runs.read(run.tenant, run.id)
+
+
+def _asks_people(event: RunEvent) -> bool:
+    return event.type is EventType.RUN_STATUS and event.data.get("status") == RunStatus.INPUT_REQUIRED
 
 
 async def _told(held: Services, run: Run, step: str, result: PanelResult | None) -> Consensus:

@@ -33,6 +33,7 @@ from schemas.panels import PanelMethod, Voice
 from schemas.plans import PanelStep, Plan, Step, ToolStep
 from schemas.runs import RunInput, RunOutput, RunState, RunStatus
 from schemas.stages import Answer, AnswerRequest
+from tests.api.conftest import reaching, serve
 from tests.runs.acting import ByName, Forgetful, Script
 from tests.runs.deciding import decide
 from workers import pools
@@ -43,7 +44,8 @@ class Silent(Script):
     """Says what the panel chose."""
 
     async def answer(self, request: AnswerRequest) -> Answer:
-        return Answer(text=str(request.outcomes["ask"].output.get("choice")))
+        outcome = request.outcomes.get("ask") or request.outcomes["panel"]
+        return Answer(text=str(outcome.output.get("choice")))
 
 
 MODELS = ("one", "two", "three", "dead", "slow", "liar")
@@ -103,7 +105,9 @@ async def stage(module_database: Database, temporal_address: str) -> AsyncIterat
         client = await connect(plugin, address=temporal_address)
         host = RegistryToolHost(Registry([calc]))
         for pool in _pools(module_database, host, layer):
-            worker = pool.worker(client, workers=WorkerSettings(drain_s=0.1), temporal=TemporalSettings())
+            worker = pool.worker(
+                client, workers=WorkerSettings(drain_s=0.1, cached_runs=1), temporal=TemporalSettings()
+            )
             await stack.enter_async_context(worker)
         yield Stage(client, module_database, server, layer, host)
 
@@ -266,3 +270,31 @@ async def test_a_model_nobody_configured_is_a_dead_voice(stage: Stage) -> None:
     assert (await handle.result()).answer == "safe"
     [told] = [e.data for e in await stage.story(handle.id) if e.data.get("voice") == "gpt-99"]
     assert told["error"].startswith("No model gpt-99 is configured; there are one, two")
+
+
+async def test_a_question_over_http_is_answered_within_the_request(
+    stage: Stage, module_database_url: str, temporal_address: str
+) -> None:
+    stage.server.rules += [
+        says(model, "safe", "Nothing ${writes} there.") for model in ("one", "two", "three")
+    ]
+    question = {"question": "Is ${inputs.nothing} safe?", "method": "vote", "choices": list(SAFE)}
+    async with serve(module_database_url, reaching(temporal_address)) as api:
+        http = api.http()
+        answer = await http.post("/v1/consensus?wait=30", json=question)
+        assert answer.status_code == 200
+        said = answer.json()
+        assert (said["status"], said["choice"], said["decided_by"]) == ("succeeded", "safe", "panel")
+        assert said["answer"] == "Nothing ${writes} there."
+        assert [voice["voice"] for voice in said["result"]["voices"]] == ["one", "two", "three"]
+        assert "Is ${inputs.nothing} safe?" in stage.server.calls[0].text
+        stage.server.rules[:] = [says("one", "safe"), says("two", "unsafe")]
+        split = (await http.post("/v1/consensus?wait=30", json=question)).json()
+        assert (split["status"], split["decided_by"]) == ("input_required", None)
+        approval = (await http.get(f"/v1/approvals/{split['approval_id']}")).json()
+        decision = {"decision": "approve", "digest": approval["digest"], "comment": "unsafe"}
+        await http.post(f"/v1/approvals/{approval['id']}/decision", json=decision)
+        await stage.until(split["id"], EventType.RUN_ENDED)
+        decided = (await http.get(f"/v1/consensus/{split['id']}")).json()
+        assert (decided["choice"], decided["decided_by"]) == ("unsafe", "human")
+        assert decided["approvers"]
