@@ -2,6 +2,7 @@
 tool or a policy never changes a run under way."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Protocol
 
 from holdfast.errors import Forbidden, NotFound, Unprocessable
@@ -21,8 +22,8 @@ DEFAULT_AGENT = AgentSpec(
 
 
 class Catalogues(Protocol):
-    async def tools(self, tenant: str, environment: str) -> Catalogue:
-        """The tools that are enabled there, newest version of each."""
+    async def tools(self, tenant: str, environment: str, *, patterns: Sequence[str] = ()) -> Catalogue:
+        """The tools that are enabled there: the version that a pattern names, else the newest of each."""
         ...
 
 
@@ -48,7 +49,7 @@ class Acceptance:
                 remedy=f"It may in {', '.join(principal.environments or ())}.",
             )
         agent = await self._agent(principal.tenant, request)
-        catalogue = await self._catalogues.tools(principal.tenant, request.environment)
+        catalogue = await self._catalogues.tools(principal.tenant, request.environment, patterns=agent.tools)
         return RunInput(
             run_id=run_id_for(operation),
             tenant=principal.tenant,

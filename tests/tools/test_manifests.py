@@ -198,6 +198,20 @@ async def test_a_change_is_swapped_in_and_the_old_version_stays_callable(store: 
     assert (await store.caller.host.call(action, old, idempotency_key="k")).output == {"said": "hello x"}
 
 
+async def test_an_agent_may_stay_with_an_older_version(store: Store) -> None:
+    for number, version in enumerate(("1.0.0", "1.1.0", "1.2.0")):
+        await store.put(f"greet{number}.yaml", written(version=version))
+
+    async def given(*patterns: str) -> list[str]:
+        found = (await store.tools.tools("default", "dev", patterns=patterns)).allowed(patterns)
+        return [tool.version for tool in found.tools]
+
+    assert await given("demo.greet") == ["1.2.0"]
+    assert await given("demo.greet@1.0.0") == ["1.0.0"]
+    assert await given("demo.*", "demo.greet@1.1.0") == ["1.1.0"]
+    assert await given("demo.greet@3.0.0") == []
+
+
 async def test_a_bad_change_is_refused_and_what_stood_still_stands(store: Store) -> None:
     await store.put("greet.yaml", written())
     await store.put("greet.yaml", "name: [")

@@ -55,14 +55,16 @@ class PostgresTools:
                 (EVERY_TENANT, source, [spec.key for spec in specs]),
             )
 
-    async def tools(self, tenant: str, environment: str) -> Catalogue:
-        """The newest version of each tool that is not switched off there."""
+    async def tools(self, tenant: str, environment: str, *, patterns: Sequence[str] = ()) -> Catalogue:
+        """Of each tool that is not switched off there, the version that a pattern names, else the newest."""
         async with self._database.statement() as connection:
             cursor = await connection.execute(
                 "select spec from offered_tools(%s, %s) as spec", (tenant, environment)
             )
             specs = [ToolSpec.model_validate(row["spec"]) for row in await cursor.fetchall()]
-        return newest_of(specs)
+        named = [spec for spec in specs if spec.key in patterns]
+        chosen = {spec.name for spec in named}
+        return newest_of([*named, *(spec for spec in specs if spec.name not in chosen)])
 
     async def versions(self, tenant: str, name: str) -> Sequence[ToolSpec]:
         async with self._database.tenant(tenant) as connection:
