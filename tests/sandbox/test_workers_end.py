@@ -56,8 +56,8 @@ async def test_an_interrupted_call_leaves_the_workspace_as_it_was(tmp_path: Path
     marker = f"sleep 301.{os.getpid()}"
     call = asyncio.ensure_future(sandbox.run(SandboxRequest(run=run, program=f"echo after > f; {marker}")))
     assert await until(lambda: bool(_running(marker)))
-    assert sandbox._client
-    os.kill(sandbox._client._process.pid, signal.SIGKILL)
+    assert sandbox.launcher_pid
+    os.kill(sandbox.launcher_pid, signal.SIGKILL)
     assert (await call).status is SandboxStatus.SANDBOX_ERROR
     _wait_for(marker, 0, 5)
     again = await sandbox.run(SandboxRequest(run=run, program="cat f"))
@@ -68,8 +68,8 @@ async def test_an_interrupted_call_leaves_the_workspace_as_it_was(tmp_path: Path
 async def test_no_descriptor_process_group_or_mount_is_left(tmp_path: Path, *, full: bool) -> None:
     sandbox = BubblewrapSandbox(store=tmp_path / "store")
     await sandbox.run(SandboxRequest(program="true"))
-    assert sandbox._client
-    keeper = sandbox._client._process.pid
+    assert sandbox.launcher_pid
+    keeper = sandbox.launcher_pid
     before = _holdings(keeper)
     for _ in range(40 if full else 1):
         results = await asyncio.gather(*(sandbox.run(_varied(n)) for n in range(50)))

@@ -148,8 +148,9 @@ class CallGroup:
             with contextlib.suppress(FileNotFoundError):  # swap accounting and peaks depend on the kernel
                 self._files[key] = os.open(place / file, flags | os.O_CLOEXEC)
         if self.version == 2:
-            self._write("swap_limit", "0")
-            self._write("kill_together", "1")
+            self._write(
+                "swap_limit", "0"
+            )  # `memory.oom.group` stays off: it would kill the keeper with its tool
 
     def limit_memory(self, limit: int) -> bool:
         """False when more than that is in use already and cannot be given back."""
@@ -231,7 +232,6 @@ _V1_FILES = {
 _V2_FILES = {
     "memory_limit": ("memory", "memory.max", _W),
     "swap_limit": ("memory", "memory.swap.max", _W),
-    "kill_together": ("memory", "memory.oom.group", _W),
     "memory_used": ("memory", "memory.current", _R),
     "memory_peak": ("memory", "memory.peak", _R),
     "memory_events": ("memory", "memory.events", _R),

@@ -77,6 +77,11 @@ class BubblewrapSandbox:
         self._starting = asyncio.Lock()
         self._client: LauncherClient | None = None
 
+    @property
+    def launcher_pid(self) -> int:
+        """The process that everything of this sandbox descends from; 0 before the first call."""
+        return self._client.pid if self._client else 0
+
     async def run(self, request: SandboxRequest) -> SandboxResult:
         reason = why_refused(request, self._ceiling) or _missing_interpreter(request)
         if reason:
