@@ -110,7 +110,7 @@ class Parts:
         from holdfast.sandbox.limits import Ceiling  # noqa: PLC0415
 
         settings, slots = self.settings.sandbox, self.settings.workers.tools_slots
-        store = Path(self.settings.data_dir).absolute() / "workspaces"
+        store = (settings.store or Path(self.settings.data_dir) / "workspaces").absolute()
         ceiling = Ceiling(**settings.ceiling.model_dump())
         if settings.backend == "docker":
             return DockerSandbox(
@@ -123,6 +123,7 @@ class Parts:
         return BubblewrapSandbox(
             store=store,
             bwrap=settings.bwrap,
+            readable=settings.readable,
             concurrency=slots,
             ceiling=ceiling,
             allow_degraded=bool(settings.accept_degraded) or self.settings.profile == "dev",

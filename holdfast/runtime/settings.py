@@ -156,7 +156,8 @@ class WorkerSettings(Section):
     tools_slots: Count = Field(8, description="Sandboxed tool calls at once.")
     knowledge_slots: Count = Field(8, description="Recall, ingestion and learning at once.")
     cached_runs: Annotated[int, Field(ge=0)] = Field(
-        500, description="Runs an orchestration worker keeps in memory; others are replayed from their history."
+        500,
+        description="Runs an orchestration worker keeps in memory; others are replayed from their history.",
     )
     drain_s: Seconds = Field(30, description="Seconds a stopping worker gives its activities.")
     metrics_host: str = Field("127.0.0.1", description="Address of the metrics page.")
@@ -194,6 +195,9 @@ class SandboxSettings(Section):
         None, description="Folder of the workspaces; one of this user's own without it."
     )
     bwrap: Path | None = Field(None, description="A bubblewrap of yours instead of the bundled one.")
+    readable: Words = Field(
+        (), description="Folders of the host that every tool may read, such as `/opt/sdk`."
+    )
     docker_image: str = Field("", description="Image of the `docker` backend.")
     docker_runtime: str = Field("runsc", description="Runtime of the `docker` backend.")
     ceiling: Ceiling = Ceiling()
@@ -269,7 +273,8 @@ class KnowledgeSettings(Section):
         None, description="Where the files of `minilm` are, if its wheel is not installed."
     )
     embedding_before: str | None = Field(
-        None, description="The local model before, which answers while the library moves to `embedding`: `minilm`."
+        None,
+        description="The local model before, which answers while the library moves to `embedding`: `minilm`.",
     )
     rerank_url: str | None = Field(
         None, description="A `/rerank` endpoint as of Cohere, Jina, vLLM or TEI; none without it."
@@ -300,7 +305,8 @@ class RetentionSettings(Section):
         30, description="Large Temporal payloads; longer than Temporal keeps histories."
     )
     memory_days: Days = Field(
-        365, description="Memory that nobody used is retired then; retired as long again, its words are deleted."
+        365,
+        description="Memory that nobody used is retired then; retired as long again, its words are deleted.",
     )
     snapshots_days: Days = Field(30, description="Snapshots of memory that were taken by the clock.")
     embeddings_days: Days = Field(90, description="Cached embeddings that nobody used.")
