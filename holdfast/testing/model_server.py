@@ -130,7 +130,7 @@ class ModelServer:
             await response.send_json({"error": {"message": message, "code": "no_rule"}}, status=400)
             return "refused"
         await asyncio.sleep(reply.delay_s)
-        if reply.fault:
+        if reply.fault and (reply.fault.midway is None or not call.body.get("stream")):
             wait = reply.fault.retry_after_s
             headers = {} if wait is None else {"retry-after": f"{wait:g}"}
             await response.send_json(reply.fault.body(key), status=reply.fault.status, headers=headers)
@@ -139,7 +139,7 @@ class ModelServer:
 
     async def _say(
         self, call: Call, reply: Reply, number: int, response: HttpResponse
-    ) -> Literal["answered", "broken"]:
+    ) -> Literal["answered", "broken", "refused"]:
         if reply.garbage:
             await response.send(b"<html>Bad gateway</html>", headers={"content-type": "text/html"})
             return "broken"
@@ -155,11 +155,15 @@ class ModelServer:
 
     async def _stream(
         self, call: Call, reply: Reply, number: int, response: HttpResponse
-    ) -> Literal["answered", "broken"]:
+    ) -> Literal["answered", "broken", "refused"]:
         await response.start_stream()
         for place, piece in enumerate(pieces(call, reply, number)):
             if place == reply.break_after:
                 return "broken"
+            if reply.fault and place == reply.fault.midway:
+                await response.send_event(json.dumps(reply.fault.body("")))
+                await response.end_stream()
+                return "refused"
             await response.send_event(json.dumps(piece))
             await asyncio.sleep(reply.pause_s)
         await response.send_event("[DONE]")

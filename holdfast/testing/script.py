@@ -22,6 +22,8 @@ FaultKind = Literal[
     "bad_request",
     "overloaded",
     "server_error",
+    "credit",
+    "too_large",
 ]
 
 _FAULTS: dict[FaultKind, tuple[int, str, str]] = {
@@ -42,6 +44,8 @@ _FAULTS: dict[FaultKind, tuple[int, str, str]] = {
     "bad_request": (400, "invalid_request_error", "Unrecognized request argument supplied"),
     "overloaded": (503, "overloaded", "The server is overloaded, try again later"),
     "server_error": (500, "server_error", "The server had an error while processing your request"),
+    "credit": (402, "insufficient_balance", "Insufficient balance"),
+    "too_large": (413, "request_too_large", "Request exceeds the maximum size"),
 }
 
 
@@ -50,6 +54,9 @@ class Fault(Request):
 
     kind: FaultKind
     retry_after_s: float | None = None
+    midway: int | None = Field(
+        default=None, ge=0, description="In a stream, after so many pieces, instead of at once."
+    )
 
     @property
     def status(self) -> int:

@@ -13,7 +13,7 @@ from holdfast.adapters.llm.providers import Providers
 from holdfast.errors import HoldfastError
 from holdfast.llm import failures
 from holdfast.testing.model_server import ModelServer
-from holdfast.testing.script import AskedTool, Fault, FaultKind, Reply, Rule
+from holdfast.testing.script import AskedTool, Fault, FaultKind, Match, Reply, Rule
 from schemas.base import JsonObject
 from schemas.models import ChatMessage, ChatRequest, Deployment, OutputForm, ToolOffer
 
@@ -31,6 +31,8 @@ EXPECTED: dict[FaultKind, tuple[type[HoldfastError], bool]] = {
     "bad_request": (failures.RequestRefused, False),
     "overloaded": (failures.ModelUnreachable, True),
     "server_error": (failures.ModelUnreachable, True),
+    "credit": (failures.ModelKeyRefused, False),
+    "too_large": (failures.ContextOverflow, False),
 }
 
 
@@ -80,6 +82,34 @@ async def test_a_refusal_is_one_request_and_one_kind_of_error(
         await providers.chat(at(server, via), say(), on_text=Ear() if streamed else None)
     assert raised.value.retryable is retryable
     assert raised.value.ids["deployment"] == "test"
+    assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize("via", VIAS)
+@pytest.mark.parametrize("kind", EXPECTED)
+async def test_embedding_fails_in_the_same_kinds(
+    server: ModelServer, providers: Providers, via: Via, kind: FaultKind
+) -> None:
+    server.rules.append(Rule(match=Match(endpoint="embeddings"), replies=(Reply(fault=Fault(kind=kind)),)))
+    expected, retryable = EXPECTED[kind]
+    with pytest.raises(expected) as raised:
+        await providers.embed(at(server, via), ["a"], timeout_s=10)
+    assert raised.value.retryable is retryable
+    assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize("via", VIAS)
+@pytest.mark.parametrize("kind", ["rate_limit", "overloaded", "server_error"])
+async def test_a_provider_may_give_up_in_the_middle_of_a_stream(
+    server: ModelServer, providers: Providers, via: Via, kind: FaultKind
+) -> None:
+    server.rules.append(Rule(replies=(Reply(text="x" * 200, fault=Fault(kind=kind, midway=3)),)))
+    ear = Ear()
+    with pytest.raises(HoldfastError) as raised:
+        await providers.chat(at(server, via), say(), on_text=ear)
+    assert isinstance(raised.value, failures.ModelUnreachable | failures.ModelRateLimited)
+    assert raised.value.retryable
+    assert ear.heard
     assert len(server.calls) == 1
 
 

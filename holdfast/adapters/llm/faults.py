@@ -3,6 +3,7 @@
 import email.utils
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -49,6 +50,10 @@ def tell(error: Exception, deployment: Deployment, keys: KeyRing) -> HoldfastErr
                 remedy="Correct the deployment's model, or its base_url.",
                 deployment=name,
             )
+        case _ if _status(error) == HTTPStatus.PAYMENT_REQUIRED:
+            return _key_refused(name, f"The account behind `{name}` has no credit left: {said}")
+        case _ if _status(error) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return _overflow(name, said)
         case openai.BadRequestError() | openai.UnprocessableEntityError() | openai.ConflictError():
             return _bad_request(error, name, said)
         case openai.APIStatusError():
@@ -69,14 +74,24 @@ def _bad_request(error: Exception, name: str, said: str) -> HoldfastError:
     words = _words(error)
     kind = type(error).__name__
     if kind == "ContextWindowExceededError" or any(sign in words for sign in _OVERFLOW):
-        return ContextOverflow(
-            f"The request is longer than `{name}` can read: {said}",
-            remedy="Summarise, or route the task to a deployment with a larger context.",
-            deployment=name,
-        )
+        return _overflow(name, said)
     if kind == "ContentPolicyViolationError" or any(sign in words for sign in _POLICY):
         return ContentRefused(f"`{name}` refuses this content: {said}", deployment=name)
     return RequestRefused(f"`{name}` refuses this request: {said}", deployment=name)
+
+
+def _overflow(name: str, said: str) -> ContextOverflow:
+    return ContextOverflow(
+        f"The request is longer than `{name}` can read: {said}",
+        remedy="Summarise, or route the task to a deployment with a larger context.",
+        deployment=name,
+    )
+
+
+def _status(error: Exception) -> int | None:
+    """litellm knows no class for some, and keeps their number only."""
+    status = getattr(error, "status_code", None)
+    return status if isinstance(status, int) else None
 
 
 def _words(error: Exception) -> str:

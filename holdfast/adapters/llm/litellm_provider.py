@@ -118,6 +118,7 @@ def _import_litellm() -> Any:
         litellm.ModelResponse()
         litellm.ModelResponseStream()
     litellm.telemetry = False
+    litellm.DEFAULT_MAX_RETRIES = 0  # embeddings take an explicit 0 for "not said", and would ask three times
     litellm.suppress_debug_info = True
     litellm.turn_off_message_logging = True
     litellm.drop_params = (
