@@ -11,7 +11,6 @@ from schemas.canonical import digest_of_bytes
 from schemas.knowledge import Chunk, Media
 
 CHUNK_WORDS = 180
-MAX_CHUNKS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ def cut(text: str, media: Media, *, title: str, offset: int = 0) -> list[Chunk]:
     """The chunks of a text from `offset` on; its front matter stands before that."""
     body = text[offset:]
     spans = _packed(_spans(read_blocks(body, media), title, body))
-    return [_chunk(text, span, offset, position) for position, span in enumerate(spans)][:MAX_CHUNKS]
+    return [_chunk(text, span, offset, position) for position, span in enumerate(spans)]
 
 
 def _chunk(text: str, span: _Span, offset: int, position: int) -> Chunk:

@@ -15,6 +15,7 @@ from schemas.canonical import digest_of
 from schemas.knowledge import Chunk, Document, DocumentDraft, DocumentKind, Media
 
 MAX_CHARS = 8_000_000
+MAX_CHUNKS = 20_000
 _WORDS = ("title", "source", "component", "environment", "alert", "owner", "uri")
 
 
@@ -40,6 +41,12 @@ def read_draft(draft: DocumentDraft) -> Reading:
     if not chunks and not draft.questions:
         raise InvalidInput(
             f"{draft.id} has no text.", remedy="Leave it out, or write something in it.", id=draft.id
+        )
+    if len(chunks) > MAX_CHUNKS:
+        raise TooLarge(
+            f"{draft.id} has {len(chunks):,} passages; the limit is {MAX_CHUNKS:,}.",
+            remedy="Split it into several documents.",
+            id=draft.id,
         )
     document = _document(draft, text, offset, meta, title, len(chunks))
     lead = next((chunk.text for chunk in chunks if not chunk.code), "")

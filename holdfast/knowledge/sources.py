@@ -11,7 +11,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import ValidationError
 
-from holdfast.errors import InvalidInput
+from holdfast.errors import HoldfastError, InvalidInput
+from holdfast.knowledge.pdf import text_of_pdf
 from schemas.knowledge import DocumentDraft, DocumentKind, IngestFailure, Media
 
 SUFFIXES: dict[str, Media] = {
@@ -70,8 +71,8 @@ def _read_file(file: Path, name: str, source: str, found: Found) -> None:
             found.drafts.append(
                 draft_of(data, name, media=SUFFIXES.get(file.suffix.lower(), "text"), source=source)
             )
-    except (InvalidInput, OSError) as error:
-        code = error.code if isinstance(error, InvalidInput) else "unreadable"
+    except (HoldfastError, OSError) as error:
+        code = error.code if isinstance(error, HoldfastError) else "unreadable"
         found.failures.append(IngestFailure(id=name, code=code, message=str(error)))
 
 
@@ -82,8 +83,11 @@ def _bytes(file: Path, name: str) -> bytes:
 
 
 def draft_of(data: bytes, name: str, *, media: Media, source: str = "") -> DocumentDraft:
-    """One document out of its bytes."""
-    text = decoded(data, name)
+    """One document out of its bytes. A PDF is known by them, whatever its name says."""
+    if data.startswith(b"%PDF-"):
+        media, text = "pdf", text_of_pdf(data, name)
+    else:
+        text = decoded(data, name)
     try:
         return DocumentDraft(id=name, text=text, media=media, source=source)
     except ValidationError as error:
@@ -105,10 +109,8 @@ def decoded(data: bytes, name: str) -> str:
         raise InvalidInput(
             f"{name} is not UTF-8 (byte {error.start}).", remedy="Convert it: `iconv -t utf-8`."
         ) from error
-    if "\x00" in text or data.startswith(b"%PDF-"):
-        raise InvalidInput(
-            f"{name} is not text.", remedy="For a PDF: `pdftotext file.pdf`, then add the text."
-        )
+    if "\x00" in text:
+        raise InvalidInput(f"{name} is not text.", remedy="Only text can be read; leave it out.")
     return text
 
 
