@@ -86,7 +86,7 @@ def question_to_people(
     return ApprovalSummary(
         what=request.question[:2000],
         where=where,
-        why=step.why or step.title or "the panel came to no consensus",
+        why=step.why or "the panel came to no consensus",
         detail="\n".join(lines),
         reasons=(result.reason, f"score {result.score:.2f} of {result.threshold:.2f}"),
     )

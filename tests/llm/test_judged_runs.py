@@ -136,7 +136,7 @@ async def stage(module_database: Database, temporal_address: str) -> AsyncIterat
         client = await connect(plugin, address=temporal_address)
         host = RegistryToolHost(Registry([shell]))
         for pool in _pools(module_database, host, layer):
-            worker = pool.worker(client, workers=WorkerSettings(drain_s=0.1), temporal=TemporalSettings())
+            worker = pool.worker(client, workers=WorkerSettings(drain_s=0.1, cached_runs=0), temporal=TemporalSettings())
             await stack.enter_async_context(worker)
         yield Stage(client, module_database, server, host, did)
 

@@ -106,7 +106,7 @@ async def stage(module_database: Database, temporal_address: str) -> AsyncIterat
         host = RegistryToolHost(Registry([calc]))
         for pool in _pools(module_database, host, layer):
             worker = pool.worker(
-                client, workers=WorkerSettings(drain_s=0.1, cached_runs=1), temporal=TemporalSettings()
+                client, workers=WorkerSettings(drain_s=0.1, cached_runs=0), temporal=TemporalSettings()
             )
             await stack.enter_async_context(worker)
         yield Stage(client, module_database, server, layer, host)

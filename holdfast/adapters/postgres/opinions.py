@@ -28,7 +28,8 @@ class PostgresOpinions:
         return Opinion.model_validate(row["opinion"]) if row else None
 
     async def keep(self, action: Action, question: Digest, opinion: Opinion) -> None:
-        """A usable answer that stands is not overwritten by one that is not."""
+        """A usable answer that stands is not overwritten by one that is not. What no verdict will read again goes; each
+        verdict holds the opinion it was based on."""
         async with self._database.tenant(action.tenant) as connection:
             await connection.execute(
                 """insert into judge_opinions as o (tenant, question, run_id, step_id, usable, opinion)
@@ -46,4 +47,7 @@ class PostgresOpinions:
                     opinion.usable,
                     Jsonb(opinion.model_dump(mode="json")),
                 ),
+            )
+            await connection.execute(
+                "delete from judge_opinions where created_at < clock_timestamp() - interval '7 days'"
             )

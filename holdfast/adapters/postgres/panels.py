@@ -32,7 +32,7 @@ class PostgresPanelBook:
         return _result(row) if row else None
 
     async def keep(self, result: PanelResult) -> None:
-        """The result takes the place of the notes it was made from."""
+        """The result takes the place of the notes it was made from, and of those that nobody came back for."""
         async with self._database.tenant(result.tenant) as connection:
             await connection.execute(
                 """insert into panel_results
@@ -52,7 +52,9 @@ class PostgresPanelBook:
                 ),
             )
             await connection.execute(
-                "delete from panel_notes where tenant = %s and panel_id = %s", (result.tenant, result.id)
+                """delete from panel_notes
+                   where tenant = %s and (panel_id = %s or created_at < clock_timestamp() - interval '7 days')""",
+                (result.tenant, result.id),
             )
 
     async def notes(self, tenant: str, panel_id: str) -> Sequence[Said]:

@@ -151,9 +151,10 @@ class Sitting:
         except HoldfastError as error:
             self._failed(seat.name, "late" if isinstance(error, ModelTimedOut) else "failed", error.message)
             return None
-        took = (time.perf_counter() - started) * 1000
+        finally:
+            took = (time.perf_counter() - started) * 1000
+            self._took(seat.name, took)
         await self._notes.keep(Said(turn, answered.reply.text, meter.spent_usd - spent, took))
-        self._took(seat.name, took)
         return answered.value
 
     def _took(self, name: str, latency_ms: float, cost_usd: float = 0) -> None:
