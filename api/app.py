@@ -209,7 +209,7 @@ def _services(
 ) -> Services:
     api_keys, specs = PostgresKeys(database=database), PostgresAgents(database=database)
     stored_runs, readings = PostgresRuns(database=database), PostgresReadings(database=database)
-    tools = PostgresTools(database=database)
+    tools, roles = PostgresTools(database=database), PostgresRoles(database=database)
     auth, api = settings.auth, settings.api
     return Services(
         settings=settings,
@@ -221,7 +221,10 @@ def _services(
         spend=PostgresSpend(database=database),
         breakers=PostgresBreakers(database=database, rule=BreakerRule()),
         credentials=Credentials(
-            settings=auth, keys=api_keys, tokens=TokenReader(auth, http=http) if auth.oidc_issuer else None
+            settings=auth,
+            keys=api_keys,
+            custom=roles,
+            tokens=TokenReader(auth, http=http) if auth.oidc_issuer else None,
         ),
         acceptance=Acceptance(agents=specs, catalogues=tools, bundles=readings),
         streams=Streams(story=readings, feed=feed, most=api.streams, heartbeat_s=api.heartbeat_s),
@@ -240,7 +243,7 @@ def _services(
         artifacts=PostgresArtifacts(database=database),
         agents=specs,
         keys=api_keys,
-        roles=PostgresRoles(database=database),
+        roles=roles,
         tenants=PostgresTenants(database=database),
         audit=PostgresAudit(database=database),
         idempotency=PostgresIdempotency(database=database),

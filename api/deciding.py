@@ -12,6 +12,7 @@ from holdfast.errors import Conflict, Forbidden, HoldfastError, InvalidInput, No
 from schemas.access import Principal
 from schemas.approvals import Approval, ApprovalStatus
 from schemas.base import Digest, JsonObject
+from schemas.runs import Run
 from schemas.verdicts import ApprovalTerms
 
 log = structlog.get_logger(__name__)
@@ -31,11 +32,15 @@ _WHY: dict[Refused, str] = {
 
 async def readable(held: Services, caller: Principal, approval_id: str) -> Approval:
     """The approval, if the caller may see the run it belongs to."""
+    return (await _readable(held, caller, approval_id))[0]
+
+
+async def _readable(held: Services, caller: Principal, approval_id: str) -> tuple[Approval, Run]:
     approval = await held.approvals.read(caller.tenant, approval_id)
     run = await held.runs.read(caller.tenant, approval.run_id)
     if not caller.may_touch(run.environment):
         raise NotFound(f"There is no approval {approval_id}.", approval_id=approval_id)
-    return approval
+    return approval, run
 
 
 async def decide(
@@ -48,8 +53,8 @@ async def decide(
     comment: str,
     arguments: JsonObject | None,
 ) -> Approval:
-    approval = await readable(held, caller, approval_id)
-    _refuse_outsider(caller, approval)
+    approval, run = await _readable(held, caller, approval_id)
+    _refuse_outsider(caller.roles_in(run.environment), approval)
     vote = Vote(
         approver=caller.id,
         decision=decision,
@@ -99,9 +104,9 @@ async def _effective(
     return action.edited(arguments).digest
 
 
-def _refuse_outsider(caller: Principal, approval: Approval) -> None:
+def _refuse_outsider(roles: set[str], approval: Approval) -> None:
     groups = asked_groups(approval.terms, approval.created_at, now=datetime.now(UTC))
-    if not groups & {EVERYBODY, *caller.roles}:
+    if not groups & {EVERYBODY, *roles}:
         raise Forbidden(
             f"This is for {' or '.join(sorted(groups))} to decide.",
             remedy="Ask an admin for that role, or somebody who has it.",

@@ -75,6 +75,13 @@ async def _admit(scope: Scope, rule: Rule) -> Principal:
             f"This needs the permission {rule.permission.value}, which {principal.id} does not have.",
             remedy=f"Its roles are {', '.join(principal.roles) or 'none'}; ask an admin.",
         )
+    principal = principal.for_what(rule.permission)
+    if rule.everywhere and principal.environments is not None:
+        await Auditor(services.audit).refused(HTTPConnection(scope), principal, rule)
+        raise Forbidden(
+            f"This concerns every environment, and {principal.id} may only in {', '.join(principal.environments)}.",
+            remedy="Ask somebody whose role is not bound to an environment.",
+        )
     return principal
 
 

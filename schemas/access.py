@@ -91,20 +91,52 @@ class Principal(Payload):
     name: str = ""
     roles: tuple[str, ...] = ()
     permissions: frozenset[Permission] = frozenset()
+    only_in: dict[Name, frozenset[Permission]] = Field(
+        default={}, description="What it may in single environments beyond its `permissions`."
+    )
     environments: tuple[Name, ...] | None = Field(default=None, description="None means all of them.")
 
-    def may(self, permission: Permission) -> bool:
-        return permission in self.permissions
+    def may(self, permission: Permission, environment: str | None = None) -> bool:
+        """Whether it may do this there; without an environment, whether it may anywhere at all."""
+        where = self.where(permission)
+        return where is None or (environment in where if environment is not None else bool(where))
+
+    def where(self, permission: Permission) -> tuple[Name, ...] | None:
+        """The environments in which it may do this; None means all of them."""
+        if permission in self.permissions:
+            return self.environments
+        named = sorted(name for name, granted in self.only_in.items() if permission in granted)
+        return tuple(name for name in named if self.may_touch(name))
+
+    def for_what(self, permission: Permission) -> "Principal":
+        """The same, with its environments narrowed to those in which it may do this."""
+        return self.model_copy(update={"environments": self.where(permission)})
 
     def may_touch(self, environment: str) -> bool:
         return self.environments is None or environment in self.environments
+
+    def roles_in(self, environment: str) -> set[str]:
+        """Its roles there: those that hold everywhere, and those bound to it."""
+        bound = f"@{environment}"
+        return {role.removesuffix(bound) for role in self.roles if "@" not in role or role.endswith(bound)}
+
+
+RoleGrant = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?(@[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?)?$"
+    ),
+]
+"""A role, or with `role@environment` a role in one environment."""
 
 
 class ApiKeyDraft(Request):
     """What a user sends to make a key."""
 
     name: str = Field(min_length=1, max_length=120, examples=["ci"])
-    roles: tuple[Name, ...] = Field(min_length=1, max_length=20, examples=[["operator"]])
+    roles: tuple[RoleGrant, ...] = Field(
+        min_length=1, max_length=20, examples=[["viewer", "operator@staging"]]
+    )
     scopes: tuple[Permission, ...] | None = Field(
         default=None, description="Narrows the roles; none means all."
     )

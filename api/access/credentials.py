@@ -1,13 +1,18 @@
 """From an Authorization header to a principal. Keys are asked of Postgres, tokens of their issuer's public keys."""
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from api.access.permissions import RouteClass
 from api.access.tokens import TokenReader
-from holdfast.adapters.postgres.access import PostgresKeys
+from holdfast.adapters.postgres.access import PostgresKeys, PostgresRoles
 from holdfast.errors import LimitReached, Unauthenticated
 from holdfast.runtime.settings import AuthSettings
 from schemas.access import ROLE_PERMISSIONS, Permission, Principal, Role
+
+Known = Mapping[str, frozenset[Permission]]
+"""Roles, and what each permits."""
 
 _REMEDY = "Send `Authorization: Bearer` with an API key (`holdfast keys create`) or a token of the configured issuer."
 
@@ -39,6 +44,7 @@ def rate_of(settings: AuthSettings, route_class: RouteClass) -> Rate:
 class Credentials:
     settings: AuthSettings
     keys: PostgresKeys
+    custom: PostgresRoles
     tokens: TokenReader | None
 
     async def admit(self, authorization: str, *, route_class: RouteClass) -> Principal:
@@ -59,12 +65,14 @@ class Credentials:
         if admission is None:
             raise Unauthenticated("This API key is unknown, expired or revoked.", remedy=_REMEDY)
         _refuse_haste(admission.wait_s)
+        known = await self._known(admission.tenant, admission.roles, have=admission.extra)
         return Principal(
             tenant=admission.tenant,
             id=f"key:{secret.split('_')[1]}",
             name=admission.name,
             roles=admission.roles,
-            permissions=permitted(admission.roles, extra=admission.extra, scopes=admission.scopes),
+            permissions=permitted(admission.roles, known, extra=admission.extra, scopes=admission.scopes),
+            only_in=permitted_in(admission.roles, known, scopes=admission.scopes),
             environments=admission.environments,
         )
 
@@ -75,24 +83,58 @@ class Credentials:
         rate = rate_of(self.settings, route_class)
         bucket = f"{claims.tenant} {claims.subject} {route_class}"
         _refuse_haste(await self.keys.take_token(bucket, rate=rate.per_s, burst=rate.burst))
+        known = await self._known(claims.tenant, claims.roles)
         return Principal(
             tenant=claims.tenant,
             id=f"user:{claims.subject}",
             name=claims.name,
             roles=claims.roles,
-            permissions=permitted(claims.roles),
+            permissions=permitted(claims.roles, known),
+            only_in=permitted_in(claims.roles, known),
             environments=claims.environments,
         )
 
+    async def _known(
+        self, tenant: str, roles: tuple[str, ...], *, have: tuple[str, ...] | None = None
+    ) -> Known:
+        """What each role permits. The tenant's own are asked for where one is named that Postgres has not told yet."""
+        unknown = {
+            role.partition("@")[0] for role in roles if have is None or "@" in role
+        } - ROLE_PERMISSIONS.keys()
+        if not unknown:
+            return ROLE_PERMISSIONS
+        custom = {role.name: frozenset(role.permissions) for role in await self.custom.all(tenant)}
+        return {**custom, **ROLE_PERMISSIONS}
+
 
 def permitted(
-    roles: tuple[str, ...], *, extra: tuple[str, ...] = (), scopes: tuple[str, ...] | None = None
+    roles: tuple[str, ...],
+    known: Known = ROLE_PERMISSIONS,
+    *,
+    extra: tuple[str, ...] = (),
+    scopes: tuple[str, ...] | None = None,
 ) -> frozenset[Permission]:
-    """What the roles permit, narrowed by the scopes. A permission this version does not know permits nothing."""
-    known = {permission.value: permission for permission in Permission}
-    granted = {known[name] for name in extra if name in known}
+    """What the roles permit everywhere, narrowed by the scopes. What this version does not know permits nothing."""
+    by_name = {permission.value: permission for permission in Permission}
+    granted = {by_name[name] for name in extra if name in by_name}
     for role in roles:
-        granted |= ROLE_PERMISSIONS.get(role, frozenset())
+        granted |= known.get(role, frozenset())
+    return _narrowed(granted, scopes)
+
+
+def permitted_in(
+    roles: tuple[str, ...], known: Known, *, scopes: tuple[str, ...] | None = None
+) -> dict[str, frozenset[Permission]]:
+    """What roles that are bound to an environment permit there."""
+    found: dict[str, frozenset[Permission]] = {}
+    for role, bound, environment in (one.partition("@") for one in roles):
+        if bound:
+            granted = found.get(environment, frozenset()) | known.get(role, frozenset())
+            found[environment] = _narrowed(granted, scopes)
+    return found
+
+
+def _narrowed(granted: AbstractSet[Permission], scopes: tuple[str, ...] | None) -> frozenset[Permission]:
     return frozenset(granted if scopes is None else {one for one in granted if one.value in scopes})
 
 

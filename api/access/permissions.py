@@ -11,25 +11,29 @@ RouteClass = Literal["read", "write", "stream"]
 
 @dataclass(frozen=True)
 class Rule:
-    """One route: its template, its permission (None: open to everybody), its rate class."""
+    """One route: its template, its permission (None: open to everybody), its rate class. What a route with
+    `everywhere` does or tells is of all environments, so it takes a permission that holds in all of them."""
 
     method: str
     path: str
     permission: Permission | None
     route_class: RouteClass = "read"
     upload: bool = False
+    everywhere: bool = False
 
 
-def _read(path: str, permission: Permission | None) -> Rule:
-    return Rule("GET", path, permission)
+def _read(path: str, permission: Permission | None, *, everywhere: bool = False) -> Rule:
+    return Rule("GET", path, permission, everywhere=everywhere)
 
 
 def _stream(path: str, permission: Permission) -> Rule:
     return Rule("GET", path, permission, "stream")
 
 
-def _write(method: str, path: str, permission: Permission, *, upload: bool = False) -> Rule:
-    return Rule(method, path, permission, "write", upload)
+def _write(
+    method: str, path: str, permission: Permission, *, upload: bool = False, everywhere: bool = False
+) -> Rule:
+    return Rule(method, path, permission, "write", upload, everywhere)
 
 
 RULES: tuple[Rule, ...] = (
@@ -37,7 +41,7 @@ RULES: tuple[Rule, ...] = (
     _read("/readyz", None),
     _read("/openapi.json", None),
     _read("/docs", None),
-    _read("/metrics", Permission.METRICS_READ),
+    _read("/metrics", Permission.METRICS_READ, everywhere=True),
     _read("/v1/whoami", Permission.RUNS_READ),
     _write("POST", "/v1/runs", Permission.RUNS_WRITE),
     _read("/v1/runs", Permission.RUNS_READ),
@@ -58,28 +62,28 @@ RULES: tuple[Rule, ...] = (
     _read("/v1/approvals/{approval_id}", Permission.APPROVALS_READ),
     _write("POST", "/v1/approvals/{approval_id}/decision", Permission.APPROVALS_DECIDE),
     _read("/v1/agents", Permission.AGENTS_READ),
-    _write("POST", "/v1/agents", Permission.AGENTS_WRITE),
+    _write("POST", "/v1/agents", Permission.AGENTS_WRITE, everywhere=True),
     _read("/v1/agents/{name}", Permission.AGENTS_READ),
-    _write("PUT", "/v1/agents/{name}", Permission.AGENTS_WRITE),
+    _write("PUT", "/v1/agents/{name}", Permission.AGENTS_WRITE, everywhere=True),
     _read("/v1/agents/{name}/versions", Permission.AGENTS_READ),
     _read("/v1/agents/{name}/versions/{version}", Permission.AGENTS_READ),
     _read("/v1/policies", Permission.POLICIES_READ),
-    _write("POST", "/v1/policies", Permission.POLICIES_WRITE),
+    _write("POST", "/v1/policies", Permission.POLICIES_WRITE, everywhere=True),
     _read("/v1/policies/{name}", Permission.POLICIES_READ),
-    _write("PUT", "/v1/policies/{name}", Permission.POLICIES_WRITE),
-    _write("DELETE", "/v1/policies/{name}", Permission.POLICIES_WRITE),
+    _write("PUT", "/v1/policies/{name}", Permission.POLICIES_WRITE, everywhere=True),
+    _write("DELETE", "/v1/policies/{name}", Permission.POLICIES_WRITE, everywhere=True),
     _read("/v1/policies/{name}/versions", Permission.POLICIES_READ),
     _read("/v1/policies/{name}/versions/{version}", Permission.POLICIES_READ),
-    _write("DELETE", "/v1/policies/{name}/versions/{version}", Permission.POLICIES_WRITE),
+    _write("DELETE", "/v1/policies/{name}/versions/{version}", Permission.POLICIES_WRITE, everywhere=True),
     _read("/v1/policies/{name}/diff", Permission.POLICIES_READ),
     _read("/v1/policies/{name}/experiment", Permission.POLICIES_READ),
     _read("/v1/policy-templates", Permission.POLICIES_READ),
     _read("/v1/policy-bundles", Permission.POLICIES_READ),
     _read("/v1/policy-bundles/active", Permission.POLICIES_READ),
-    _write("POST", "/v1/policy-bundles/activate", Permission.POLICIES_WRITE),
-    _write("POST", "/v1/policy-bundles/rollback", Permission.POLICIES_WRITE),
+    _write("POST", "/v1/policy-bundles/activate", Permission.POLICIES_WRITE, everywhere=True),
+    _write("POST", "/v1/policy-bundles/rollback", Permission.POLICIES_WRITE, everywhere=True),
     _write("POST", "/v1/policy-trials", Permission.POLICIES_READ),
-    _write("POST", "/v1/policy-backtests", Permission.POLICIES_WRITE),
+    _write("POST", "/v1/policy-backtests", Permission.POLICIES_WRITE, everywhere=True),
     _read("/v1/freezes", Permission.POLICIES_READ),
     _write("POST", "/v1/freezes", Permission.FLEET_FREEZE),
     _write("POST", "/v1/freezes/thaw", Permission.FLEET_FREEZE),
@@ -97,12 +101,12 @@ RULES: tuple[Rule, ...] = (
     _write("POST", "/v1/keys/{key_id}/rotate", Permission.KEYS_WRITE),
     _read("/v1/roles", Permission.KEYS_READ),
     _read("/v1/roles/{name}", Permission.KEYS_READ),
-    _write("PUT", "/v1/roles/{name}", Permission.ROLES_WRITE),
-    _write("DELETE", "/v1/roles/{name}", Permission.ROLES_WRITE),
-    _read("/v1/tenants", Permission.TENANTS_READ),
-    _write("POST", "/v1/tenants", Permission.TENANTS_WRITE),
-    _read("/v1/tenants/{tenant}", Permission.TENANTS_READ),
-    _write("PUT", "/v1/tenants/{tenant}", Permission.TENANTS_WRITE),
+    _write("PUT", "/v1/roles/{name}", Permission.ROLES_WRITE, everywhere=True),
+    _write("DELETE", "/v1/roles/{name}", Permission.ROLES_WRITE, everywhere=True),
+    _read("/v1/tenants", Permission.TENANTS_READ, everywhere=True),
+    _write("POST", "/v1/tenants", Permission.TENANTS_WRITE, everywhere=True),
+    _read("/v1/tenants/{tenant}", Permission.TENANTS_READ, everywhere=True),
+    _write("PUT", "/v1/tenants/{tenant}", Permission.TENANTS_WRITE, everywhere=True),
     _read("/v1/webhooks", Permission.WEBHOOKS_READ),
     _write("POST", "/v1/webhooks", Permission.WEBHOOKS_WRITE),
     _read("/v1/webhooks/{webhook_id}", Permission.WEBHOOKS_READ),
@@ -151,9 +155,9 @@ RULES: tuple[Rule, ...] = (
         for verb in ("pause", "unpause", "trigger", "backfill")
     ),
     _write("POST", "/v1/mcp", Permission.RUNS_READ),
-    _read("/v1/audit", Permission.AUDIT_READ),
-    _read("/v1/audit/verify", Permission.AUDIT_READ),
-    _read("/v1/audit/export", Permission.AUDIT_READ),
+    _read("/v1/audit", Permission.AUDIT_READ, everywhere=True),
+    _read("/v1/audit/verify", Permission.AUDIT_READ, everywhere=True),
+    _read("/v1/audit/export", Permission.AUDIT_READ, everywhere=True),
 )
 
 

@@ -3,7 +3,9 @@
 from fastapi import APIRouter
 
 from api.problems import documented
-from api.services import Caller, Held
+from api.services import Caller, Held, Services
+from api.shelf import refuse_to_reach_further
+from schemas.access import Principal
 from schemas.brakes import Freeze, FreezeDraft, FreezeFilter
 from schemas.pages import Items
 
@@ -19,10 +21,21 @@ async def list_freezes(held: Held, caller: Caller, *, thawed: bool = False) -> I
 @router.post("", status_code=201, responses=documented(413, 415))
 async def freeze(draft: FreezeDraft, held: Held, caller: Caller) -> Freeze:
     """Hold matching actions from now on. What has gone out already is not called back."""
+    refuse_to_reach_further(caller, draft.environment or "")
     return await held.brakes.freeze(caller.tenant, draft, by=caller.id)
 
 
 @router.post("/thaw", responses=documented(413, 415))
 async def thaw(which: FreezeFilter, held: Held, caller: Caller) -> Items[Freeze]:
     """Release freezes; the actions they held are judged anew. Those that were released come back."""
+    if caller.environments is not None:
+        refuse_to_reach_further(caller, await _place(held, caller, which))
     return Items(items=await held.brakes.thaw(caller.tenant, which, by=caller.id))
+
+
+async def _place(held: Services, caller: Principal, which: FreezeFilter) -> str:
+    """The environment whose actions would go on."""
+    if which.where is not None:
+        return which.where.environment or ""
+    standing = await held.brakes.freezes(caller.tenant, thawed=False)
+    return next((freeze.environment or "" for freeze in standing if freeze.id == which.id), "")

@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from api.cursors import Limit
-from api.granting import refuse_more_than_own, role_permissions
+from api.granting import reaches_no_further, refuse_grant
 from api.problems import documented
-from api.services import Caller, Held
+from api.services import Caller, Held, Services
+from holdfast.errors import NotFound
 from schemas.access import ApiKey, ApiKeyDraft, ApiKeyRotation, NewApiKey, Principal
 from schemas.pages import Page
 
@@ -25,9 +26,7 @@ async def whoami(caller: Caller) -> Principal:
 @router.post("/v1/keys", status_code=201, responses=documented(409, 413, 415))
 async def create_key(draft: ApiKeyDraft, response: Response, held: Held, caller: Caller) -> NewApiKey:
     """A new key. Its token is in this answer only; nobody can give away more than they have."""
-    refuse_more_than_own(
-        caller, await role_permissions(held, caller.tenant, draft.roles), draft.scopes, draft.environments
-    )
+    await refuse_grant(held, caller, draft.roles, scopes=draft.scopes, environments=draft.environments)
     key = await held.keys.create(caller.tenant, draft, created_by=caller.id)
     response.headers["Location"] = f"/v1/keys/{key.id}"
     response.headers["X-Shown-Once"] = "true"
@@ -45,13 +44,14 @@ async def list_keys(
 ) -> Page[ApiKey]:
     """Keys, newest first."""
     found = await held.keys.page(caller.tenant, after=cursor, limit=limit + 1)
-    return Page(items=found[:limit], next=found[limit - 1].id if len(found) > limit else None)
+    shown = [key for key in found[:limit] if reaches_no_further(caller, key)]
+    return Page(items=shown, next=found[limit - 1].id if len(found) > limit else None)
 
 
 @router.get("/v1/keys/{key_id}", responses=documented(404))
 async def read_key(key_id: KeyIdPath, held: Held, caller: Caller) -> ApiKey:
     """One key, without its secret."""
-    return await held.keys.read(caller.tenant, key_id)
+    return await _own(held, caller, key_id)
 
 
 @router.post("/v1/keys/{key_id}/rotate", status_code=201, responses=documented(404, 409, 413, 415))
@@ -59,10 +59,8 @@ async def rotate_key(
     key_id: KeyIdPath, request: ApiKeyRotation, response: Response, held: Held, caller: Caller
 ) -> NewApiKey:
     """A new key with the same rights; the old one works on for the overlap."""
-    old = await held.keys.read(caller.tenant, key_id)
-    refuse_more_than_own(
-        caller, await role_permissions(held, caller.tenant, old.roles), old.scopes, old.environments
-    )
+    old = await _own(held, caller, key_id)
+    await refuse_grant(held, caller, old.roles, scopes=old.scopes, environments=old.environments)
     key = await held.keys.rotate(caller.tenant, key_id, overlap_s=request.overlap_s, by=caller.id)
     response.headers["X-Shown-Once"] = "true"
     return key
@@ -71,4 +69,12 @@ async def rotate_key(
 @router.delete("/v1/keys/{key_id}", responses=documented(404))
 async def revoke_key(key_id: KeyIdPath, held: Held, caller: Caller) -> ApiKey:
     """End a key at once."""
+    await _own(held, caller, key_id)
     return await held.keys.revoke(caller.tenant, key_id)
+
+
+async def _own(held: Services, caller: Principal, key_id: str) -> ApiKey:
+    key = await held.keys.read(caller.tenant, key_id)
+    if not reaches_no_further(caller, key):
+        raise NotFound(f"There is no API key {key_id}.")
+    return key

@@ -95,7 +95,9 @@ async def _done(offer: Offer, arguments: Any, held: Services, caller: Principal)
         raise Forbidden(
             f"This needs the permission {offer.permission.value}, which {caller.id} does not have."
         )
-    return await offer.does(held, caller, offer.arguments.model_validate(arguments))
+    return await offer.does(
+        held, caller.for_what(offer.permission), offer.arguments.model_validate(arguments)
+    )
 
 
 def _content(found: JsonObject) -> JsonObject:

@@ -96,9 +96,10 @@ async def backfill_schedule(
 
 
 def _refuse_to_start(caller: Principal, draft: ScheduleDraft) -> None:
-    if not caller.may(Permission.RUNS_WRITE) or not caller.may_touch(draft.run.environment):
+    environment = draft.run.environment
+    if not caller.may_touch(environment) or not caller.may(Permission.RUNS_WRITE, environment):
         raise Forbidden(
-            f"{caller.id} may not start runs in environment {draft.run.environment}.",
+            f"{caller.id} may not start runs in environment {environment}.",
             remedy=f"It takes {Permission.RUNS_WRITE} there.",
         )
 

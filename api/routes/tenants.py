@@ -92,7 +92,7 @@ async def write_role(
 ) -> CustomRole:
     """A role of the tenant's own: a set of permissions. It holds at once for all keys that have it."""
     _refuse_built_in(name)
-    refuse_more_than_own(caller, draft.permissions, None, caller.environments)
+    refuse_more_than_own(caller, draft.permissions, None)
     standing = next((role for role in await held.roles.all(caller.tenant) if role.name == name), None)
     refuse_stale(content_tag(standing) if standing else "none", if_match, what=f"Role {name}")
     written = await held.roles.write(caller.tenant, name, draft)

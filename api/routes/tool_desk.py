@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from api.problems import documented
 from api.routes.tools import ToolPath
 from api.services import Caller, Held, Operation
+from api.shelf import refuse_to_reach_further
 from api.start import start_run
 from holdfast.errors import NotFound
 from schemas.pages import Items
@@ -47,6 +48,7 @@ async def list_problems(held: Held, caller: Caller) -> Items[ToolProblem]:  # no
 @router.put("/v1/tools/{name}/switch", responses=documented(404, 413, 415))
 async def switch_tool(name: ToolPath, switch: ToolSwitch, held: Held, caller: Caller) -> Items[ToolState]:
     """Turn a tool on or off for this tenant, everywhere or in one environment. Runs under way keep what they have."""
+    refuse_to_reach_further(caller, "" if switch.environment == "*" else switch.environment)
     if not await held.tool_desk.states(caller.tenant, name):
         raise NotFound(f"There is no tool {name}.", remedy="GET /v1/tools lists them.")
     await held.tool_desk.switch(caller.tenant, name, switch, by=caller.id)

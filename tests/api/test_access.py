@@ -12,8 +12,7 @@ from api.openapi import documented_routes
 from api.routes import docs
 from holdfast.runtime.settings import AuthSettings, Settings
 from schemas.access import ROLE_PERMISSIONS, Permission, Role
-from schemas.runs import RunRequest
-from tests.api.conftest import RunningApi, make_tenant, reaching, serve, temporal_is_away, until
+from tests.api.conftest import RunningApi, reaching, serve, temporal_is_away, until
 
 SAMPLES = {
     "run_id": "run_00000000000000000000000000",
@@ -101,28 +100,6 @@ async def test_what_is_no_key_of_ours_is_refused(api: RunningApi, header: str) -
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
 
 
-async def test_another_tenants_admin_finds_nothing_of_ours_on_any_route(api: RunningApi) -> None:
-    run = await api.client().runs.start(RunRequest(goal="ours"))
-    async with api.http() as ours:
-        key = (await ours.post("/v1/keys", json={"name": "ours", "roles": ["viewer"]})).json()
-        await ours.post("/v1/agents", json={"name": "ours"})
-        await ours.put("/v1/roles/ours", json={"permissions": ["runs:read"]})
-    await make_tenant(api, "rivals")
-    samples = {**SAMPLES, "run_id": run.id, "key_id": key["id"], "name": "ours", "tenant": "default"}
-    async with api.http(await api.new_key("admin", tenant="rivals")) as http:
-        for rule in guarded():
-            if "{" not in rule.path or rule.permission in (Permission.ROLES_WRITE, Permission.TENANTS_READ):
-                continue
-            path = re.sub(r"\{([a-z_]+)(?::path)?\}", lambda found: samples.get(found[1], "x"), rule.path)
-            body = {"name": "ours"} if rule.path == "/v1/agents/{name}" else {}
-            answer = await http.request(rule.method, path, json=body if rule.method != "GET" else None)
-            assert answer.status_code in (403, 404, 422), (rule, answer.text)
-            assert key["name"] + '"' not in answer.text.replace(path, ""), rule
-        for path in ("/v1/runs", "/v1/keys", "/v1/agents", "/v1/roles", "/v1/approvals"):
-            assert run.id not in (await http.get(path)).text
-            assert key["id"] not in (await http.get(path)).text
-
-
 async def refused(http: httpx.AsyncClient) -> bool:
     return (await http.get("/v1/runs")).status_code == 401
 
@@ -175,10 +152,15 @@ async def test_an_expired_key_is_refused(api: RunningApi) -> None:
 async def test_after_a_rotation_both_keys_work_until_the_overlap_is_over(api: RunningApi) -> None:
     async with api.http() as admin:
         old = (await admin.post("/v1/keys", json={"name": "x", "roles": ["viewer"]})).json()
-        new = (await admin.post(f"/v1/keys/{old['id']}/rotate", json={"overlap_s": 0.3})).json()
+        new = (await admin.post(f"/v1/keys/{old['id']}/rotate", json={"overlap_s": 600})).json()
     assert (new["rotated_from"], new["roles"]) == (old["id"], ["viewer"])
     async with api.http(old["token"]) as with_old, api.http(new["token"]) as with_new:
         assert not await refused(with_old)
+        async with api.services.database.tenant("default") as connection:
+            await connection.execute(
+                "update api_keys set expires_at = expires_at - interval '10 minutes' where id = %s",
+                (old["id"],),
+            )
         await until(lambda: refused(with_old))
         assert (await with_new.get("/v1/runs")).status_code == 200
 
@@ -210,6 +192,48 @@ async def test_a_custom_role_permits_what_it_lists(api: RunningApi) -> None:
         await admin.delete("/v1/roles/auditor")
         async with api.http(made["token"]) as http:
             assert (await http.get("/v1/audit")).status_code == 403
+
+
+async def test_a_role_bound_to_an_environment_permits_there_and_nowhere_else(api: RunningApi) -> None:
+    async with api.http() as admin:
+        await admin.put(
+            "/v1/roles/stopper", json={"permissions": ["runs:write", "runs:read", "fleet:freeze"]}
+        )
+        roles = ["viewer", "operator@staging", "stopper@qa"]
+        made = (await admin.post("/v1/keys", json={"name": "x", "roles": roles})).json()
+        prod = (await admin.post("/v1/runs", json={"goal": "x", "environment": "prod"})).json()["id"]
+    async with api.http(made["token"]) as http:
+        assert (await http.get(f"/v1/runs/{prod}")).status_code == 200
+        assert (await http.post(f"/v1/runs/{prod}/fork", json={})).status_code == 404
+        for environment, status in (("staging", 202), ("qa", 202), ("prod", 403), ("dev", 403)):
+            started = await http.post("/v1/runs", json={"goal": "x", "environment": environment})
+            assert started.status_code == status, environment
+        whole = await http.post("/v1/freezes", json={})
+        other = await http.post("/v1/freezes", json={"environment": "staging"})
+        own = await http.post("/v1/freezes", json={"environment": "qa"})
+        assert (whole.status_code, other.status_code, own.status_code) == (403, 403, 201)
+        assert (await http.post("/v1/freezes/thaw", json={"id": own.json()["id"]})).status_code == 200
+        me = (await http.get("/v1/whoami")).json()
+    assert sorted(me["only_in"]) == ["qa", "staging"]
+
+
+async def test_who_is_bound_to_an_environment_changes_nothing_that_holds_in_others(api: RunningApi) -> None:
+    bound = await api.new_key("admin", environments=("staging",))
+    async with api.http() as whole, api.http(bound) as http:
+        other = (await whole.post("/v1/keys", json={"name": "x", "roles": ["viewer"]})).json()["id"]
+        assert (await http.get(f"/v1/keys/{other}")).status_code == 404
+        assert (await http.delete(f"/v1/keys/{other}")).status_code == 404
+        assert other not in (await http.get("/v1/keys")).text
+        for rule in guarded():
+            if rule.everywhere:
+                answer = await http.request(rule.method, address(rule), json={})
+                assert answer.status_code == 403, rule
+        switch = {"enabled": False, "environment": "*"}
+        assert (await http.put("/v1/tools/calc/switch", json=switch)).status_code == 403
+        wide = await http.post("/v1/keys", json={"name": "x", "roles": ["viewer"]})
+        sideways = await http.post("/v1/keys", json={"name": "x", "roles": ["viewer@prod"]})
+        own = await http.post("/v1/keys", json={"name": "x", "roles": ["viewer@staging"]})
+    assert (wide.status_code, sideways.status_code, own.status_code) == (403, 403, 201)
 
 
 async def test_a_new_tenant_comes_with_the_one_key_that_opens_it(api: RunningApi) -> None:
