@@ -29,16 +29,19 @@ from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.testing.model_server import ModelServer
 from holdfast.testing.script import Fault, Match, Reply, Rule
 from holdfast.tools.builtin.calculator import calc
+from holdfast.tools.declare import ToolContext, declared
 from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.registry import Registry
 from schemas.agents import AgentSpec, RunLimits
+from schemas.base import Request
 from schemas.commands import ResumeCommand
 from schemas.memory import MemoryItem, MemoryKind, MemoryStatus
-from schemas.models import Deployment
+from schemas.models import Deployment, SpendLimit, TaskClass
 from schemas.models import ModelSettings as Models
 from schemas.plans import Plan, PlanSource, ToolStep
 from schemas.runs import RunInput, RunOutput, RunStatus
 from schemas.stages import PlanProposal, PlanRequest
+from schemas.tools import EffectClass, ToolResult
 from tests.llm.test_layer import Runbooks
 from tests.runs.acting import ByName
 from workers import pools
@@ -110,6 +113,17 @@ class Stage:
                 await asyncio.sleep(0.02)
 
 
+class NoArguments(Request):
+    """The log is asked for nothing."""
+
+
+async def log(arguments: NoArguments, context: ToolContext) -> ToolResult:
+    """Reads the log."""
+    return ToolResult(
+        ok=True, output={"text": "all is well\n" * 2000 + "ERROR 42\n" + "all is well\n" * 2000}
+    )
+
+
 class OneRunbook(Runbooks):
     async def plan(self, request: PlanRequest) -> PlanProposal:
         steps = (ToolStep(id="sum", tool="calc", arguments={"expression": "2 + 3"}),)
@@ -131,7 +145,7 @@ async def stage(
     client = await connect(HoldfastPlugin(payloads=PostgresPayloads(database)), address=temporal_address)
     layer = await ModelLayer.open(ModelSettings(file=file), database=database, temporal=client)
     memory = PostgresMemory(database=database)
-    host = RegistryToolHost(Registry([calc]))
+    host = RegistryToolHost(Registry([calc, declared("log", effect=EffectClass.READ_ONLY)(log)]))
     runs, ledger = PostgresRuns(database=database), PostgresLedger(database=database)
     artifacts = PostgresArtifacts(database=database)
     async with AsyncExitStack() as stack:
@@ -207,6 +221,43 @@ async def test_an_empty_budget_asks_people_and_a_larger_one_goes_on(stage: Stage
     await stage.layer.spend.limit_run("default", handle.id, larger)
     await handle.execute_update(AgentRun.resume, ResumeCommand(by="a-person", limits=larger))
     assert (await handle.result()).answer == "Five."
+
+
+async def test_a_long_output_is_kept_aside_and_summarised_for_the_model(stage: Stage) -> None:
+    """The error stands in the middle, where no beginning and no end would show it."""
+    look = {"thought": "read it", "step": {"id": "look", "tool": "log", "arguments": {}}}
+    stage.server.rules += [
+        Rule(match=Match(form="move", contains=("ERROR 42 at noon",)), replies=(Reply(data={"answer": "42."}),)),
+        Rule(match=Match(form="move"), replies=(Reply(data=look),)),
+        Rule(match=Match(contains=("ERROR 42",)), replies=(Reply(text="ERROR 42 at noon"),)),
+    ]  # fmt: skip
+    handle = await stage.start(mode="react", goal="which error is in the log?")
+    assert (await handle.result()).answer == "42."
+    calls = await stage.layer.spend.calls("default", handle.id)
+    assert [call.task.value for call in calls] == ["react", "summarise", "react"]
+    assert [call.step_id for call in calls if call.task is TaskClass.REACT] == ["move_1", "move_2"]
+
+
+async def test_fifty_runs_that_race_for_one_budget_never_pass_it(stage: Stage) -> None:
+    """Whole runs, each with plan, review and answer; those that come too late ask people, and none breaks."""
+    stage.server.rules += [
+        Rule(match=Match(form="plan"), replies=(Reply(data=plan("2 + 3"), usage=(1000, 500)),)),
+        Rule(match=Match(form="review"), replies=(Reply(data=review(), usage=(1000, 500)),)),
+        Rule(replies=(Reply(text="Five.", usage=(1000, 500)),)),
+    ]
+    day = SpendLimit(scope="tenant", subject="default", period="day", limit_usd=0.06)
+    await stage.layer.spend.set_limit("default", day)
+    handles = await asyncio.gather(*(stage.start(on_failure="fail") for _ in range(50)))
+    outputs = await asyncio.gather(*(handle.result() for handle in handles))
+    (today,) = [
+        each for each in await stage.layer.spend.totals("default", scope="tenant") if each.period != "total"
+    ]
+    late = [output for output in outputs if output.status is RunStatus.FAILED]
+    assert all(output.reason.startswith("budget_exhausted") for output in late)
+    assert {output.status for output in outputs} == {RunStatus.FAILED, RunStatus.SUCCEEDED}
+    assert today.spent_usd == pytest.approx(len(stage.server.calls) * 0.0015)
+    assert 0 < today.spent_usd <= day.limit_usd
+    assert today.reserved_usd == 0
 
 
 async def test_with_every_model_away_runbooks_plan_and_say_why(stage: Stage) -> None:
