@@ -37,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.delegation import Delegation
     from workflows.desk import Desk
     from workflows.executor import Executor, LimitHit, RollOver
-    from workflows.gate import Gate
+    from workflows.gate import Gate, until_cancelled
     from workflows.panel import Panels
     from workflows.parking import Parking
     from workflows.performer import Performer
@@ -313,5 +313,5 @@ def _heard() -> None:
 
 async def _stopped(life: asyncio.Task[Ending]) -> None:
     life.cancel()
-    with suppress(asyncio.CancelledError, RunStopped, RollOver):
-        await life
+    with suppress(RunStopped, RollOver):
+        await until_cancelled(life)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from temporalio import workflow
@@ -14,7 +13,7 @@ from schemas.plans import Plan, Step, StepState
 from schemas.runs import StepOutcome
 from schemas.tools import ToolError
 from workflows import options
-from workflows.gate import Gate
+from workflows.gate import Gate, until_cancelled
 from workflows.parking import Parking
 from workflows.steps import Steps
 from workflows.teller import Teller, history_is_long
@@ -153,6 +152,5 @@ class Executor:
         for row in self._under_way:
             row.task.cancel()
         for row in self._under_way:
-            with suppress(asyncio.CancelledError):
-                await row.task
+            await until_cancelled(row.task)
         self._under_way.clear()

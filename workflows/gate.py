@@ -2,8 +2,10 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
+from temporalio.exceptions import FailureError, is_cancelled_exception
 
 from holdfast.plan.progress import Progress
 
@@ -29,6 +31,15 @@ class Gate:
             await workflow.wait_condition(lambda: self._thaws > before, timeout=patience)
         except TimeoutError:
             return
+
+
+async def until_cancelled(task: asyncio.Task[Any]) -> None:
+    """Waits for a task that was told to stop. One that waited for an activity ends with that activity's failure."""
+    try:
+        await task
+    except (asyncio.CancelledError, FailureError) as error:
+        if not is_cancelled_exception(error):
+            raise
 
 
 def stop_if_cancelled() -> None:

@@ -1,7 +1,7 @@
 """Runs with a panel step on real servers: Temporal, Postgres, workers, and models behind HTTP, some of which lie."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -84,6 +84,11 @@ class Stage:
                 found = [event for event in await self.story(run_id) if event.type is kind]
                 if found:
                     return found[-1]
+                await asyncio.sleep(0.02)
+
+    async def met(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(30):
+            while not await condition():  # noqa: ASYNC110 -- the world outside sets no event of ours
                 await asyncio.sleep(0.02)
 
     async def decide(self, run_id: str, *, approve: bool = True, comment: str = "") -> RunEvent:
