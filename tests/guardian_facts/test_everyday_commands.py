@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from holdfast.guardian.facts import ActionView, default_decision, extract_facts
 from schemas.verdicts import Decision
 
@@ -20,12 +18,18 @@ def decide(command: str) -> Decision:
     )
 
 
-@pytest.mark.parametrize("command", lines("asks.txt"))
-def test_nothing_that_changes_runs_hides_or_steals_is_allowed(command: str) -> None:
-    heredoc_or_sequence = "<<EOF" in command or command.startswith("ls\\n")
-    assert decide(command.replace("\\n", "\n") if heredoc_or_sequence else command) is not Decision.ALLOW
+def unfolded(command: str) -> str:
+    """In the list, `\\n` stands for a new line in here-documents and sequences; elsewhere it is what it says."""
+    return (
+        command.replace("\\n", "\n")
+        if "<<EOF" in command or command.startswith(("ls\\n", "nice "))
+        else command
+    )
 
 
-@pytest.mark.parametrize("command", lines("looks.txt"))
-def test_everyday_reading_needs_no_question(command: str) -> None:
-    assert decide(command) is Decision.ALLOW
+def test_nothing_that_changes_runs_hides_or_steals_is_allowed() -> None:
+    assert [command for command in lines("asks.txt") if decide(unfolded(command)) is Decision.ALLOW] == []
+
+
+def test_everyday_reading_needs_no_question() -> None:
+    assert [command for command in lines("looks.txt") if decide(command) is not Decision.ALLOW] == []

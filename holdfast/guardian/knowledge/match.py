@@ -13,6 +13,10 @@ from holdfast.guardian.words import Certainty, Word
 from schemas.facts import Effect
 
 _READ: Effects = frozenset({Effect.READ})
+_HARMLESS: Effects = frozenset({Effect.READ, Effect.NETWORK, Effect.WRITE})
+_TALK = frozenset(
+    {"-v", "-q", "-h", "-n", "-0", "-j", "--verbose", "--quiet", "--json", "--noheadings", "--no-pager"}
+)
 _HELP = frozenset({"--help", "--version"})
 _STAGES = frozenset({"alpha", "beta", "preview"})
 _FILE = re.compile(r"/|\.\w{1,8}\Z")
@@ -39,6 +43,7 @@ class Match:
     args: list[Word] = field(default_factory=list)
     effects: set[Effect] = field(default_factory=set)
     unknowns: list[str] = field(default_factory=list)
+    strange: list[str] = field(default_factory=list)  # options that no entry describes
     look: bool = False
 
 
@@ -213,6 +218,7 @@ class _Reader:
         effects = _abbreviated(tool, name)
         if effects is not None or known or name in tool.alone:
             return effects
+        match.strange.append(name)
         if tool.strict or _SPEAKS_OF_CHANGE.match(name):
             match.unknowns.append(f"{tool.name}: option {name} is not known")
         elif name == "-o" and self._at < len(self._words) and _FILE.search(self._words[self._at].text):
@@ -238,6 +244,10 @@ def _judge(match: Match) -> None:
     if tool.has_sub and not match.unknowns:
         base = tool.bare if tool.bare is not None else tool.effects
     if match.look:
+        strange = [] if base is None or base <= _HARMLESS else set(match.strange) - _TALK
+        match.unknowns += [
+            f"{tool.name}: option {name} may undo that it only looks" for name in sorted(strange)
+        ]
         base = _READ
     if base is None and not match.unknowns and not (match.effects and tool.effects is not None):
         match.unknowns.append(f"{_title(match)}: what it does is not known")

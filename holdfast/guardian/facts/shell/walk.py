@@ -238,7 +238,8 @@ class _Walker:
         if operator in {">&", "<&"} and (word.text.isdigit() or word.text == "-"):
             return
         self._draft.redirect(operator, word.text)
-        if word.text.startswith(("/dev/tcp/", "/dev/udp/")) or not word.constant:
+        guess = word.certainty > (Certainty.OUTPUT if reading else Certainty.GLOB)
+        if word.text.startswith(("/dev/tcp/", "/dev/udp/")) or guess:
             self._draft.unknown(f"redirection {operator} {word.text} is not understood")
         if reading:
             self._draft.effect({Effect.READ}, "redirection")
