@@ -197,8 +197,21 @@ def pause(run_id: str, reason: str) -> None:
 @click.option("--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="New arguments for that step.")
 @click.option("--skip", is_flag=True, help="Count the step as skipped instead.")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="An input that was missing.")
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A limit that was reached, as spend_usd=5; those not named are the usual ones.",
+)
 def resume(
-    run_id: str, step: str | None, arguments: tuple[str, ...], *, skip: bool, inputs: tuple[str, ...]
+    run_id: str,
+    step: str | None,
+    arguments: tuple[str, ...],
+    *,
+    skip: bool,
+    inputs: tuple[str, ...],
+    limits: tuple[str, ...],
 ) -> None:
     """Go on: after a pause, after a failed step, or from the last good step of a run that has ended."""
     changes: dict[str, object] = {"skip": skip, "inputs": values(inputs, "--input")}
@@ -206,6 +219,8 @@ def resume(
         changes["step"] = step
     if arguments:
         changes["arguments"] = values(arguments, "--arg")
+    if limits:
+        changes["limits"] = values(limits, "--limit")
     click.echo(ask(lambda holdfast: holdfast.runs.resume(run_id, **changes)).status)
 
 
