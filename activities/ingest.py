@@ -3,7 +3,7 @@
 from temporalio import activity
 
 from activities.heartbeat import heartbeats
-from holdfast.knowledge.ports import IngestDesk
+from holdfast.knowledge.ports import IngestDesk, QuestionDesk
 from schemas.knowledge import IngestJob, IngestProgress
 
 
@@ -22,3 +22,18 @@ class IngestActivities:
         """Safe to repeat: it puts in force what is complete, and does nothing where it is."""
         async with heartbeats():
             return await self._desk.finish(job)
+
+
+class QuestionActivities:
+    """On the `llm` queue, where the model keys are."""
+
+    def __init__(self, *, desk: QuestionDesk | None) -> None:
+        self._desk = desk
+
+    @activity.defn
+    async def question_page(self, job: IngestJob) -> IngestProgress:
+        """Safe to repeat: a document about which a model has been asked is left alone. Without a model nothing is left."""
+        if self._desk is None:
+            return IngestProgress()
+        async with heartbeats():
+            return await self._desk.page(job)

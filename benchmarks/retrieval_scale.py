@@ -202,13 +202,12 @@ async def _print_row(
     database: Database, library: PostgresLibrary, embedder: Seeded, chunks: int, rate: float, queries: int
 ) -> None:
     await vacuum(database)
-    recall, built = 1.0, 0.0
-    if chunks + chunks // CHUNKS_EACH > EXACT:
-        started = time.perf_counter()
-        async with database.tenant(TENANT) as connection:
-            await connection.execute("select index_vectors(%s, %s)", (embedder.model, DIMENSIONS))
-        built = time.perf_counter() - started
-        recall = await graph_recall(database, embedder, min(queries, 30))
+    started = time.perf_counter()
+    async with database.tenant(TENANT) as connection:
+        await keep_pace(connection, TENANT, model=embedder.model, dimensions=DIMENSIONS)
+    built = time.perf_counter() - started
+    large = chunks + chunks // CHUNKS_EACH > EXACT
+    recall = await graph_recall(database, embedder, min(queries, 30)) if large else 1.0
     p50, p95 = await latencies(library, queries, SearchFilter())
     _, filtered = await latencies(library, queries, SearchFilter(source="s7"))
     size = await megabytes(database)

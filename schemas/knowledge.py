@@ -154,12 +154,13 @@ class IngestReport(Payload):
 
 
 class IngestJob(Payload):
-    """A durable ingestion: staged documents to read, or a whole library to embed under another model."""
+    """A durable piece of work on a library: staged documents to read, all of it to embed under another model, or
+    questions to think of that its passages answer."""
 
     tenant: Name
     job: str
     author: str = ""
-    work: Literal["ingest", "embed"] = "ingest"
+    work: Literal["ingest", "embed", "questions"] = "ingest"
     page: int = Field(default=25, ge=1, le=500)
     pages: int = Field(default=0, description="Done in earlier runs of the workflow.")
     pause_s: float = Field(

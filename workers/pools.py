@@ -10,7 +10,7 @@ from temporalio.worker import Interceptor, Worker
 from activities.act import ActActivities
 from activities.ask import AskActivities
 from activities.guard import GuardActivities
-from activities.ingest import IngestActivities
+from activities.ingest import IngestActivities, QuestionActivities
 from activities.judge_action import OpinionActivities, Opinions
 from activities.panel import PanelActivities
 from activities.remember import RememberActivities
@@ -18,7 +18,7 @@ from activities.scheduled_run import Accepting, ScheduledRunActivities
 from activities.story import StoryActivities
 from activities.think import LookBackActivities, ThinkActivities
 from activities.webhook_delivery import WebhookActivities
-from holdfast.knowledge.ports import IngestDesk
+from holdfast.knowledge.ports import IngestDesk, QuestionDesk
 from holdfast.llm.lessons import LessonWriter
 from holdfast.llm.panels.ports import Panels
 from holdfast.ports import Approvals, Artifacts, Guardian, Ledger, Memory, Planner, Runs, Story, ToolHost
@@ -111,13 +111,18 @@ def llm(
     lessons: LessonWriter | None = None,
     panels: Panels | None = None,
     opinions: Opinions | None = None,
+    questions: QuestionDesk | None = None,
 ) -> Pool:
     """Everything that needs a model's key."""
     think = ThinkActivities(planner=planner)
+    ask = QuestionActivities(desk=questions)
     look_back = (LookBackActivities(writer=lessons).write_lessons,) if lessons else ()
     sit = (PanelActivities(panels=panels).convene,) if panels else ()
     opine = (OpinionActivities(opinions=opinions).judge_action,) if opinions else ()
-    return Pool(Queue.LLM, activities=(think.plan, think.next_move, think.answer, *look_back, *sit, *opine))
+    return Pool(
+        Queue.LLM,
+        activities=(think.plan, think.next_move, think.answer, ask.question_page, *look_back, *sit, *opine),
+    )
 
 
 def knowledge(*, memory: Memory, desk: IngestDesk | None = None) -> Pool:

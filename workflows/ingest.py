@@ -7,10 +7,10 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityConfig
 
-from workflows.options import KNOWLEDGE
+from workflows.options import KNOWLEDGE, LLM
 
 with workflow.unsafe.imports_passed_through():
-    from activities.ingest import IngestActivities
+    from activities.ingest import IngestActivities, QuestionActivities
     from schemas.knowledge import IngestJob, IngestProgress
 
 PAGE: Final[ActivityConfig] = {
@@ -19,6 +19,7 @@ PAGE: Final[ActivityConfig] = {
     "heartbeat_timeout": timedelta(seconds=30),
     "retry_policy": RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
 }
+THOUGHT: Final[ActivityConfig] = {**PAGE, "task_queue": LLM}
 PAGES_A_RUN: Final = 400
 
 
@@ -33,7 +34,7 @@ class Ingestion:
     async def run(self, job: IngestJob) -> IngestProgress:
         pages = 0
         while True:
-            self._progress = await workflow.execute_activity_method(IngestActivities.ingest_page, job, **PAGE)
+            self._progress = await self._page(job)
             if self._progress.left == 0:
                 return await workflow.execute_activity_method(IngestActivities.ingest_finish, job, **PAGE)
             if job.pause_s:
@@ -42,6 +43,11 @@ class Ingestion:
             if pages == PAGES_A_RUN:
                 # With an empty history: a million documents are tens of thousands of pages.
                 workflow.continue_as_new(job.model_copy(update={"pages": job.pages + pages}))
+
+    async def _page(self, job: IngestJob) -> IngestProgress:
+        if job.work == "questions":
+            return await workflow.execute_activity_method(QuestionActivities.question_page, job, **THOUGHT)
+        return await workflow.execute_activity_method(IngestActivities.ingest_page, job, **PAGE)
 
     @workflow.query
     def progress(self) -> IngestProgress:

@@ -50,6 +50,12 @@ class IngestDesk(Protocol):
     async def finish(self, job: IngestJob) -> IngestProgress: ...
 
 
+class QuestionDesk(Protocol):
+    """Has a model think of questions, document by document."""
+
+    async def page(self, job: IngestJob) -> IngestProgress: ...
+
+
 class Reranker(Protocol):
     """Puts the best hits of a search in a better order; a model, where one is at hand."""
 

@@ -4,6 +4,7 @@ The embedder here is small and real in what matters: like texts are near, unlike
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -137,3 +138,38 @@ async def test_a_durable_ingestion_ends_whole_though_its_pages_die(
     documents = await library.documents(TENANT)
     assert len(documents) == 30
     assert {document.version for document in documents} == {1}
+
+
+class Asker:
+    """Thinks of one question for each passage, and counts the passages it was shown."""
+
+    def __init__(self) -> None:
+        self.shown = 0
+
+    async def questions(self, tenant: str, title: str, passages: Sequence[str]) -> Sequence[Sequence[str]]:
+        self.shown += len(passages)
+        return [["Why do my letters bounce?"] if "writes fail" in passage else [] for passage in passages]
+
+
+async def test_questions_of_a_model_find_a_runbook_and_outlive_an_edit_of_another_passage(
+    database: Database,
+) -> None:
+    library, asker = PostgresLibrary(database=database, embedder=HashedWords()), Asker()
+    await library.ingest(TENANT, _drafts(), author="ann")
+    desk, job = library.questions(asker), IngestJob(tenant=TENANT, job="ask", work="questions", page=4)
+    assert [(await desk.page(job)).left, (await desk.page(job)).left, (await desk.page(job)).done] == [
+        2,
+        0,
+        0,
+    ]
+    found = await library.search(TENANT, SearchRequest(query="letters bounce", limit=2))
+    assert {hit.document.id for hit in found.hits} == {"d0", "d3"}
+    assert (await library.read(TENANT, "d0")).version == 1
+    before = asker.shown
+    edited = _drafts()[0].model_copy(update={"text": _drafts()[0].text + "\n## New\n\nOne more.\n"})
+    await library.ingest(TENANT, [edited], author="bo")
+    found = await library.search(TENANT, SearchRequest(query="letters bounce", limit=2))
+    assert {hit.document.id for hit in found.hits} == {"d0", "d3"}
+    await desk.page(job)
+    assert asker.shown == before + 1
+    assert (await library.ingest(TENANT, [edited], author="bo")).unchanged == 1

@@ -11,6 +11,7 @@ from holdfast.knowledge.ports import Embedder
 from holdfast.llm.panels.action_panel import PanelJudge
 from holdfast.llm.panels.panel import Embed as EmbedAnswers
 from holdfast.llm.plan_cache import Embed
+from holdfast.llm.questions import ModelQuestionWriter
 from schemas.memory import MemoryStatus
 from workers import pools
 from workers.parts import Parts
@@ -35,7 +36,9 @@ async def pool(held: Parts) -> pools.Pool:
         panel=PanelJudge(panel=panel),
         book=PostgresOpinions(database=database),
     )
-    return pools.llm(planner=planner, lessons=lessons, panels=panel, opinions=opinions)
+    asker = ModelQuestionWriter(model=layer.model) if layer.settings.deployments else None
+    questions = shelf.library.questions(asker) if asker else None
+    return pools.llm(planner=planner, lessons=lessons, panels=panel, opinions=opinions, questions=questions)
 
 
 def _embedding(embedder: Embedder | None) -> Embed | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.knowledge_asking import LibraryQuestions
 from holdfast.adapters.postgres.knowledge_ingest import LibraryWriter
 from holdfast.adapters.postgres.knowledge_jobs import LibraryJobs
 from holdfast.adapters.postgres.knowledge_rows import COLUMNS, document_of, where_json
@@ -14,7 +15,7 @@ from holdfast.adapters.postgres.knowledge_search import LibraryReader
 from holdfast.adapters.postgres.knowledge_upkeep import LibraryKeeper
 from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder
 from holdfast.errors import NotFound
-from holdfast.knowledge.ports import Embedder, Reranker
+from holdfast.knowledge.ports import Embedder, QuestionWriter, Reranker
 from schemas.knowledge import Document, DocumentDraft, IngestReport, SearchFilter, SearchRequest, SearchResult
 
 
@@ -41,6 +42,10 @@ class PostgresLibrary:
         )
         self.jobs = LibraryJobs(database=database, writer=self._writer)
         self._keeper = LibraryKeeper(database=database, writer=self._writer)
+
+    def questions(self, asker: QuestionWriter) -> LibraryQuestions:
+        """The desk where a model is asked what passages answer."""
+        return LibraryQuestions(database=self._database, writer=self._writer, asker=asker)
 
     async def ingest(self, tenant: str, drafts: Sequence[DocumentDraft], *, author: str) -> IngestReport:
         return await self._writer.ingest(tenant, drafts, author=author)

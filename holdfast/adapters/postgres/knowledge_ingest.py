@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge_entries import (
@@ -13,6 +14,7 @@ from holdfast.adapters.postgres.knowledge_entries import (
 )
 from holdfast.adapters.postgres.knowledge_growth import keep_pace, recount
 from holdfast.adapters.postgres.knowledge_lending import alerts_in, lent_words, name_of, runbooks_for
+from holdfast.adapters.postgres.knowledge_questions import asked_before, questions_of
 from holdfast.adapters.postgres.knowledge_vectors import (
     CachedEmbedder,
     declare_model,
@@ -99,14 +101,22 @@ class LibraryWriter:
     async def _entries(self, tenant: str, readings: Sequence[Reading]) -> list[Entry]:
         async with self._database.tenant(tenant) as connection:
             lent = await lent_words(connection, [name_of(reading.document) for reading in readings])
-        return [entry_of(reading, _lent_to(reading, lent)) for reading in readings]
+            asked = await asked_before(connection, [reading.document.id for reading in readings])
+        return [
+            entry_of(reading, (*_lent_to(reading, lent), *questions_of(reading, asked)))
+            for reading in readings
+        ]
 
     async def _lend(self, tenant: str, alerts: Sequence[str]) -> None:
-        """Index the runbooks of these alerts anew, with what their rules say; their versions stay."""
+        """Index the runbooks of these alerts anew, with what their rules say."""
         if not alerts:
             return
         async with self._database.tenant(tenant) as connection:
             rows = await runbooks_for(connection, alerts)
+        await self.index_anew(tenant, rows)
+
+    async def index_anew(self, tenant: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Documents for which something is said now that is not in their text; their versions stay."""
         entries = await self._entries(tenant, [read_draft(draft_of_row(row)) for row in rows])
         vectors, _ = await self._vectors(tenant, entries)
         for row, entry, by_model in zip(rows, entries, vectors, strict=True):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.adapters.postgres.knowledge_ingest import LibraryWriter
+from holdfast.adapters.postgres.knowledge_vectors import draft_of_row
 from holdfast.errors import HoldfastError, NotFound
 from holdfast.knowledge.reading import read_draft
 from schemas.knowledge import DocumentDraft, IngestReport
@@ -86,7 +87,7 @@ class LibraryKeeper:
             row = await cursor.fetchone()
         if row is None:
             raise NotFound(f"There is no version {version} of {document_id!r}.", id=document_id)
-        draft = DocumentDraft.model_validate({"id": document_id, **row["content"]})
+        draft = draft_of_row({"id": document_id, "content": row["content"]})
         return await self._writer.ingest(tenant, [draft], author=author)
 
 

@@ -13,6 +13,9 @@ from holdfast.knowledge.indexing import View
 from holdfast.knowledge.ports import Embedder, Vectors
 from schemas.knowledge import DocumentDraft
 
+ASKED = "asked"
+"""Where a version keeps the questions a model thought of, by the digest of the passage."""
+
 _BATCH = 64
 
 
@@ -129,7 +132,8 @@ async def documents_without(connection: Connection, model: str, limit: int) -> l
 
 
 def draft_of_row(row: dict[str, Any]) -> DocumentDraft:
-    return DocumentDraft.model_validate({"id": row["id"], **row["content"]})
+    content = {key: value for key, value in row["content"].items() if key != ASKED}
+    return DocumentDraft.model_validate({"id": row["id"], **content})
 
 
 async def still_at(connection: Connection, key: int, digest: str) -> bool:
