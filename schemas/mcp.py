@@ -23,6 +23,11 @@ class McpServer(Request):
         default=False,
         description="Start the command beside the worker, with all that the worker may do, and keep it warm.",
     )
+    warm: bool = Field(
+        default=False,
+        description="Keep one server in a sandbox of its own for all runs of a worker, instead of starting one in the "
+        "run's workspace for each exchange.",
+    )
     permissions: Annotated[Permissions, strictly(Permissions)] = Field(
         default=Permissions(), description="Of the sandbox that a command is started in."
     )
@@ -49,6 +54,8 @@ class McpServer(Request):
             raise ValueError("headers belong to a url")
         if self.unsandboxed and not self.command:
             raise ValueError("unsandboxed belongs to a command")
+        if self.warm and (not self.command or self.unsandboxed):
+            raise ValueError("warm belongs to a command in the sandbox; the others are kept warm anyway")
         return self
 
 

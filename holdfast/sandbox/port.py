@@ -1,6 +1,9 @@
 """The port every sandbox backend fulfils. Tool failures are results; only a bug raises."""
 
-from typing import Protocol
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from schemas.sandbox import SandboxHealth, SandboxRequest, SandboxResult
 
@@ -22,6 +25,23 @@ class Sandbox(Protocol):
 
     async def close(self) -> None:
         """Stop what is running and release everything."""
+        ...
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A running program's input and output. Its output ends when the program does."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
+@runtime_checkable
+class Conversing(Protocol):
+    """A sandbox that can also hold a program that is spoken with: a server, kept warm."""
+
+    def converse(self, request: SandboxRequest) -> AbstractAsyncContextManager[Conversation]:
+        """The program lives as long as the block, in a workspace of its own. Raises SandboxUnavailable."""
         ...
 
 

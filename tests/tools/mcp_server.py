@@ -40,6 +40,17 @@ def who() -> str:
     return f"{os.getpid()} {os.path.exists('/root')} {os.environ.get('A_SECRET_OF_THE_HOST')}"  # noqa: PTH110
 
 
+calls = 0
+
+
+@server.tool()
+def count() -> int:
+    """Counts its own calls."""
+    global calls  # noqa: PLW0603 - what a server remembers is what is tested
+    calls += 1
+    return calls
+
+
 @server.tool()
 def die() -> str:
     """Ends its process at once."""

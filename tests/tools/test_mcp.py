@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -199,6 +201,52 @@ async def test_in_the_sandbox_a_server_works_and_sees_nothing_of_the_host(
     assert (await worker.call("mcp.tickets.add", a=1, b=1)).ok
 
 
+async def counted(worker: Worker) -> str:
+    result = await worker.call("mcp.tickets.count")
+    assert result.ok, result
+    return str(result.output["text"])
+
+
+async def test_a_warm_server_in_the_sandbox_remembers_dies_and_is_started_again(
+    worker: Worker, roomy: BubblewrapSandbox
+) -> None:
+    if not all(folder.stat().st_mode & 0o001 for folder in PROGRAM.parents):
+        pytest.skip("THE CHECKOUT IS BELOW A FOLDER THAT ONLY ITS OWNER ENTERS: no tool can be given it")
+    await worker.set(tickets={**inside(), "warm": True, "timeout_s": 5})
+    assert worker.told.problems == {}
+    assert [await counted(worker) for _ in range(3)] == ["1", "2", "3"]
+    assert (await worker.call("mcp.tickets.who")).output["text"].split()[1:] == ["False", "None"]
+    assert code_of(await worker.call("mcp.tickets.wait", seconds=60)) in {"timeout", "tool_failed"}
+    assert await counted(worker) == "4"
+    with pytest.raises(Unavailable):
+        await worker.call("mcp.tickets.die")
+    assert await counted(worker) == "1"
+    os.kill(roomy.launcher_pid, signal.SIGKILL)
+    assert await until(lambda: not server_processes())
+    with contextlib.suppress(Unavailable):
+        await worker.call("mcp.tickets.count")
+    assert await counted(worker) in {"1", "2"}
+    await worker.servers.close()
+    assert await until(lambda: not server_processes())
+
+
+def server_processes() -> list[Path]:
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(PROGRAM).encode() in place.read_bytes() and b"/usr/bin/python3" in place.read_bytes():
+                found.append(place)
+    return found
+
+
+async def until(condition: Callable[[], bool]) -> bool:
+    for _ in range(200):
+        if condition():
+            return True
+        await asyncio.sleep(0.02)
+    return condition()
+
+
 async def test_over_http_a_session_is_rebuilt_when_its_server_comes_back(worker: Worker) -> None:
     port = free_port()
     async with over_http(port) as url:
@@ -232,6 +280,8 @@ async def test_a_server_that_is_not_there_is_a_problem_and_no_failure(worker: Wo
         ("servers: {a: {}}", "either url or command"),
         ("servers: {a: {url: 'ftp://x'}}", "url"),
         ("servers: {a: {url: 'http://x', unsandboxed: true}}", "unsandboxed"),
+        ("servers: {a: {url: 'http://x', warm: true}}", "warm belongs"),
+        ("servers: {a: {command: [x], unsandboxed: true, warm: true}}", "warm belongs"),
         ("servers: {a: {command: [x], headers: {A: b}}}", "headers"),
     ],
 )

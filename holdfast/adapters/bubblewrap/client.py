@@ -20,6 +20,7 @@ _PACKAGE_ROOT = str(Path(__file__).resolve().parents[3])
 _MESSAGE = 4096
 
 ListenersReceived = Callable[[list[socket.socket]], Awaitable[None]]
+StreamReceived = Callable[[socket.socket], None]
 
 
 class LauncherLost(Exception):
@@ -66,7 +67,12 @@ class LauncherClient:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    async def call(self, spec: CallSpec, listeners_received: ListenersReceived) -> CallReport:
+    async def call(
+        self,
+        spec: CallSpec,
+        listeners_received: ListenersReceived,
+        stream_received: StreamReceived = socket.socket.close,
+    ) -> CallReport:
         """Cancelling this coroutine kills the call and returns only after its keeper has ended."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
@@ -77,7 +83,7 @@ class LauncherClient:
                     raise LauncherLost(f"the launcher cannot be reached: {error}") from error
             ours.setblocking(False)
             try:
-                return await _conversation(ours, listeners_received)
+                return await _conversation(ours, listeners_received, stream_received)
             except asyncio.CancelledError:
                 await asyncio.shield(_cancelled(ours, listeners_received))
                 raise
@@ -104,7 +110,11 @@ class _in_memory:  # noqa: N801 - reads as a verb where it is used
         os.close(self._descriptor)
 
 
-async def _conversation(channel: socket.socket, listeners_received: ListenersReceived) -> CallReport:
+async def _conversation(
+    channel: socket.socket,
+    listeners_received: ListenersReceived,
+    stream_received: StreamReceived = socket.socket.close,
+) -> CallReport:
     while True:
         await _readable(channel)
         try:
@@ -113,6 +123,8 @@ async def _conversation(channel: socket.socket, listeners_received: ListenersRec
             raise LauncherLost(f"the supervisor of the call was lost: {error}") from error
         if message == b"listeners":
             await listeners_received([socket.socket(fileno=descriptor) for descriptor in descriptors])
+        elif message == b"stream":
+            stream_received(socket.socket(fileno=descriptors[0]))
         elif message == b"report":
             report = CallReport.from_bytes(_content(descriptors[0]))
             await _readable(channel)  # its end: when the caller hears of the result, the keeper has gone too

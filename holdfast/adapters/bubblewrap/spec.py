@@ -54,6 +54,7 @@ class CallSpec(Wire):
     collect_bytes: int
     proxied: bool
     aliases: list[str]
+    conversing: bool = False
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,8 @@ class Started:
     go: int
 
 
-def start_tool(launcher: LauncherSpec, call: CallSpec, *, grouped: bool) -> Started:
-    """By `posix_spawn`: a second fork of an interpreter would copy a thousand pages for nothing."""
+def start_tool(launcher: LauncherSpec, call: CallSpec, *, grouped: bool, talk: int | None = None) -> Started:
+    """With `talk` as its input and output where it is to converse. By `posix_spawn`: a second fork of an interpreter would copy a thousand pages for nothing."""
     kernel.refuse_new_privileges()
     kernel.scope_with_landlock()
     out, err, status, ready, go = (os.pipe2(os.O_CLOEXEC) for _ in range(5))
@@ -60,7 +60,12 @@ def start_tool(launcher: LauncherSpec, call: CallSpec, *, grouped: bool) -> Star
     # By descriptor: the namespace's first process is visible inside, and its command line with it.
     listed = _moved_up(kernel.sealed_memory("arguments", b"\0".join(map(os.fsencode, options)) + b"\0"))
     stage = stage_command(command_for(call.language, call.argv), open_files=call.limits["open_files"])
-    ends = [_moved_up(end) for end in (_standard_input(call.stdin), out[1], err[1], ready[1], go[0])]
+    given, printed = _standard_input(call.stdin), out[1]
+    if talk is not None:
+        os.dup2(talk, given, inheritable=False)
+        os.dup2(talk, printed, inheritable=False)
+        os.close(talk)
+    ends = [_moved_up(end) for end in (given, printed, err[1], ready[1], go[0])]
     inherited = (inner, seccomp, listed, *files.values())
     kernel.close_on_exec_from(3)
     for descriptor in inherited:

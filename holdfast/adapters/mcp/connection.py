@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
@@ -13,14 +15,16 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from pydantic import ValidationError
 
+from holdfast.adapters.mcp.sandboxed import in_sandbox
 from holdfast.errors import Misconfigured, SandboxUnavailable, ToolFailed, Unavailable
-from holdfast.sandbox.port import Sandbox, SecretSource
+from holdfast.sandbox.port import Conversing, Sandbox, SecretSource
 from holdfast.tools.inside import program_text
 from schemas.base import JsonObject
 from schemas.mcp import McpServer
 from schemas.sandbox import Language, SandboxRequest, SandboxStatus
 
 _CONNECT_S = 30.0
+_LIFE_S = 900.0
 _MOST_PAGES = 50
 _CLOSED = -32000
 _EVENT_BYTES = 16 * 1024 * 1024
@@ -37,9 +41,18 @@ class Connection(Protocol):
 class WarmSession:
     """One session for all calls of a worker. A session that breaks is made anew by the next call."""
 
-    def __init__(self, open_client: Callable[[], AbstractAsyncContextManager[Client]], *, name: str) -> None:
+    def __init__(
+        self,
+        open_client: Callable[[], AbstractAsyncContextManager[Client]],
+        *,
+        name: str,
+        life_s: float = math.inf,
+    ) -> None:
+        """`life_s` is when its end comes anyway: no call is begun on a session that is near it."""
         self._open = open_client
         self._name = name
+        self._life_s, self._ends = life_s, math.inf
+        self._busy = 0
         self._lock = asyncio.Lock()
         self._owner: asyncio.Task[None] | None = None
         self._client: Client | None = None
@@ -55,7 +68,7 @@ class WarmSession:
         raise ToolFailed(f"The MCP server {self._name} lists its tools without end.")
 
     async def call(self, name: str, arguments: JsonObject, *, run: str, timeout_s: float) -> JsonObject:  # noqa: ARG002 - one session for all runs
-        client = await self._ready()
+        client = await self._ready(timeout_s)
         result = await self._asked(client.call_tool(name, arguments), timeout_s)
         dumped: JsonObject = result.model_dump(mode="json", by_alias=True, exclude_none=True)
         return dumped
@@ -65,6 +78,7 @@ class WarmSession:
             await self._drop()
 
     async def _asked(self, question: Any, timeout_s: float) -> Any:
+        self._busy += 1
         try:
             async with asyncio.timeout(timeout_s):
                 return await question
@@ -80,15 +94,19 @@ class WarmSession:
         except (OSError, RuntimeError, anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
             await self.close()
             raise Unavailable(f"The MCP server {self._name} went away: {type(error).__name__}.") from error
+        finally:
+            self._busy -= 1
 
     def _alive(self) -> bool:
         return self._owner is not None and not self._owner.done()
 
-    async def _ready(self) -> Client:
+    async def _ready(self, needed_s: float = _CONNECT_S) -> Client:
         async with self._lock:
-            if self._client is None or not self._alive():
+            worn_out = time.monotonic() + needed_s > self._ends and not self._busy
+            if self._client is None or not self._alive() or worn_out:
                 await self._drop()
                 self._client = await self._start()
+                self._ends = time.monotonic() + self._life_s
             return self._client
 
     async def _start(self) -> Client:
@@ -175,7 +193,25 @@ async def connection_to(
     if server.unsandboxed:
         parameters = StdioServerParameters(command=server.command[0], args=list(server.command[1:]))
         return WarmSession(lambda: Client(parameters, cache=None), name=name)
+    if server.warm:
+        if not isinstance(sandbox, Conversing):
+            raise Misconfigured(
+                "This worker's sandbox keeps no server warm.",
+                remedy="Use the backend `bubblewrap`, or leave `warm` out.",
+            )
+        request = _serving(server)
+        return WarmSession(
+            lambda: Client(in_sandbox(sandbox, request), cache=None), name=name, life_s=request.limits.wall_s
+        )
     return SandboxedServer(server, name=name, sandbox=sandbox)
+
+
+def _serving(server: McpServer) -> SandboxRequest:
+    limits = server.permissions.limits
+    if "limits" not in server.permissions.model_fields_set:  # the defaults are those of one call
+        limits = limits.model_copy(update={"wall_s": _LIFE_S, "cpu_s": _LIFE_S})
+    program, argv = 'exec "$@"\n', server.command
+    return SandboxRequest(program=program, argv=argv, limits=limits, network=server.permissions.network)
 
 
 @asynccontextmanager
