@@ -27,6 +27,7 @@ from holdfast.tools.builtin.calculator import calc
 from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.registry import Registry
 from schemas.agents import AgentSpec, RunLimits
+from schemas.commands import CancelCommand
 from schemas.events import EventType, RunEvent
 from schemas.models import Deployment, ModelSettings, Price, Route, TaskClass
 from schemas.panels import PanelMethod, Voice
@@ -303,3 +304,14 @@ async def test_a_question_over_http_is_answered_within_the_request(
         decided = (await http.get(f"/v1/consensus/{split['id']}")).json()
         assert (decided["choice"], decided["decided_by"]) == ("unsafe", "human")
         assert decided["approvers"]
+
+
+async def test_cancelling_a_run_hangs_up_on_every_voice(stage: Stage) -> None:
+    stage.server.rules.append(Rule(replies=(Reply(data={"answer": "x", "choice": "safe"}, delay_s=300),)))
+    handle = await stage.start(ask("one", "two"))
+    async with asyncio.timeout(60):
+        await stage.server.until(lambda calls: len(calls) == 2)
+        await handle.execute_update(AgentRun.cancel, CancelCommand(by="a-person"))
+        output = await handle.result()
+        await stage.server.until(lambda calls: all(call.outcome == "abandoned" for call in calls))
+    assert output.status is RunStatus.CANCELLED
