@@ -44,9 +44,14 @@ class Calls:
 
     async def row(self, row: Sequence[Step]) -> list[StepOutcome]:
         """Raises ReferenceProblem before anything is done, where an action is not known after all."""
-        return await self._performer.perform(
-            [self._request(step, attempt=self._next(step)) for step in row if isinstance(step, ToolStep)]
-        )
+        steps = [step for step in row if isinstance(step, ToolStep)]
+        outcomes = await self._performer.perform([self._first(step) for step in steps])
+        last = steps[len(outcomes) - 1]
+        if outcomes[-1].state is not StepState.FAILED or last.retry.attempts == 1:
+            return outcomes
+        if len(outcomes) > 1:
+            return outcomes[:-1]  # its turn comes again, alone: the ledger knows how its first attempt went
+        return [await self._attempts(last, first=self._next(last), made=outcomes[0])]
 
     async def do(self, step: ToolStep) -> StepOutcome:
         if step.for_each is not None:
@@ -63,7 +68,6 @@ class Calls:
             and step.for_each is None
             and step.expect is None
             and step.timeout_s is None
-            and step.retry.attempts == 1
             and all(
                 self._has_ended(reference.step) for reference in references_within(step) if reference.step
             )
@@ -80,24 +84,40 @@ class Calls:
     def _next(self, step: Step) -> int:
         return self._progress.attempts(step.id) + 1
 
+    def _first(self, step: ToolStep) -> JudgeRequest:
+        return self._request(step, attempt=self._next(step), final=step.retry.attempts == 1)
+
     async def _attempts(
-        self, step: ToolStep, *, first: int, item: int | None = None, value: Any = None
+        self,
+        step: ToolStep,
+        *,
+        first: int,
+        item: int | None = None,
+        value: Any = None,
+        made: StepOutcome | None = None,
     ) -> StepOutcome:
-        """Each attempt is a new action with its own verdict; Temporal's own retries never call a tool twice."""
+        """Each attempt is a new action with its own verdict; Temporal's own retries never call a tool twice. `made` is
+        what the first came to, where it has been made."""
         last = first + step.retry.attempts - 1
+        outcome = made or await self._attempt(step, first, last, item=item, value=value)
         pause = step.retry.wait_s
-        for attempt in range(first, last + 1):
-            request = self._request(step, attempt=attempt, item=item, value=value, final=attempt == last)
-            [outcome] = await self._performer.perform([request])
-            outcome = self._expected(step, outcome, value)
-            if outcome.state is not StepState.FAILED or attempt == last:
-                return outcome
+        for attempt in range(first + 1, last + 1):
+            if outcome.state is not StepState.FAILED:
+                break
             stop_if_cancelled()
             if step.expect and item is None:
                 await self._teller.tell(self._retrying(step, outcome))
-            await workflow.sleep(pause, summary=f"{step.id}: before attempt {attempt + 1}")
+            await workflow.sleep(pause, summary=f"{step.id}: before attempt {attempt}")
             pause *= step.retry.backoff
-        raise AssertionError(step.id)  # a step has at least one attempt
+            outcome = await self._attempt(step, attempt, last, item=item, value=value)
+        return outcome
+
+    async def _attempt(
+        self, step: ToolStep, attempt: int, last: int, *, item: int | None, value: Any
+    ) -> StepOutcome:
+        request = self._request(step, attempt=attempt, item=item, value=value, final=attempt == last)
+        [outcome] = await self._performer.perform([request])
+        return self._expected(step, outcome, value)
 
     def _expected(self, step: ToolStep, outcome: StepOutcome, value: Any) -> StepOutcome:
         """A call that ended well has still failed its step where it did not bring what the step was for."""

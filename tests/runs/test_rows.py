@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 from schemas.commands import CancelCommand, PauseCommand, ResumeCommand
-from schemas.plans import Step, ToolStep
+from schemas.plans import Step, StepRetry, ToolStep
 from schemas.runs import RunOutput, RunStatus
 from tests.runs.conftest import Stage
 from tests.runs.test_plans import say
@@ -90,6 +90,16 @@ async def test_what_fails_in_a_row_stops_it(stage: Stage) -> None:
     assert (await handle.result()).status is RunStatus.FAILED
     assert stage.world.said == ["a", "b"]
     assert [effect.status.value for effect in await stage.effects(handle.id)] == ["succeeded", "failed"]
+
+
+async def test_what_fails_in_a_row_is_tried_again_and_the_rest_goes_on(stage: Stage) -> None:
+    stage.world.failures.update(a=1, c=2)
+    again = StepRetry(attempts=3, wait_s=0.01)
+    changed = {name: say(name, retry=again) for name in "abc"}
+    handle = await stage.start(*row("a", "b", "c", "d", **changed))
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    assert stage.world.said == ["a", "a", "b", "c", "c", "c", "d"]
+    assert (await stage.types(handle.id)).count("step.retrying") == 3
 
 
 async def test_a_failure_that_does_not_matter_lets_the_rest_of_the_row_go_on(stage: Stage) -> None:
