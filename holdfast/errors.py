@@ -41,7 +41,9 @@ class HoldfastError(Exception):
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        return f"{self.message} {self.remedy}".strip()
+        """Two sentences, also where the first was some library's."""
+        ends = not self.message or self.message.endswith((".", "!", "?", ":"))
+        return f"{self.message}{'' if ends or not self.remedy else '.'} {self.remedy}".strip()
 
 
 class InvalidInput(HoldfastError):

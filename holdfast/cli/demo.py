@@ -34,15 +34,16 @@ def demo() -> None:
     Ctrl-C; elsewhere it is stopped at the end.
     """
     settings = load()
+    narrator = Narrator()
+    narrator.chapter("Stack", f"Temporal, Postgres, workers and the API, in {settings.data_dir}")
     with running_stack(settings) as (state, ours):
-        asyncio.run(_show(settings, state))
+        asyncio.run(_show(settings, state, narrator))
         if ours and sys.stdout.isatty():
             click.echo("\nThe stack stays up. Ctrl-C stops it; the data stays in .holdfast.")
             signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 
-async def _show(settings: Settings, state: StackState) -> None:
-    narrator = Narrator()
+async def _show(settings: Settings, state: StackState, narrator: Narrator) -> None:
     key = api_key_file(settings.data_dir).read_text().strip()
     async with Holdfast(state.api_url, key) as holdfast:
         await _ingest(settings, state, narrator)

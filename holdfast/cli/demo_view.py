@@ -1,5 +1,8 @@
 """How the demo looks: one line for everything that happens, in the order it happens."""
 
+import shutil
+import sys
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -32,11 +35,12 @@ class Narrator:
 
     def goodbye(self, state: StackState) -> None:
         self.chapter("Look around", "")
+        us = _typed()
         for name, where in (
             ("Temporal UI", state.temporal_ui),
             ("API", f"{state.api_url}/docs"),
-            ("Again", 'holdfast run "Give me a health report of this host" --watch'),
-            ("With a model", "HOLDFAST_MODELS__DEFAULT=openai/gpt-5 OPENAI_API_KEY=... holdfast up"),
+            ("Again", f'{us} run "Give me a health report of this host" --watch'),
+            ("With a model", f"HOLDFAST_MODELS__DEFAULT=openai/gpt-5 OPENAI_API_KEY=... {us} up"),
         ):
             self._line(Text(f"  {name:<13}", style="dim"), where)
 
@@ -87,3 +91,9 @@ class Narrator:
         line = " ".join(what.split())
         mark.append(f" {line if len(line) <= _WIDE else line[: _WIDE - 1] + '…'}", style="default not bold")
         self._console.print(mark)
+
+
+def _typed() -> str:
+    """Our own name as a person here has to type it: `make` starts us out of a folder that is not on PATH."""
+    us = Path(sys.argv[0])
+    return str(us) if us.name == "holdfast" and shutil.which("holdfast") != str(us) else "holdfast"

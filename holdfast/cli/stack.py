@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -34,6 +35,7 @@ def up(*, detach: bool) -> None:
     """
     settings = load()
     _refuse_prod(settings)
+    _check_keys(settings)
     require_namespaces(settings)
     if detach:
         click.echo(_addresses(_start_detached(settings), settings))
@@ -154,6 +156,14 @@ async def _prepare(owner_url: str, settings: Settings) -> None:
         await database.close()
 
 
+def _check_keys(settings: Settings) -> None:
+    """Before anything is started: every process would refuse them, one after another."""
+    if keys := settings.temporal.encryption_keys:
+        from holdfast.runtime.encryption import Keyring  # noqa: PLC0415 -- where there are keys alone
+
+        Keyring.parse(keys.get_secret_value())
+
+
 def _refuse_prod(settings: Settings) -> None:
     if settings.profile == "prod":
         raise Misconfigured(
@@ -165,8 +175,7 @@ def _refuse_prod(settings: Settings) -> None:
 def _start_detached(settings: Settings) -> StackState:
     """In a session of its own, so that it outlives this terminal; its output goes to a log."""
     log = settings.data_dir / "logs" / "supervisor.log"
-    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with log.open("ab") as output:
+    with _opened(log) as output:
         process = subprocess.Popen(
             [*OURSELVES, "up"],
             stdin=subprocess.DEVNULL,
@@ -175,6 +184,17 @@ def _start_detached(settings: Settings) -> StackState:
             start_new_session=True,
         )
     return _await_ready(process, settings.data_dir, log)
+
+
+def _opened(log: Path) -> BinaryIO:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return log.open("ab")
+    except OSError as error:
+        raise Misconfigured(
+            f"{log} cannot be written: {error.strerror}.",
+            remedy="Move what is there away, or set HOLDFAST_DATA_DIR to a folder of yours.",
+        ) from error
 
 
 def _await_ready(process: subprocess.Popen[bytes], data_dir: Path, log: Path) -> StackState:

@@ -3,6 +3,8 @@
 In the `prod` profile insecure defaults are refused, all of them in one list.
 """
 
+import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsError
 
 from holdfast.errors import Misconfigured
-from holdfast.runtime.environment import PREFIX, read_env_file, refuse_unknown
+from holdfast.runtime.environment import PREFIX, WELL_KNOWN, read_env_file, refuse_unknown
 from holdfast.runtime.settings import Settings
 
 _GUESSABLE = frozenset({"", "postgres", "password", "holdfast", "secret", "changeme", "admin"})
@@ -37,8 +39,9 @@ def load(env_file: Path = Path(".env")) -> Settings:
         problems = "; ".join(_problem(entry["loc"], entry["msg"]) for entry in error.errors())
         raise Misconfigured(problems + ".", remedy="docs/configuration.md describes each setting.") from error
     except SettingsError as error:
+        named = " or ".join(_not_json()) or str(error)
         raise Misconfigured(
-            f"{error}: {error.__cause__}.", remedy="Lists and maps are written as JSON."
+            f"{named} cannot be read: {error.__cause__}.", remedy="Lists and maps are written as JSON."
         ) from error
     if settings.profile == "prod" and (refused := list(insecure(settings))):
         raise Misconfigured(
@@ -87,4 +90,17 @@ def _is_guessable(url: SecretStr) -> bool:
 
 def _problem(location: tuple[int | str, ...], message: str) -> str:
     """Names the variable, never its value: it may be a secret."""
-    return f"{PREFIX}{'__'.join(map(str, location))}".upper() + f": {message}"
+    variable = f"{PREFIX}{'__'.join(map(str, location))}".upper()
+    if variable not in os.environ:
+        variable = next((known for known, place in WELL_KNOWN.items() if place == location), variable)
+    return f"{variable}: {message.removeprefix('Value error, ')}"
+
+
+def _not_json() -> Iterator[str]:
+    """Variables that look like JSON and are none: pydantic names the section they are in, and no more."""
+    for variable, value in sorted(os.environ.items()):
+        if variable.startswith(PREFIX) and value.lstrip().startswith(("{", "[")):
+            try:
+                json.loads(value)
+            except ValueError:
+                yield variable

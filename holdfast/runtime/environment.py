@@ -68,7 +68,13 @@ def read_env_file(path: Path = Path(".env")) -> None:
     """
     if not path.is_file():
         return
-    for name, value in dotenv_values(path).items():
+    try:
+        variables = dotenv_values(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(
+            f"{path} cannot be read: {error}.", remedy="It has lines of NAME=value in UTF-8."
+        ) from error
+    for name, value in variables.items():
         if value is not None:
             os.environ.setdefault(name, value)
 

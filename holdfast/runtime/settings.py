@@ -36,6 +36,22 @@ def _listed(value: Any) -> Any:
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 """Written with commas between, as people expect, not as JSON."""
 
+
+def _of_postgres(value: Any) -> Any:
+    url = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if isinstance(url, str) and not url.startswith(("postgresql://", "postgres://")):
+        raise ValueError("must be a URL such as postgresql://user:password@host:5432/database")
+    return value
+
+
+def _of_http(value: Any) -> Any:
+    if isinstance(value, str) and not value.startswith(("http://", "https://")):
+        raise ValueError("must be a URL such as http://collector:4318")
+    return value
+
+
+PostgresUrl = Annotated[SecretStr, BeforeValidator(_of_postgres)]
+HttpUrl = Annotated[str, BeforeValidator(_of_http)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -49,10 +65,10 @@ class Section(BaseModel):
 class DatabaseSettings(Section):
     """Where Postgres is and how it is used. Without a URL, `holdfast up` starts one of its own."""
 
-    url: SecretStr | None = Field(
+    url: PostgresUrl | None = Field(
         None, description="Postgres URL of the application. `DATABASE_URL` means the same."
     )
-    migrate_url: SecretStr | None = Field(
+    migrate_url: PostgresUrl | None = Field(
         None,
         description="URL of the schema's owner, for `holdfast db migrate`; the application's URL without it.",
     )
@@ -318,7 +334,7 @@ class RetentionSettings(Section):
 class TelemetrySettings(Section):
     """Logs and traces."""
 
-    otlp_endpoint: str | None = Field(
+    otlp_endpoint: HttpUrl | None = Field(
         None,
         description="Where traces go. `OTEL_EXPORTER_OTLP_ENDPOINT` means the same. No tracing without it.",
     )

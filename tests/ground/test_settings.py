@@ -52,7 +52,9 @@ def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         ("HOLDFAST_API__PORT", "http", "HOLDFAST_API__PORT: Input should be a valid integer"),
         ("HOLDFAST_API__PROT", "1", "Did you mean HOLDFAST_API__PORT"),
         ("HOLDFAST_PROFILE", "production", "HOLDFAST_PROFILE: Input should be 'dev' or 'prod'"),
-        ("HOLDFAST_MODELS__ROUTES", "{", "written as JSON"),
+        ("HOLDFAST_MODELS__ROUTES", "{", "HOLDFAST_MODELS__ROUTES cannot be read"),
+        ("DATABASE_URL", "http://sk-hidden@db/x", "DATABASE_URL: must be a URL such as postgresql://"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "OTEL_EXPORTER_OTLP_ENDPOINT: must be a URL"),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_it(
@@ -62,6 +64,7 @@ def test_a_wrong_setting_is_one_line_that_names_it(
         loaded(monkeypatch, **{name: value})
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "sk-hidden" not in str(caught.value)
 
 
 def test_a_wrong_secret_is_not_repeated_in_the_message(monkeypatch: pytest.MonkeyPatch) -> None:

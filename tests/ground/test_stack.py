@@ -155,6 +155,10 @@ async def test_servers_that_were_given_are_used_and_ctrl_c_ends_the_rest(
             "database cannot be reached",
         ),
         ("TEMPORAL_ADDRESS", "127.0.0.1:1", "Temporal cannot be reached at 127.0.0.1:1"),
+        ("TEMPORAL_ADDRESS", "somewhere", "no address of a Temporal server"),
+        ("TEMPORAL_PROFILE", "missing", "connection settings cannot be read"),
+        ("DATABASE_URL", "localhost", "must be a URL such as postgresql://"),
+        ("HOLDFAST_API__HOST", "203.0.113.7", "no address of this machine"),
         ("HOLDFAST_API__PORT", "taken", "is in use"),
         ("HOLDFAST_PROFILE", "prod", "prod profile refuses"),
         ("HOLDFAST_APY__PORT", "1", "There is no setting HOLDFAST_APY__PORT"),
@@ -184,6 +188,16 @@ async def test_a_worker_that_cannot_start_stops_the_rest_and_is_quoted(
     assert code == 2
     assert "the tools are not there" in said.splitlines()[-1]
     assert processes_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("stands_there", [".holdfast", ".holdfast/lock/x", ".holdfast/state.json/x"])
+async def test_a_data_folder_that_is_none_is_refused(tmp_path: Path, stands_there: str) -> None:
+    (tmp_path / stands_there).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / stands_there).touch()
+    code, said = await Stack(tmp_path).run("up")
+    assert code == 2
+    assert said.count("\n") == 1
+    assert "Move what is there away" in said
 
 
 async def test_a_damaged_data_folder_is_named_with_the_way_out(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ async def _connect(url: str) -> AsyncConnection[TupleRow]:
         return await AsyncConnection.connect(
             url, autocommit=True, connect_timeout=10, options="-c search_path=holdfast,public"
         )
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:  # the second: a URL it cannot read
         raise Unavailable(
             f"The database cannot be reached: {error}", remedy="Check DATABASE_URL and that Postgres is up."
         ) from error

@@ -23,12 +23,10 @@ async def _newest(url: str) -> str:
     try:
         async with await psycopg.AsyncConnection.connect(url, connect_timeout=10) as connection:
             row = await (await connection.execute("select holdfast.newest_migration()")).fetchone()
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
+        if error.sqlstate in _NOT_THERE:
+            return ""
         raise Unavailable(
             f"The database cannot be reached: {error}", remedy="Check DATABASE_URL and that Postgres is up."
         ) from error
-    except psycopg.Error as error:
-        if error.sqlstate in _NOT_THERE:
-            return ""
-        raise
     return row[0] if row and row[0] else ""

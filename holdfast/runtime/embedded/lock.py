@@ -24,8 +24,7 @@ class FolderLock:
         return self._fd
 
     def take(self, patience_s: float = _PATIENCE_S) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._open()
         deadline = time.monotonic() + patience_s
         while not _locked(self._fd):
             holder = self.holder()
@@ -38,6 +37,16 @@ class FolderLock:
             time.sleep(0.05)
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, str(os.getpid()).encode(), 0)
+
+    def _open(self) -> None:
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Misconfigured(
+                f"{self._file.parent} cannot be a data folder: {error.strerror} ({error.filename}).",
+                remedy="Move what is there away, or set HOLDFAST_DATA_DIR to a folder of yours.",
+            ) from error
 
     def holder(self) -> int | None:
         """The supervisor that wrote its id last; it runs only if the lock is held."""

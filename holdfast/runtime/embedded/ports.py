@@ -13,6 +13,15 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
     return True
 
 
+def is_ours(host: str) -> bool:
+    """Whether this machine has the address at all."""
+    try:
+        any_free(host)
+    except OSError:
+        return False
+    return True
+
+
 def any_free(host: str = "127.0.0.1") -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((host, 0))

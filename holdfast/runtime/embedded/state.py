@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from holdfast.errors import Misconfigured
 from holdfast.runtime.embedded.lock import FolderLock
 from holdfast.runtime.private import write_private
 from schemas.base import Payload
@@ -48,7 +49,14 @@ def api_key_file(data_dir: Path) -> Path:
 
 
 def write_state(data_dir: Path, state: StackState) -> None:
-    write_private(state_file(data_dir), state.model_dump_json(indent=1))
+    file = state_file(data_dir)
+    try:
+        write_private(file, state.model_dump_json(indent=1))
+    except OSError as error:
+        raise Misconfigured(
+            f"{file} cannot be written: {error.strerror}.",
+            remedy="Is the disk full? Move what is there away.",
+        ) from error
 
 
 def read_state(data_dir: Path) -> StackState | None:
@@ -57,5 +65,5 @@ def read_state(data_dir: Path) -> StackState | None:
         return None
     try:
         return StackState.model_validate_json(state_file(data_dir).read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except (OSError, ValidationError):
         return None

@@ -14,7 +14,7 @@ from holdfast.runtime.embedded import temporal
 from holdfast.runtime.embedded.keeper import Keeper, Tell
 from holdfast.runtime.embedded.lock import FolderLock
 from holdfast.runtime.embedded.parts import Part, Program, check_temporal
-from holdfast.runtime.embedded.ports import is_free, usual_or_free
+from holdfast.runtime.embedded.ports import is_free, is_ours, usual_or_free
 from holdfast.runtime.embedded.postgres import EmbeddedPostgres
 from holdfast.runtime.embedded.state import StackState, write_state
 from holdfast.runtime.embedded.temporal import EmbeddedTemporal
@@ -71,6 +71,7 @@ class Supervisor:
         """Everything is ready when this returns; when it raises, nothing of it runs."""
         self._lock.take()
         try:
+            await self._check_given_temporal()
             self._api_port = self._choose_api_port()
             self._choose_servers()
             async with asyncio.TaskGroup() as group:
@@ -149,11 +150,22 @@ class Supervisor:
     async def _start_temporal(self) -> None:
         if self._temporal is not None:
             await self._servers[-1].start()
-        elif self._settings.temporal.address is not None:
-            await check_temporal(self._settings.temporal.address)
+
+    async def _check_given_temporal(self) -> None:
+        """Before anything is started beside it. Whether it has our namespace, the workers find out."""
+        if not self._settings.temporal.is_given:
+            return
+        from holdfast.runtime.temporal import DEFAULT_ADDRESS, connect_config  # noqa: PLC0415 -- a third of a second
+
+        await check_temporal(connect_config().get("target_host", DEFAULT_ADDRESS))
 
     def _choose_api_port(self) -> int:
         wanted, host = self._settings.api.port, self._settings.api.host
+        if not is_ours(host):
+            raise Misconfigured(
+                f"{host} is no address of this machine.",
+                remedy="Set HOLDFAST_API__HOST to 127.0.0.1 or 0.0.0.0.",
+            )
         if "port" not in self._settings.api.model_fields_set:
             return usual_or_free(wanted, host)
         if not is_free(wanted, host):
