@@ -127,7 +127,7 @@ class Performer:
 
     async def _decided(self, request: JudgeRequest, question: AskRequest) -> Approval:
         """One item of many is not parked for it: the others of its step may be under way."""
-        if not request.closes:
+        if request.action.item is not None:
             return await self._desk.decide(question)
         with self._parking.durable(request.action.step_id):
             return await self._desk.decide(question)
