@@ -149,6 +149,8 @@ class Planning:
         proposal = await self._think(self._request(recalled, findings, attempt))
         while proposal.missing:
             await self._needs_help("inputs_missing", f"{', '.join(proposal.missing)}. {proposal.note}")
+            if self._progress.plan is not None:
+                return self._progress.plan, ()
             proposal = await self._think(self._request(recalled, findings, attempt))
         if proposal.plan is None:
             raise RunStopped(RunStatus.REJECTED, proposal.note or f"{proposal.by} found no plan")
@@ -156,7 +158,9 @@ class Planning:
         return proposal.plan, (self._teller.event(EventType.PLAN_PROPOSED, data),)
 
     async def _think(self, request: PlanRequest) -> PlanProposal:
-        """Asks until there is an answer: an empty budget or a dead model is a human's to mend, not the run's end."""
+        """Asks until there is an answer: an empty budget or a dead model is a human's to mend, not the run's end. What
+        was said meanwhile is asked with; a plan that was sent is the answer."""
+        stood = self._progress.plan
         while True:
             try:
                 proposal: PlanProposal = await workflow.execute_activity_method(
@@ -167,6 +171,10 @@ class Planning:
                 await self._needs_help(
                     cause.code, f"no plan could be made: {cause.message} {cause.remedy}".strip()
                 )
+                if self._progress.plan is not stood:
+                    return PlanProposal(plan=self._progress.plan, by="a person")
+                said = {"inputs": self._progress.inputs, "instructions": tuple(self._progress.instructions)}
+                request = request.model_copy(update=said)
             else:
                 self._progress.spend_usd += proposal.spend_usd
                 return proposal

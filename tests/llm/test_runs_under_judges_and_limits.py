@@ -34,7 +34,7 @@ from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.registry import Registry
 from schemas.agents import AgentSpec, RunLimits
 from schemas.base import Request
-from schemas.commands import ResumeCommand
+from schemas.commands import Instruction, ResumeCommand
 from schemas.memory import MemoryItem, MemoryKind, MemoryStatus
 from schemas.models import Deployment, SpendLimit, TaskClass
 from schemas.models import ModelSettings as Models
@@ -196,14 +196,34 @@ async def test_the_judge_sends_a_bad_plan_back_and_a_model_looks_back_on_what_fa
 
 async def test_a_plan_the_judge_never_likes_is_a_question_to_people(stage: Stage) -> None:
     stage.server.rules += [
+        Rule(match=Match(form="plan", contains=("- add them",)), replies=(Reply(data=plan("2 + 3")),)),
         Rule(match=Match(form="plan"), replies=(Reply(data=plan("2 * 3")),)),
-        Rule(match=Match(form="review"), replies=(Reply(data=review("this is not what was asked")),)),
-    ]
+        Rule(match=Match(form="review", contains=("2 * 3",)), replies=(Reply(data=review("not what was asked")),)),
+        Rule(match=Match(form="review"), replies=(Reply(data=review()),)),
+        Rule(replies=(Reply(text="Five."),)),
+    ]  # fmt: skip
     handle = await stage.start()
     asked = await stage.told(handle.id, "run.status", status="input_required")
     assert asked["reason"].startswith("plan_refused: ")
-    assert "this is not what was asked" in asked["reason"]
+    assert "not what was asked" in asked["reason"]
     assert not await PostgresLedger(database=stage.database).effects("default", handle.id)
+    await handle.signal(AgentRun.instruct, Instruction(id="one", text="add them", by="a-person"))
+    await handle.execute_update(AgentRun.resume, ResumeCommand(by="a-person"))
+    assert (await handle.result()).answer == "Five."
+
+
+async def test_where_no_model_plans_a_person_may(stage: Stage) -> None:
+    stage.server.rules += [
+        Rule(match=Match(form="plan"), replies=(Reply(fault=Fault(kind="content")),)),
+        Rule(replies=(Reply(text="Five."),)),
+    ]
+    handle = await stage.start()
+    asked = await stage.told(handle.id, "run.status", status="input_required")
+    assert asked["reason"].startswith("content_refused: ")
+    mine = Plan(steps=(ToolStep(id="sum", tool="calc", arguments={"expression": "2 + 3"}),))
+    await handle.execute_update(AgentRun.resume, ResumeCommand(by="a-person", plan=mine))
+    assert (await handle.result()).answer == "Five."
+    assert [call.form for call in stage.server.calls] == ["plan", None]
 
 
 async def test_an_empty_budget_asks_people_and_a_larger_one_goes_on(stage: Stage) -> None:
