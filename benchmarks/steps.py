@@ -3,30 +3,33 @@
     python benchmarks/steps.py [--steps 10] [--rounds 3] [--at 1 32]
 
 Each figure is milliseconds a step, the median over rounds that take turns; x is the ratio to the bare step, which is
-one regular activity in a workflow and nothing else: no verdict, no ledger, no events. Servers are the embedded ones, on
-disk, as `holdfast up` starts them.
+one regular activity in a workflow and nothing else: no verdict, no ledger, no events. Steps that read the one before them
+go one by one; those that only follow it go in rows. Servers are the embedded ones, on disk, as `holdfast up` starts them.
 """
 
 import argparse
 import asyncio
+import gc
+import os
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from temporalio import activity, workflow
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
 from holdfast.adapters.guardian import StoredPolicies
 from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.brakes import PostgresBrakes
-from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.migrate import migrate
 from holdfast.adapters.postgres.payloads import PostgresPayloads
@@ -46,7 +49,7 @@ from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.registry import Registry
 from schemas.agents import AgentSpec, RunLimits
 from schemas.base import Request
-from schemas.plans import Plan, ToolStep
+from schemas.plans import Plan, Step, ToolStep, WaitStep
 from schemas.runs import RunInput, RunState
 from schemas.stages import (
     Answer,
@@ -64,6 +67,13 @@ from schemas.tools import Catalogue, EffectClass, ToolResult
 from workers import pools
 
 BARE_QUEUE = "bare"
+BARE = "bare Temporal, one activity"
+
+
+@dataclass(frozen=True)
+class History:
+    events: int
+    size: int
 
 
 @activity.defn
@@ -117,43 +127,45 @@ class Bench:
     database: Database
     catalogue: Catalogue
 
-    async def bare(self, steps: int) -> int:
+    async def bare(self, steps: int) -> None:
         await self.client.execute_workflow(Bare.run, steps, id=new_id("bare"), task_queue=BARE_QUEUE)
-        return 0
 
-    async def governed(self, tool: Tool, steps: int) -> int:
-        """A run of that many steps, each behind the one before; the length of its history comes back."""
-        arguments = {"expression": "1 + 1"} if tool is calc else {}
-        plan = Plan(
-            steps=tuple(
-                ToolStep(
-                    id=f"s{n}",
-                    tool=tool.spec.name,
-                    arguments=arguments,
-                    depends_on=(f"s{n - 1}",) if n else (),
-                )
-                for n in range(steps)
-            )
-        )
+    async def governed(self, tool: Tool, steps: int, *, reading: bool = False) -> History:
+        """A run of that many steps, each behind the one before, or even `reading` what became of it."""
+        handle = await self.start(_chain(tool, steps, reading=reading))
+        output = await handle.result()
+        if output["status"] != "succeeded":
+            raise RuntimeError(output["reason"])
+        told = (await handle.describe()).raw_description.workflow_execution_info
+        return History(told.history_length, told.history_size_bytes)
+
+    async def start(self, steps: Sequence[Step]) -> WorkflowHandle[Any, Any]:
         run = RunInput(
             run_id=new_id("run"),
             tenant="default",
             goal="measure",
             agent=AgentSpec(name="operator"),
             catalogue=self.catalogue,
-            limits=RunLimits(steps=steps + 1),
+            limits=RunLimits(steps=len(steps) + 1),
             on_failure="fail",
-            state=RunState(plan=plan),
+            state=RunState(plan=Plan(steps=tuple(steps))),
         )
         await PostgresRuns(database=self.database).create(run)
-        handle = await self.client.start_workflow("AgentRun", run, id=run.run_id, task_queue="orchestration")
-        output = await handle.result()
-        if output["status"] != "succeeded":
-            raise RuntimeError(output["reason"])
-        return (await handle.describe()).history_length
+        return await self.client.start_workflow("AgentRun", run, id=run.run_id, task_queue="orchestration")
 
 
-async def per_step(work: Callable[[int], Awaitable[int]], *, steps: int, at: int) -> float:
+def _chain(tool: Tool, length: int, *, reading: bool) -> list[ToolStep]:
+    steps: list[ToolStep] = []
+    for number in range(length):
+        before = (f"s{number - 1}",) if number else ()
+        text = f"${{steps.s{number - 1}.state}}" if reading and number else str(number)
+        value = f"${{steps.s{number - 1}.output.value}}" if reading and number else "1"
+        arguments = {"expression": f"{value} + 1"} if tool is calc else {"text": text}
+        steps.append(ToolStep(id=f"s{number}", tool=tool.spec.name, arguments=arguments, depends_on=before))
+    return steps
+
+
+async def per_step(work: Callable[[int], Awaitable[object]], *, steps: int, at: int) -> float:
     """Milliseconds a step of `at` runs at once: the cost of ending is taken out by a run of no more than one step."""
     begun = time.perf_counter()
     await asyncio.gather(*(work(1) for _ in range(at)))
@@ -164,16 +176,20 @@ async def per_step(work: Callable[[int], Awaitable[int]], *, steps: int, at: int
 
 
 async def measure(bench: Bench, *, steps: int, rounds: int, at: int) -> None:
-    lanes: dict[str, Callable[[int], Awaitable[int]]] = {
-        "bare Temporal, one activity": bench.bare,
-        "sandbox lane (verdict, ledger, tool)": lambda count: bench.governed(no_op, count),
-        "fast lane (verdict, ledger, tool)": lambda count: bench.governed(calc, count),
+    lanes: dict[str, Callable[[int], Awaitable[object]]] = {
+        BARE: bench.bare,
+        "sandbox lane, in rows": lambda count: bench.governed(no_op, count),
+        "sandbox lane, one by one": lambda count: bench.governed(no_op, count, reading=True),
+        "fast lane, in rows": lambda count: bench.governed(calc, count),
+        "fast lane, one by one": lambda count: bench.governed(calc, count, reading=True),
     }
     found: dict[str, list[float]] = {name: [] for name in lanes}
+    for work in lanes.values():
+        await work(2)
     for _ in range(rounds):
         for name, work in lanes.items():
             found[name].append(await per_step(work, steps=steps, at=at))
-    bare = statistics.median(found["bare Temporal, one activity"])
+    bare = statistics.median(found[BARE])
     print(f"\n{at} at once, {steps} steps, {rounds} rounds: ms a step")
     for name, figures in found.items():
         median = statistics.median(figures)
@@ -183,9 +199,38 @@ async def measure(bench: Bench, *, steps: int, rounds: int, at: int) -> None:
 
 
 async def history_cost(bench: Bench) -> None:
-    for tool in (no_op, calc):
-        short, long = await bench.governed(tool, 2), await bench.governed(tool, 22)
-        print(f"history events a step, {tool.spec.name}: {(long - short) / 20:.2f}")
+    for tool, lane in ((no_op, "sandbox lane"), (calc, "fast lane")):
+        for reading, way in ((False, "in rows"), (True, "one by one")):
+            short = await bench.governed(tool, 2, reading=reading)
+            long = await bench.governed(tool, 66, reading=reading)
+            events, size = (long.events - short.events) / 64, (long.size - short.size) / 64
+            print(f"history a step, {lane}, {way}: {events:.2f} events, {size:.0f} bytes")
+
+
+async def cached_memory(bench: Bench, *, runs: int = 100) -> None:
+    """What a run weighs that has taken ten steps and waits for an event, kept ready by its worker."""
+    before = _resident()
+    waiting = WaitStep(id="wait", event="never", depends_on=("s9",))
+    handles = [await bench.start([*_chain(calc, 10, reading=True), waiting]) for _ in range(runs)]
+    async with bench.database.tenant("default") as connection:
+        for handle in handles:
+            while not await _waits(connection, handle.id):  # noqa: ASYNC110 - what is waited for is a row
+                await asyncio.sleep(0.02)
+    print(f"memory of a run that waits in a worker's cache: {(_resident() - before) / runs / 1024:.0f} KiB")
+    for handle in handles:
+        await handle.terminate()
+
+
+async def _waits(connection: Connection, run_id: str) -> bool:
+    cursor = await connection.execute(
+        "select from run_events where run_id = %s and step_id = 'wait'", (run_id,)
+    )
+    return await cursor.fetchone() is not None
+
+
+def _resident() -> int:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def start_rate(bench: Bench, *, runs: int = 100) -> None:
@@ -207,6 +252,7 @@ async def main(arguments: argparse.Namespace) -> None:
             await measure(bench, steps=arguments.steps, rounds=arguments.rounds, at=at)
         print()
         await history_cost(bench)
+        await cached_memory(bench)
         await start_rate(bench)
         await long_run(bench, steps=arguments.long)
 
