@@ -16,6 +16,8 @@ from schemas.stages import (
     PlanRequest,
 )
 
+_PATIENT_ATTEMPTS = 3
+
 
 class ThinkActivities:
     """Safe to repeat: a second answer may differ, but only the one that enters history is acted on."""
@@ -35,8 +37,10 @@ class ThinkActivities:
 
     @activity.defn
     async def answer(self, request: AnswerRequest) -> Answer:
+        """The last attempts do without a model, rather than fail a run whose work is done."""
+        patient = activity.info().attempt <= _PATIENT_ATTEMPTS
         async with heartbeats():
-            return await self._planner.answer(request)
+            return await self._planner.answer(request.model_copy(update={"patient": patient}))
 
 
 class LookBackActivities:

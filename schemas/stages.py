@@ -292,6 +292,7 @@ class AnswerRequest(Payload):
     plan: Plan
     outcomes: dict[str, StepOutcome] = {}
     inputs: JsonObject = {}
+    patient: bool = Field(default=True, description="Wait for a model that is only busy; else do without.")
 
 
 class Answer(Payload):

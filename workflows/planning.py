@@ -173,8 +173,7 @@ class Planning:
                 )
                 if self._progress.plan is not stood:
                     return PlanProposal(plan=self._progress.plan, by="a person")
-                said = {"inputs": self._progress.inputs, "instructions": tuple(self._progress.instructions)}
-                request = request.model_copy(update=said)
+                request = request.model_copy(update=self._said())
             else:
                 self._progress.spend_usd += proposal.spend_usd
                 return proposal
@@ -202,6 +201,7 @@ class Planning:
                 await self._needs_help(
                     cause.code, f"no next move could be made: {cause.message} {cause.remedy}".strip()
                 )
+                request = request.model_copy(update=self._said())
             else:
                 self._progress.spend_usd += move.spend_usd
                 return move
@@ -294,6 +294,10 @@ class Planning:
     def _failure(self, name: str) -> str:
         error = self._progress.outcomes[name].error
         return f"{name}: {error.code}: {error.message}" if error else name
+
+    def _said(self) -> dict[str, object]:
+        """What people have told the run so far."""
+        return {"inputs": self._progress.inputs, "instructions": tuple(self._progress.instructions)}
 
     def _request(self, recalled: Recollection, findings: tuple[Finding, ...], attempt: int) -> PlanRequest:
         return PlanRequest(

@@ -37,13 +37,13 @@ class RoutingPlanner:
 
     async def answer(self, request: AnswerRequest) -> Answer:
         """What was done is done: an answer from the template is better than a run that fails at its last sentence,
-        for want of money or of a model. Only what passes by itself is waited for."""
+        for want of money or of a model. Only what passes by itself is waited for, and not for ever."""
         if self._model is None or request.plan.answer is not None:
             return await self._runbook.answer(request)
         try:
             return await self._model.answer(request)
         except HoldfastError as error:
-            if error.retryable and not isinstance(error, NoModelAnswers):
+            if request.patient and error.retryable and not isinstance(error, NoModelAnswers):
                 raise
             return await self._runbook.answer(request)
 

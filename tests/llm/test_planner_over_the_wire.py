@@ -9,7 +9,7 @@ import pytest
 from holdfast.adapters.llm.keys import KeyRing
 from holdfast.adapters.llm.providers import Providers
 from holdfast.llm.caller import ModelCaller
-from holdfast.llm.failures import AnswerMalformed, ModelUnreachable, NoModelAnswers
+from holdfast.llm.failures import AnswerMalformed, ModelRateLimited, ModelUnreachable, NoModelAnswers
 from holdfast.llm.planner import ModelPlanner
 from holdfast.llm.routing_planner import RoutingPlanner
 from holdfast.testing.model_memory import MemoryBreakers, MemorySpend
@@ -305,6 +305,19 @@ async def test_a_run_does_not_fail_at_its_last_sentence(
     model = ModelPlanner(model=caller(settings(server, "openai"), providers))
     ask = AnswerRequest(scope=SCOPE, goal="Is it full?", agent=AGENT, plan=Plan(steps=()))
     assert (await RoutingPlanner(model=model, runbook=Runbooks()).answer(ask)).text == "done"
+
+
+async def test_a_run_does_not_wait_for_ever_for_its_last_sentence(
+    server: ModelServer, providers: Providers
+) -> None:
+    server.rules.append(Rule(replies=(Reply(fault=Fault(kind="rate_limit")),)))
+    planner = RoutingPlanner(
+        model=ModelPlanner(model=caller(settings(server, "openai"), providers)), runbook=Runbooks()
+    )
+    ask = AnswerRequest(scope=SCOPE, goal="Is it full?", agent=AGENT, plan=Plan(steps=()))
+    with pytest.raises(ModelRateLimited):
+        await planner.answer(ask)
+    assert (await planner.answer(ask.model_copy(update={"patient": False}))).text == "done"
 
 
 async def test_a_budget_that_is_used_up_costs_the_answer_its_words_only(
