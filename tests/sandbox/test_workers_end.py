@@ -10,6 +10,8 @@ import time
 import uuid
 from pathlib import Path
 
+import pytest
+
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
 from schemas.sandbox import Limits, SandboxRequest, SandboxStatus
 from tests.sandbox.conftest import until
@@ -65,16 +67,15 @@ async def test_an_interrupted_call_leaves_the_workspace_as_it_was(tmp_path: Path
     await sandbox.close()
 
 
+@pytest.mark.timeout(900)  # the long form is 2,000 calls
 async def test_no_descriptor_process_group_or_mount_is_left(tmp_path: Path, *, full: bool) -> None:
     sandbox = BubblewrapSandbox(store=tmp_path / "store")
     await sandbox.run(SandboxRequest(program="true"))
-    assert sandbox.launcher_pid
-    keeper = sandbox.launcher_pid
-    before = _holdings(keeper)
+    before = _holdings(sandbox.launcher_pid)
     for _ in range(40 if full else 1):
         results = await asyncio.gather(*(sandbox.run(_varied(n)) for n in range(50)))
         assert SandboxStatus.SANDBOX_ERROR not in {result.status for result in results}
-    assert await until(lambda: _holdings(keeper) == before), (before, _holdings(keeper))
+    assert await until(lambda: _holdings(sandbox.launcher_pid) == before), before
     assert list((tmp_path / "store").iterdir()) == []
     await sandbox.close()
 
@@ -84,11 +85,11 @@ def _varied(number: int) -> SandboxRequest:
     return SandboxRequest(program=programs[number % 5], limits=Limits(wall_s=0.2 if number % 5 == 4 else 20))
 
 
-def _holdings(keeper: int) -> tuple[int, int, int, int]:
-    """Our descriptors, processes below us, control groups of our keeper, mounts."""
+def _holdings(launcher: int) -> tuple[int, int, int, int]:
+    """Our descriptors, processes below us, control groups of our launcher, mounts."""
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     below = subprocess.run(["pgrep", "-g", "0", "-c"], capture_output=True, text=True, check=False).stdout
-    groups = sum(1 for _ in Path("/sys/fs/cgroup").glob(f"**/holdfast/call-{keeper}-*"))
+    groups = sum(1 for _ in Path("/sys/fs/cgroup").glob(f"**/holdfast/call-{launcher}-*"))
     mounts = len(Path("/proc/self/mounts").read_text().splitlines())
     return descriptors, int(below or 0), groups, mounts
 
