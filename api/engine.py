@@ -16,13 +16,16 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.errors import Conflict, HoldfastError, Unavailable
+from schemas.knowledge import IngestJob
 from schemas.runs import RunInput
 from schemas.webhooks import DeliveryRef
 from workflows.options import search_attributes
 
 WORKFLOW = "AgentRun"
 DELIVERY = "WebhookDelivery"
+INGESTION = "Ingestion"
 QUEUE = "orchestration"
+KNOWLEDGE = "knowledge"
 _RPC = timedelta(seconds=5)
 _UPDATE = timedelta(seconds=10)
 
@@ -86,6 +89,24 @@ class Engine:
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 rpc_timeout=_RPC,
             )
+        except RPCError as error:
+            raise _away(error) from error
+
+    async def ingest(self, job: IngestJob) -> None:
+        """Start the reading of documents that were put down; one under way, or done, stays as it is."""
+        client = await self.client()
+        try:
+            await client.start_workflow(
+                INGESTION,
+                job,
+                id=f"{job.tenant}.{job.job}",
+                task_queue=KNOWLEDGE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                rpc_timeout=_RPC,
+            )
+        except WorkflowAlreadyStartedError:
+            return
         except RPCError as error:
             raise _away(error) from error
 

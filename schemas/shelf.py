@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from schemas.base import JsonObject, Payload, Request, strictly
-from schemas.knowledge import DocumentDraft, DocumentId
-from schemas.memory import MemoryId, MemoryScope, Signature
+from schemas.base import JsonObject, Name, Payload, Request, strictly
+from schemas.knowledge import DocumentDraft, DocumentId, IngestProgress, LintFinding
+from schemas.memory import MemoryId, MemoryItem, MemoryScope, Signature
 
 Reason = Annotated[str, StringConstraints(max_length=1000)]
 
@@ -16,6 +16,36 @@ class UploadRequest(Request):
     """Documents for the library. Each that can be read goes in; the others are told, with why."""
 
     documents: tuple[DocumentDraft, ...] = Field(min_length=1, max_length=50)
+
+
+class SyncRequest(Request):
+    """All that a collection is to hold, and nothing else of it."""
+
+    source: str = Field(min_length=1, max_length=300, description="The collection.")
+    documents: tuple[DocumentDraft, ...] = Field(max_length=5000)
+
+
+class IngestionRequest(Request):
+    """Documents that are put down now and read by workers, through crashes and restarts."""
+
+    documents: tuple[DocumentDraft, ...] = Field(min_length=1, max_length=5000)
+
+
+class Ingestion(IngestProgress):
+    """A durable ingestion and where it stands. It is over when nothing is left."""
+
+    id: str
+
+
+class LintRequest(Request):
+    documents: tuple[DocumentDraft, ...] = Field(min_length=1, max_length=200)
+
+
+class LintReport(Payload):
+    """What keeps one document from running, or may surprise whoever runs it."""
+
+    id: DocumentId
+    findings: tuple[LintFinding, ...] = ()
 
 
 class DocumentRollback(Request):
@@ -72,8 +102,33 @@ class MemoryRollback(Request):
     version: int = Field(ge=1, le=2**31 - 1)
 
 
+class SnapshotRequest(Request):
+    """A name for this moment."""
+
+    name: Name
+    note: str = Field(default="", max_length=500)
+
+
+class MemoryImport(Request):
+    """Items as an export has them."""
+
+    items: tuple[Annotated[MemoryItem, strictly(MemoryItem)], ...] = Field(min_length=1, max_length=5000)
+
+
+class Changed(Payload):
+    """How many items a command changed."""
+
+    changed: int
+
+
+class Imported(Payload):
+    """How many items were read; what stood already was left alone."""
+
+    read: int
+
+
 class Forgotten(Payload):
-    """The items that were really deleted: the one meant, and what was derived from it."""
+    """The items that were really deleted: those meant, and what was derived from them."""
 
     ids: tuple[MemoryId, ...]
 

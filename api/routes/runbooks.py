@@ -7,14 +7,13 @@ from fastapi import APIRouter, Query
 
 from api.cursors import Limit
 from api.problems import documented
+from api.routes.ingestion import environment_of, refuse_foreign
 from api.services import Caller, Held, Services
 from api.shelf import refuse_to_reach_further, visible
-from holdfast.errors import HoldfastError, NotFound
-from holdfast.knowledge.reading import read_draft
+from holdfast.errors import NotFound
 from schemas.access import Principal
 from schemas.knowledge import (
     Document,
-    DocumentDraft,
     DocumentId,
     DocumentKind,
     IngestReport,
@@ -60,8 +59,8 @@ async def upload_documents(request: UploadRequest, held: Held, caller: Caller) -
     """Put documents in, or new versions of them. What stands there already is left alone; what cannot be read is told,
     and the rest goes in."""
     for draft in request.documents:
-        refuse_to_reach_further(caller, _environment(draft))
-        await _refuse_foreign(held, caller, draft.id)
+        refuse_to_reach_further(caller, environment_of(draft))
+        await refuse_foreign(held, caller, draft.id)
     library = await held.shelf.library()
     return await library.ingest(caller.tenant, request.documents, author=caller.id)
 
@@ -110,7 +109,7 @@ async def roll_document_back(request: DocumentRollback, held: Held, caller: Call
     """An older version as a new one; also of a document that was taken out."""
     old = await _own(held, caller, request.id, request.version)
     refuse_to_reach_further(caller, old.environment)
-    await _refuse_foreign(held, caller, request.id)
+    await refuse_foreign(held, caller, request.id)
     library = await held.shelf.library()
     await library.restore(caller.tenant, request.id, request.version, author=caller.id)
     return await library.read(caller.tenant, request.id)
@@ -121,23 +120,6 @@ async def _own(held: Services, caller: Principal, document_id: str, version: int
     if not visible(caller, document.environment):
         raise _unknown(document_id)
     return document
-
-
-async def _refuse_foreign(held: Services, caller: Principal, document_id: str) -> None:
-    """What stands under this id must be the caller's to change as well."""
-    if caller.environments is None:
-        return
-    standing = await (await held.shelf.library()).versions(caller.tenant, document_id)
-    if standing:
-        refuse_to_reach_further(caller, standing[0].environment)
-
-
-def _environment(draft: DocumentDraft) -> str:
-    """Where it will hold: its front matter may say. What cannot be read goes nowhere."""
-    try:
-        return read_draft(draft).document.environment
-    except HoldfastError:
-        return draft.environment
 
 
 def _unknown(document_id: str) -> NotFound:

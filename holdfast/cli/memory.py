@@ -7,20 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 
-from holdfast.cli.library import Shelf, json_option, tenant_option, using
-from schemas.memory import (
-    Cues,
-    Feedback,
-    FeedbackReport,
-    MemoryDraft,
-    MemoryHit,
-    MemoryItem,
-    MemoryKind,
-    MemoryStatus,
-    MemoryVersion,
-    Snapshot,
-)
+from holdfast.cli.connection import as_json, ask, checked, print_json
+from holdfast.cli.plain import plain
+from holdfast.client import Holdfast
+from holdfast.errors import InvalidInput
+from schemas.memory import MemoryDraft, MemoryItem, MemoryKind, MemoryStatus, MemoryVersion, Snapshot
+from schemas.shelf import RecallQuery, RunFeedback
 
 item_argument = click.argument("item_id", metavar="ID")
 _KINDS = click.Choice([kind.value for kind in MemoryKind])
@@ -28,68 +22,59 @@ _KINDS = click.Choice([kind.value for kind in MemoryKind])
 
 @click.group()
 def memory() -> None:
-    """Read, correct and forget what runs taught.
-
-    Uses DATABASE_URL, or the stack that runs here.
-    """
+    """Read, correct and forget what runs taught."""
 
 
 @memory.command("ls")
 @click.option("--kind", type=_KINDS)
 @click.option("--status", type=click.Choice([status.value for status in MemoryStatus]))
 @click.option("--run", "run_id", help="Only what this run taught.")
-@tenant_option
-@json_option
-def list_items(
-    kind: str | None, status: str | None, run_id: str | None, tenant: str, *, as_json: bool
-) -> None:
+@as_json
+def list_items(kind: str | None, status: str | None, run_id: str | None, *, as_json: bool) -> None:
     """List items."""
+    filters = {"kind": kind, "status": status, "run_id": run_id}
 
-    async def work(shelf: Shelf) -> Sequence[MemoryItem]:
-        return await shelf.memory.items(
-            tenant,
-            kind=MemoryKind(kind) if kind else None,
-            status=MemoryStatus(status) if status else None,
-            run_id=run_id,
-            limit=500,
-        )
+    async def listed(holdfast: Holdfast) -> Sequence[MemoryItem]:
+        return [item async for item in holdfast.memory.all(filters=filters)]
 
-    found = using(work)
+    found = ask(listed)
     for item in found:
-        click.echo(item.model_dump_json() if as_json else _line(item))
+        _print(item, as_json=as_json)
     if not found and not as_json:
         click.echo("Nothing is remembered yet.", err=True)
 
 
 @memory.command()
 @item_argument
-@tenant_option
-@json_option
-def show(item_id: str, tenant: str, *, as_json: bool) -> None:
+@as_json
+def show(item_id: str, *, as_json: bool) -> None:
     """Print an item with its history, and what each version changed."""
 
-    async def work(shelf: Shelf) -> tuple[MemoryItem, Sequence[MemoryVersion]]:
-        return await shelf.memory.read(tenant, item_id), await shelf.memory.versions(tenant, item_id)
+    async def looked_up(holdfast: Holdfast) -> tuple[MemoryItem, Sequence[MemoryVersion]]:
+        return await holdfast.memory.read(item_id), await holdfast.memory.versions(item_id)
 
-    item, versions = using(work)
+    item, versions = ask(looked_up)
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "item": item.model_dump(mode="json"),
-                    "versions": [each.model_dump(mode="json") for each in versions],
-                }
-            )
-        )
-        return
-    click.echo(f"{_line(item)}\n\n{item.content.text}\n")
+        told = {
+            "item": item.model_dump(mode="json"),
+            "versions": [one.model_dump(mode="json") for one in versions],
+        }
+        click.echo(json.dumps(told))
+    else:
+        _tell(item, versions)
+
+
+def _tell(item: MemoryItem, versions: Sequence[MemoryVersion]) -> None:
+    click.echo(f"{_line(item)}\n\n{plain(item.content.text)}\n")
     click.echo(
-        f"from {item.provenance.author or 'nobody named'}, run {item.provenance.run_id or '-'}; trust {item.content.trust.name.lower()}"
+        f"from {item.provenance.author or 'nobody named'}, run {item.provenance.run_id or '-'}; "
+        f"trust {item.content.trust.name.lower()}"
     )
     click.echo(f"used {item.used}, helped {item.helped}, hurt {item.hurt}")
     for newer, older in zip(versions, [*versions[1:], None], strict=True):
         click.echo(
-            f"\nversion {newer.version}  {newer.created_at:%Y-%m-%d %H:%M}  {newer.author}: {newer.reason} ({newer.content.status})"
+            f"\nversion {newer.version}  {newer.created_at:%Y-%m-%d %H:%M}  {newer.author}: "
+            f"{plain(newer.reason)} ({newer.content.status})"
         )
         if older is not None:
             _diff(older.content.text, newer.content.text)
@@ -100,35 +85,31 @@ def show(item_id: str, tenant: str, *, as_json: bool) -> None:
 @click.option("--kind", type=_KINDS, default="fact", show_default=True)
 @click.option("--subject", help="For a fact: what it is about. A newer fact on the same thing supersedes it.")
 @click.option("--attribute", help="For a fact: which property of the subject.")
-@tenant_option
-def add(text: str, kind: str, subject: str | None, attribute: str | None, tenant: str) -> None:
+@click.option("--env", "environment", default="", help="Where it holds; everywhere without it.")
+@as_json
+def add(
+    text: str, kind: str, subject: str | None, attribute: str | None, environment: str, *, as_json: bool
+) -> None:
     """Tell a fact or a lesson."""
     data = {name: value for name, value in (("subject", subject), ("attribute", attribute)) if value}
-
-    async def work(shelf: Shelf) -> MemoryItem:
-        draft = MemoryDraft(kind=MemoryKind(kind), text=text, data=data)
-        return await shelf.memory.add(tenant, draft, author=shelf.author)
-
-    click.echo(using(work).id)
+    scope = {"scope": {"environment": environment}} if environment else {}
+    draft = checked(MemoryDraft, {"kind": kind, "text": text, "data": data, **scope})
+    item = ask(lambda holdfast: holdfast.memory.add(draft))
+    if as_json:
+        print_json(item)
+    else:
+        click.echo(item.id)
 
 
 @memory.command()
 @click.argument("words", nargs=-1, required=True)
 @click.option("--env", "environment", default="", help="Recall as a run in this environment would.")
 @click.option("--tool", "tools", multiple=True, help="A tool about to be called.")
-@tenant_option
-@json_option
-def recall(
-    words: tuple[str, ...], environment: str, tools: tuple[str, ...], tenant: str, *, as_json: bool
-) -> None:
-    """Show what a run with this goal would be told, and why."""
-
-    async def work(shelf: Shelf) -> Sequence[MemoryHit]:
-        return await shelf.memory.search(
-            tenant, Cues(text=" ".join(words), environment=environment, tools=tools)
-        )
-
-    found = using(work)
+@as_json
+def recall(words: tuple[str, ...], environment: str, tools: tuple[str, ...], *, as_json: bool) -> None:
+    """Show what a run with this goal would be told, and why. Exits with 1 where that is nothing."""
+    query = checked(RecallQuery, {"text": " ".join(words), "environment": environment, "tools": tools})
+    found = ask(lambda holdfast: holdfast.memory.recall(query))
     for hit in found:
         click.echo(hit.model_dump_json() if as_json else f"{_line(hit.item)}\n   {hit.why}")
     sys.exit(0 if found else 1)
@@ -138,68 +119,53 @@ def recall(
 @item_argument
 @click.argument("text")
 @click.option("--reason", default="corrected", show_default=True)
-@tenant_option
-def edit(item_id: str, text: str, reason: str, tenant: str) -> None:
+@as_json
+def edit(item_id: str, text: str, reason: str, *, as_json: bool) -> None:
     """Give an item new words. The old ones stay in its history."""
-
-    async def work(shelf: Shelf) -> MemoryItem:
-        return await shelf.memory.edit(tenant, item_id, {"text": text}, author=shelf.author, reason=reason)
-
-    click.echo(_line(using(work)))
+    edited = ask(lambda holdfast: holdfast.memory.edit(item_id, {"text": text}, reason=reason))
+    _print(edited, as_json=as_json)
 
 
 @memory.command()
 @item_argument
-@tenant_option
-def confirm(item_id: str, tenant: str) -> None:
+@as_json
+def confirm(item_id: str, *, as_json: bool) -> None:
     """Vouch for an item: it becomes active."""
-
-    async def work(shelf: Shelf) -> MemoryItem:
-        return await shelf.memory.confirm(tenant, item_id, author=shelf.author)
-
-    click.echo(_line(using(work)))
+    _print(ask(lambda holdfast: holdfast.memory.confirm(item_id)), as_json=as_json)
 
 
 @memory.command()
 @item_argument
 @click.option("--reason", default="rejected", show_default=True)
-@tenant_option
-def reject(item_id: str, reason: str, tenant: str) -> None:
+@as_json
+def reject(item_id: str, reason: str, *, as_json: bool) -> None:
     """Retire an item: it is not recalled any more."""
-
-    async def work(shelf: Shelf) -> MemoryItem:
-        return await shelf.memory.reject(tenant, item_id, author=shelf.author, reason=reason)
-
-    click.echo(_line(using(work)))
+    _print(ask(lambda holdfast: holdfast.memory.reject(item_id, reason=reason)), as_json=as_json)
 
 
 @memory.command()
 @item_argument
-@click.argument("version", type=int)
-@tenant_option
-def rollback(item_id: str, version: int, tenant: str) -> None:
+@click.argument("version", type=click.IntRange(1))
+@as_json
+def rollback(item_id: str, version: int, *, as_json: bool) -> None:
     """Bring back an older version of an item, as a new one."""
-
-    async def work(shelf: Shelf) -> MemoryItem:
-        return await shelf.memory.rollback(tenant, item_id, version, author=shelf.author)
-
-    click.echo(_line(using(work)))
+    _print(ask(lambda holdfast: holdfast.memory.rollback(item_id, version)), as_json=as_json)
 
 
 @memory.command()
 @click.argument("what", metavar="ID|RUN")
 @click.confirmation_option(prompt="Its words, versions and vectors are deleted for good. Go on?")
-@tenant_option
-def forget(what: str, tenant: str) -> None:
+@as_json
+def forget(what: str, *, as_json: bool) -> None:
     """Really delete an item, or all that a run taught, and everything derived from it."""
 
-    async def work(shelf: Shelf) -> Sequence[str]:
+    async def forgotten(holdfast: Holdfast) -> Sequence[str]:
         if what.startswith("run_"):
-            return await shelf.memory.forget_run(tenant, what, author=shelf.author)
-        return await shelf.memory.forget(tenant, what, author=shelf.author)
+            return await holdfast.memory.forget_run(what)
+        return await holdfast.memory.forget(what)
 
-    for item_id in using(work):
-        click.echo(f"forgot {item_id}")
+    for item_id in ask(forgotten):
+        click.echo(json.dumps({"forgot": item_id}) if as_json else f"forgot {item_id}")
 
 
 @memory.command()
@@ -208,83 +174,88 @@ def forget(what: str, tenant: str) -> None:
 @click.option("--down", "verdict", flag_value="down", help="It did badly.")
 @click.option("--item", help="The memory meant, where it is one.")
 @click.option("--correction", default="", help="What it should have known.")
-@tenant_option
-def feedback(run_id: str, verdict: str | None, item: str | None, correction: str, tenant: str) -> None:
+@as_json
+def feedback(run_id: str, verdict: str | None, item: str | None, correction: str, *, as_json: bool) -> None:
     """Say how a run did. It counts for what the run was told."""
-    said = Feedback.model_validate(
-        {"run_id": run_id, "verdict": verdict, "item": item, "correction": correction}
-    )
-
-    async def work(shelf: Shelf) -> FeedbackReport:
-        return await shelf.memory.feedback(tenant, said, author=shelf.author)
-
-    report = using(work)
-    click.echo(
-        f"counted for {len(report.credited)}, retired {len(report.retired)}, learned {report.learned or 'nothing new'}"
-    )
+    said = checked(RunFeedback, {"verdict": verdict, "item": item, "correction": correction})
+    report = ask(lambda holdfast: holdfast.memory.feedback(run_id, said))
+    if as_json:
+        print_json(report)
+        return
+    learned = report.learned or "nothing new"
+    click.echo(f"counted for {len(report.credited)}, retired {len(report.retired)}, learned {learned}")
 
 
 @memory.command()
 @click.argument("name", required=False)
 @click.option("--note", default="")
-@tenant_option
-def snapshot(name: str | None, note: str, tenant: str) -> None:
+@as_json
+def snapshot(name: str | None, note: str, *, as_json: bool) -> None:
     """Name this moment; without a name, list the moments named."""
 
-    async def work(shelf: Shelf) -> Sequence[Snapshot]:
-        return (
-            [await shelf.memory.snapshot(tenant, name, note=note)]
-            if name
-            else await shelf.memory.snapshots(tenant)
-        )
+    async def named(holdfast: Holdfast) -> Sequence[Snapshot]:
+        if name:
+            return [await holdfast.memory.snapshot(name, note=note)]
+        return await holdfast.memory.snapshots()
 
-    for each in using(work):
-        click.echo(f"{each.name}  {each.at:%Y-%m-%d %H:%M:%S}  {each.note}")
+    for each in ask(named):
+        click.echo(
+            each.model_dump_json() if as_json else f"{each.name}  {each.at:%Y-%m-%d %H:%M:%S}  {each.note}"
+        )
 
 
 @memory.command()
 @click.argument("name", metavar="SNAPSHOT")
-@tenant_option
-def restore(name: str, tenant: str) -> None:
+@as_json
+def restore(name: str, *, as_json: bool) -> None:
     """Bring all memory back to a snapshot. Itself a change that can be undone."""
-
-    async def work(shelf: Shelf) -> int:
-        return await shelf.memory.restore(tenant, name, author=shelf.author)
-
-    click.echo(f"{using(work)} items changed")
+    changed = ask(lambda holdfast: holdfast.memory.restore(name))
+    click.echo(json.dumps({"changed": changed}) if as_json else f"{changed} items changed")
 
 
 @memory.command("export")
-@tenant_option
-def export_items(tenant: str) -> None:
+def export_items() -> None:
     """Print every item as a line of JSON."""
 
-    async def work(shelf: Shelf) -> Sequence[MemoryItem]:
-        return await shelf.memory.export(tenant)
+    async def printed(holdfast: Holdfast) -> None:
+        async for item in holdfast.memory.export():
+            print_json(item)
 
-    for item in using(work):
-        click.echo(item.model_dump_json())
+    ask(printed)
 
 
 @memory.command("import")
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
-@tenant_option
-def import_items(file: Path, tenant: str) -> None:
+@as_json
+def import_items(file: Path, *, as_json: bool) -> None:
     """Read an export. What stands already is not doubled."""
-    items = [MemoryItem.model_validate_json(line) for line in file.read_text().splitlines() if line.strip()]
+    items = [checked_line(line) for line in file.read_text().splitlines() if line.strip()]
+    count = ask(lambda holdfast: holdfast.memory.import_items(items))
+    click.echo(json.dumps({"read": count}) if as_json else f"read {count} items")
 
-    async def work(shelf: Shelf) -> int:
-        return await shelf.memory.import_items(tenant, items, author=shelf.author)
 
-    click.echo(f"read {using(work)} items")
+def checked_line(line: str) -> MemoryItem:
+    try:
+        return MemoryItem.model_validate_json(line)
+    except ValidationError as error:
+        raise InvalidInput(
+            "This is no line of an export.", remedy="Take what `memory export` printed."
+        ) from error
+
+
+def _print(item: MemoryItem, *, as_json: bool) -> None:
+    if as_json:
+        print_json(item)
+    else:
+        click.echo(_line(item))
 
 
 def _line(item: MemoryItem) -> str:
-    first = item.content.text.strip().splitlines()[0][:90]
+    first = plain((item.content.text.strip() or "-").splitlines()[0][:90])
     mark = " (from outside)" if item.content.tainted else ""
     return f"{item.id}  v{item.version}  {item.content.kind:8}{item.content.status:12}{first}{mark}"
 
 
 def _diff(older: str, newer: str) -> None:
     for line in list(difflib.unified_diff(older.splitlines(), newer.splitlines(), lineterm="", n=1))[2:]:
-        click.echo(f"   {line}")
+        click.echo(f"   {plain(line)}")

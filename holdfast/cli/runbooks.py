@@ -1,5 +1,6 @@
 """`holdfast runbooks`: put runbooks in, find them, check them, and see what they would do."""
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -9,7 +10,9 @@ from typing import Literal
 
 import click
 
-from holdfast.cli.library import Shelf, json_option, tenant_option, using
+from holdfast.cli.connection import as_json, ask, checked, print_json
+from holdfast.cli.plain import plain
+from holdfast.client import Holdfast
 from holdfast.errors import InvalidInput
 from holdfast.knowledge.linting import lint_runbook
 from holdfast.knowledge.sources import Found, draft_of, read_path
@@ -19,46 +22,52 @@ from schemas.knowledge import (
     DocumentKind,
     IngestReport,
     LintFinding,
-    SearchFilter,
     SearchHit,
     SearchRequest,
     SearchResult,
     Severity,
 )
-
-_PAGE = 20
+from schemas.shelf import Ingestion
 
 
 @click.group()
 def runbooks() -> None:
-    """Ingest, search and check runbooks.
-
-    Uses DATABASE_URL, or the stack that runs here.
-    """
+    """Ingest, search and check runbooks."""
 
 
 @runbooks.command()
 @click.argument("path", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--id", "document_id", help="The document's id, where it comes from standard input.")
 @click.option("--source", default="", help="The collection it belongs to.")
-@tenant_option
-@json_option
-def add(path: Path, document_id: str | None, source: str, tenant: str, *, as_json: bool) -> None:
+@click.option("--later", is_flag=True, help="Put them down for workers to read, and do not wait.")
+@as_json
+def add(path: Path, document_id: str | None, source: str, *, later: bool, as_json: bool) -> None:
     """Add a file, a folder, or standard input (-). What stands there already is left alone."""
     found = _from_stdin(document_id, source) if str(path) == "-" else read_path(path, source=source)
+    if later:
+        _put_down(found, as_json=as_json)
+    else:
+        _tell(ask(lambda holdfast: _added(holdfast, found, quiet=as_json)), as_json=as_json)
 
-    async def work(shelf: Shelf) -> IngestReport:
-        return await _ingest(shelf, tenant, found, quiet=as_json)
 
-    _tell(using(work), as_json=as_json)
+@runbooks.command()
+@click.argument("ingestion_id", metavar="INGESTION")
+@as_json
+def progress(ingestion_id: str, *, as_json: bool) -> None:
+    """How far workers are with what `add --later` put down. Exits with 1 where documents could not be read."""
+    standing = ask(lambda holdfast: holdfast.library.ingestion(ingestion_id))
+    if as_json:
+        print_json(standing)
+    else:
+        click.echo(_standing(standing))
+    sys.exit(1 if standing.outcomes.get("failed") else 0)
 
 
 @runbooks.command()
 @click.argument("origin")
 @click.option("--source", help="The collection; else the name of the folder or repository.")
-@tenant_option
-@json_option
-def sync(origin: str, source: str | None, tenant: str, *, as_json: bool) -> None:
+@as_json
+def sync(origin: str, source: str | None, *, as_json: bool) -> None:
     """Make a collection hold exactly what a folder or a git repository holds.
 
     Unchanged texts are not embedded again; moved files are followed; what vanished is removed.
@@ -67,27 +76,22 @@ def sync(origin: str, source: str | None, tenant: str, *, as_json: bool) -> None
         path = _checked_out(origin, Path(folder)) if _is_git(origin) else Path(origin)
         name = source or (Path(origin.rstrip("/")).name.removesuffix(".git") or "local")
         found = read_path(path, source=name)
-
-        async def work(shelf: Shelf) -> IngestReport:
-            report = await shelf.library.sync(tenant, name, found.drafts, author=shelf.author)
-            return report.model_copy(update={"failures": (*found.failures, *report.failures)})
-
-        _tell(using(work), as_json=as_json)
+    report = ask(lambda holdfast: holdfast.library.sync(name, found.drafts))
+    _tell(report.model_copy(update={"failures": (*found.failures, *report.failures)}), as_json=as_json)
 
 
 @runbooks.command("ls")
 @click.option("--source", help="Only this collection.")
 @click.option("--runnable", is_flag=True, help="Only those a machine can run.")
-@tenant_option
-@json_option
-def list_runbooks(source: str | None, tenant: str, *, runnable: bool, as_json: bool) -> None:
+@as_json
+def list_runbooks(source: str | None, *, runnable: bool, as_json: bool) -> None:
     """List what is there."""
-    where = SearchFilter(source=source, runnable=True if runnable else None)
+    filters = {"source": source, "runnable": "true" if runnable else None}
 
-    async def work(shelf: Shelf) -> Sequence[Document]:
-        return await shelf.library.documents(tenant, where, limit=1000)
+    async def listed(holdfast: Holdfast) -> Sequence[Document]:
+        return [document async for document in holdfast.library.all(filters=filters)]
 
-    found = using(work)
+    found = ask(listed)
     for document in found:
         click.echo(document.model_dump_json() if as_json else _line(document))
     if not found and not as_json:
@@ -96,27 +100,22 @@ def list_runbooks(source: str | None, tenant: str, *, runnable: bool, as_json: b
 
 @runbooks.command()
 @click.argument("document_id", metavar="ID")
-@click.option("--version", type=int, help="An older version.")
+@click.option("--version", type=click.IntRange(1), help="An older version.")
 @click.option("--history", is_flag=True, help="List its versions instead.")
-@tenant_option
-@json_option
-def show(document_id: str, version: int | None, tenant: str, *, history: bool, as_json: bool) -> None:
+@as_json
+def show(document_id: str, version: int | None, *, history: bool, as_json: bool) -> None:
     """Print a document, or its history."""
-
-    async def work(shelf: Shelf) -> Sequence[Document]:
-        if history:
-            return await shelf.library.versions(tenant, document_id)
-        return [await shelf.library.read(tenant, document_id, version)]
-
-    for document in using(work):
+    if history:
+        found = ask(lambda holdfast: holdfast.library.versions(document_id))
+    else:
+        found = [ask(lambda holdfast: holdfast.library.read(document_id, version))]
+    for document in found:
         if as_json:
-            click.echo(document.model_dump_json())
+            print_json(document)
+        elif history:
+            click.echo(f"version {document.version}  {document.ingested_at}  {document.author}")
         else:
-            click.echo(
-                f"version {document.version}  {document.ingested_at}  {document.author}"
-                if history
-                else document.text
-            )
+            click.echo(plain(document.text))
 
 
 @runbooks.command()
@@ -127,29 +126,22 @@ def show(document_id: str, version: int | None, tenant: str, *, history: bool, a
     "--signals", type=click.Choice(["hybrid", "lexical", "dense"]), default="hybrid", show_default=True
 )
 @click.option("--explain", is_flag=True, help="Show what each signal added.")
-@tenant_option
-@json_option
+@as_json
 def search(
     query: tuple[str, ...],
     limit: int,
     source: str | None,
     signals: Literal["hybrid", "lexical", "dense"],
-    tenant: str,
     *,
     explain: bool,
     as_json: bool,
 ) -> None:
     """Find runbooks. Exits with 1 where nothing surely answers."""
-    request = SearchRequest(
-        query=" ".join(query), limit=limit, where=SearchFilter(source=source), signals=signals
-    )
-
-    async def work(shelf: Shelf) -> SearchResult:
-        return await shelf.library.search(tenant, request)
-
-    result = using(work)
+    asked = {"query": " ".join(query), "limit": limit, "where": {"source": source}, "signals": signals}
+    request = checked(SearchRequest, asked)
+    result = ask(lambda holdfast: holdfast.library.search(request))
     if as_json:
-        click.echo(result.model_dump_json())
+        print_json(result)
     else:
         _show_result(result, explain=explain)
     sys.exit(0 if result.answered else 1)
@@ -157,32 +149,33 @@ def search(
 
 @runbooks.command("rm")
 @click.argument("ids", nargs=-1, required=True)
-@tenant_option
-def remove(ids: tuple[str, ...], tenant: str) -> None:
+@as_json
+def remove(ids: tuple[str, ...], *, as_json: bool) -> None:
     """Take documents out. Their versions stay: `rollback` brings one back."""
 
-    async def work(shelf: Shelf) -> int:
-        return await shelf.library.remove(tenant, ids)
+    async def removed(holdfast: Holdfast) -> int:
+        return sum([await holdfast.library.remove(each) for each in ids])
 
-    click.echo(f"removed {using(work)} of {len(ids)}")
+    count = ask(removed)
+    click.echo(json.dumps({"removed": count}) if as_json else f"removed {count} of {len(ids)}")
 
 
 @runbooks.command()
 @click.argument("document_id", metavar="ID")
-@click.argument("version", type=int)
-@tenant_option
-def rollback(document_id: str, version: int, tenant: str) -> None:
+@click.argument("version", type=click.IntRange(1))
+@as_json
+def rollback(document_id: str, version: int, *, as_json: bool) -> None:
     """Bring back an older version, as a new one."""
-
-    async def work(shelf: Shelf) -> IngestReport:
-        return await shelf.library.restore(tenant, document_id, version, author=shelf.author)
-
-    _tell(using(work), as_json=False)
+    document = ask(lambda holdfast: holdfast.library.rollback(document_id, version))
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(f"{document.id} is at version {document.version}, with the words of version {version}")
 
 
 @runbooks.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@json_option
+@as_json
 def lint(paths: tuple[Path, ...], *, as_json: bool) -> None:
     """Check runbooks without running anything. Exits with 1 on an error."""
     worst = 0
@@ -224,20 +217,36 @@ def _from_stdin(document_id: str | None, source: str) -> Found:
     return Found(drafts=[draft_of(sys.stdin.buffer.read(), document_id, media="markdown", source=source)])
 
 
-async def _ingest(shelf: Shelf, tenant: str, found: Found, *, quiet: bool) -> IngestReport:
-    if shelf.embedder is None and not quiet:
-        click.echo("No embedding model is at hand: these will be found by words alone.", err=True)
+async def _added(holdfast: Holdfast, found: Found, *, quiet: bool) -> IngestReport:
+    shown = not quiet and sys.stderr.isatty()
     total: JsonObject = {"failures": tuple(found.failures)}
-    for first in range(0, len(found.drafts), _PAGE):
-        page = found.drafts[first : first + _PAGE]
-        report = await shelf.library.ingest(tenant, page, author=shelf.author)
+    async for report in holdfast.library.add(found.drafts):
         for name in IngestReport.model_fields:
             total[name] = total.get(name, () if name == "failures" else 0) + getattr(report, name)
-        if not quiet and sys.stderr.isatty():
-            click.echo(f"\r{first + len(page)} of {len(found.drafts)} documents", nl=False, err=True)
-    if not quiet and sys.stderr.isatty():
+        if shown:
+            done = sum(total[name] for name in ("added", "changed", "moved", "unchanged"))
+            click.echo(f"\r{done} of {len(found.drafts)} documents", nl=False, err=True)
+    if shown:
         click.echo("", err=True)
     return IngestReport(**total)
+
+
+def _put_down(found: Found, *, as_json: bool) -> None:
+    if not found.drafts:
+        raise InvalidInput("There is no document to read.", remedy="Name a file or a folder with runbooks.")
+    standing = ask(lambda holdfast: holdfast.library.ingest(found.drafts))
+    if as_json:
+        print_json(standing)
+    else:
+        click.echo(f"{_standing(standing)}; see: holdfast runbooks progress {standing.id}")
+    for failure in found.failures:
+        click.echo(f"not read: {failure.id}: {failure.message}", err=True)
+    sys.exit(1 if found.failures else 0)
+
+
+def _standing(standing: Ingestion) -> str:
+    failed = standing.outcomes.get("failed", 0)
+    return f"{standing.done} read, {standing.left} left" + (f", {failed} failed" if failed else "")
 
 
 def _tell(report: IngestReport, *, as_json: bool) -> None:

@@ -7,6 +7,8 @@ import httpx
 
 from holdfast.client.access import AgentsClient, AuditClient, KeysClient
 from holdfast.client.approvals import ApprovalsClient
+from holdfast.client.library import LibraryClient
+from holdfast.client.memory import MemoryClient
 from holdfast.client.panels import PanelsClient
 from holdfast.client.policies import PoliciesClient
 from holdfast.client.runs import RunsClient
@@ -31,6 +33,8 @@ class Holdfast:
         self.agents = AgentsClient(self.wire)
         self.keys = KeysClient(self.wire)
         self.audit = AuditClient(self.wire)
+        self.library = LibraryClient(self.wire)
+        self.memory = MemoryClient(self.wire)
         self.policies = PoliciesClient(self.wire)
         self.panels = PanelsClient(self.wire)
         self.schedules = SchedulesClient(self.wire)

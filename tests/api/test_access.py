@@ -24,6 +24,7 @@ SAMPLES = {
     "version": "1",
     "memory_id": "mem_00000000000000000000000000",
     "webhook_id": "whk_00000000000000000000000000",
+    "ingestion_id": "ing_00000000000000000000000000",
     "delivery_id": f"msg_{'0' * 32}",
 }
 

@@ -79,6 +79,8 @@ class Ours:
             "/v1/schedules/ours",
             "/v1/runbook/versions?id=ours",
             f"/v1/memory/{at['memory_id']}/versions",
+            "/v1/memory-snapshots",
+            f"/v1/ingestions/{at['ingestion_id']}",
         )
 
 
@@ -109,6 +111,9 @@ async def ours(api: RunningApi) -> AsyncIterator[Ours]:
             "/v1/runbooks",
             {"documents": [{"id": "ours", "text": f"# {MARK}\n\n{MARK} it.", "media": "markdown"}]},
         )
+        document = {"id": "ours-too", "text": f"# {MARK}", "media": "markdown"}
+        ingestion = await made("/v1/ingestions", {"documents": [document]})
+        await made("/v1/memory-snapshots", {"name": "ours", "note": MARK})
         memory = await made("/v1/memory", {"kind": "fact", "text": MARK})
         (message,) = (await http.get(f"/v1/webhooks/{webhook['id']}/deliveries")).json()["items"]
         samples = {
@@ -120,6 +125,7 @@ async def ours(api: RunningApi) -> AsyncIterator[Ours]:
             "memory_id": memory["id"],
             "freeze_id": freeze["id"],
             "consensus_id": run["id"],
+            "ingestion_id": ingestion["id"],
             "name": "ours",
             "version": "1",
             "tenant": "default",

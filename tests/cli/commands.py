@@ -38,10 +38,16 @@ async def holdfast(
     key: str | None = None,
     folder: Path | None = None,
     environment: Mapping[str, str] = MappingProxyType({}),
+    given: str = "",
 ) -> Outcome:
     """One command against this API, from its first word to its exit code."""
     known = {"HOLDFAST_API_URL": api.url, "HOLDFAST_API_KEY": key or api.key, "PATH": "/usr/bin:/bin"}
-    asked = {"words": words, "environment": {**known, **environment}, "folder": str(folder or Path.cwd())}
+    asked = {
+        "words": words,
+        "given": given,
+        "environment": {**known, **environment},
+        "folder": str(folder or Path.cwd()),
+    }
     place, _ = await asyncio.to_thread(_foundry)
     reader, writer = await asyncio.open_unix_connection(str(place), limit=2**26)
     try:
@@ -105,10 +111,16 @@ def _import_everything() -> None:
 
 def _answer(connection: socket.socket) -> NoReturn:
     asked = json.loads(connection.makefile("rb").readline())
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with (
+        tempfile.TemporaryFile() as given,
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+    ):
+        given.write(asked["given"].encode())
+        given.seek(0)
         command = os.fork()
         if command == 0:
-            _become(asked, out.fileno(), err.fileno())
+            _become(asked, (given.fileno(), out.fileno(), err.fileno()))
         code = os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])
         out.seek(0)
         err.seek(0)
@@ -117,14 +129,14 @@ def _answer(connection: socket.socket) -> NoReturn:
     os._exit(0)
 
 
-def _become(asked: dict[str, Any], out: int, err: int) -> NoReturn:
+def _become(asked: dict[str, Any], streams: tuple[int, int, int]) -> NoReturn:
     from holdfast.cli.main import main  # noqa: PLC0415
 
     os.environ.clear()
     os.environ.update(asked["environment"])
     os.chdir(asked["folder"])
-    os.dup2(out, 1)
-    os.dup2(err, 2)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
     sys.argv = ["holdfast", *asked["words"]]
     main()
 

@@ -1,0 +1,92 @@
+"""Documents in numbers: a collection made to hold exactly these, a durable ingestion that workers carry out, and what
+would be wrong with them before they go in."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from api.problems import documented
+from api.services import Caller, Held, Operation, Services
+from api.shelf import refuse_to_reach_further
+from holdfast.errors import HoldfastError, NotFound
+from holdfast.ids import new_id
+from holdfast.knowledge.linting import lint_runbook
+from holdfast.knowledge.reading import read_draft
+from schemas.access import Principal
+from schemas.knowledge import DocumentDraft, DocumentKind, IngestJob, IngestReport
+from schemas.pages import Items
+from schemas.shelf import Ingestion, IngestionRequest, LintReport, LintRequest, SyncRequest
+
+router = APIRouter(prefix="/v1", tags=["runbooks"])
+
+IngestionPath = Annotated[str, Path(pattern=r"^ing_[0-9a-z]{20,40}$", description="The id of the ingestion.")]
+
+
+@router.post("/runbooks/sync", responses=documented(413, 415))
+async def sync_documents(request: SyncRequest, held: Held, caller: Caller) -> IngestReport:
+    """Make a collection hold exactly these documents. What is unchanged is not embedded again, what moved is followed,
+    and what is not named is taken out."""
+    library = await held.shelf.library()
+    return await library.sync(caller.tenant, request.source, request.documents, author=caller.id)
+
+
+@router.post("/runbooks/lint", responses=documented(413, 415))
+async def lint_documents(request: LintRequest) -> Items[LintReport]:
+    """What keeps documents from running, or may surprise whoever runs them. Nothing is stored."""
+    return Items(items=await asyncio.to_thread(_linted, request.documents))
+
+
+@router.post("/ingestions", status_code=202, responses=documented(413, 415))
+async def start_ingestion(
+    request: IngestionRequest, response: Response, held: Held, caller: Caller, operation: Operation
+) -> Ingestion:
+    """Put documents down, to be read by knowledge workers. Once this is answered, they are read, whatever crashes."""
+    for draft in request.documents:
+        refuse_to_reach_further(caller, environment_of(draft))
+        await refuse_foreign(held, caller, draft.id)
+    job = new_id("ing") if operation is None else f"ing_{operation.removeprefix('sha256:')[:32]}"
+    jobs = (await held.shelf.library()).jobs
+    await jobs.stage(caller.tenant, job, request.documents)
+    await held.engine.ingest(IngestJob(tenant=caller.tenant, job=job, author=caller.id))
+    response.headers["Location"] = f"/v1/ingestions/{job}"
+    return await _standing(held, caller, job)
+
+
+@router.get("/ingestions/{ingestion_id}", responses=documented(404))
+async def read_ingestion(ingestion_id: IngestionPath, held: Held, caller: Caller) -> Ingestion:
+    """How many documents were read, and how many are left."""
+    return await _standing(held, caller, ingestion_id)
+
+
+async def _standing(held: Services, caller: Principal, job: str) -> Ingestion:
+    found = await (await held.shelf.library()).jobs.progress(caller.tenant, job)
+    if not found.done and not found.left:
+        raise NotFound(f"There is no ingestion {job}.")
+    return Ingestion(id=job, **found.model_dump())
+
+
+def _linted(drafts: Sequence[DocumentDraft]) -> list[LintReport]:
+    return [
+        LintReport(id=draft.id, findings=tuple(lint_runbook(draft.id, draft.text, media=draft.media)))
+        for draft in drafts
+        if draft.kind is DocumentKind.RUNBOOK
+    ]
+
+
+async def refuse_foreign(held: Services, caller: Principal, document_id: str) -> None:
+    """What stands under this id must be the caller's to change as well."""
+    if caller.environments is None:
+        return
+    standing = await (await held.shelf.library()).versions(caller.tenant, document_id)
+    if standing:
+        refuse_to_reach_further(caller, standing[0].environment)
+
+
+def environment_of(draft: DocumentDraft) -> str:
+    """Where it will hold: its front matter may say. What cannot be read goes nowhere."""
+    try:
+        return read_draft(draft).document.environment
+    except HoldfastError:
+        return draft.environment

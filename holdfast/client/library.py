@@ -1,0 +1,93 @@
+"""Runbooks and other documents over HTTP."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any
+
+from holdfast.client.wire import Wire
+from schemas.base import JsonObject
+from schemas.knowledge import Document, DocumentDraft, IngestReport, SearchRequest, SearchResult
+from schemas.pages import Items, Page
+from schemas.shelf import Ingestion, Removal
+
+_A_CALL, _BYTES_A_CALL = 50, 2_000_000
+_PATIENCE_S = 600
+"""Documents are embedded before they are answered for."""
+
+
+class LibraryClient:
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def all(self, *, filters: Mapping[str, Any] | None = None) -> AsyncIterator[Document]:
+        """Every document that fits, without its text; the filters are the query parameters of GET /v1/runbooks."""
+        cursor: str | None = None
+        while True:
+            query = {**(filters or {}), "cursor": cursor, "limit": 200}
+            response = await self._wire.ask("GET", "/v1/runbooks", query=query)
+            page = Page[Document].model_validate_json(response.content)
+            for document in page.items:
+                yield document
+            cursor = page.next
+            if cursor is None:
+                return
+
+    async def read(self, document_id: str, version: int | None = None) -> Document:
+        query = {"id": document_id, "version": version}
+        return Document.model_validate_json((await self._wire.ask("GET", "/v1/runbook", query=query)).content)
+
+    async def versions(self, document_id: str) -> Sequence[Document]:
+        response = await self._wire.ask("GET", "/v1/runbook/versions", query={"id": document_id})
+        return Items[Document].model_validate_json(response.content).items
+
+    async def add(self, drafts: Sequence[DocumentDraft]) -> AsyncIterator[IngestReport]:
+        """Put documents in, as many a call as the server takes; what became of each call."""
+        for page in _pages(drafts):
+            yield IngestReport.model_validate_json(await self._post("/v1/runbooks", {"documents": page}))
+
+    async def sync(self, source: str, drafts: Sequence[DocumentDraft]) -> IngestReport:
+        """Make a collection hold exactly these."""
+        body: JsonObject = {"source": source, "documents": [_body(draft) for draft in drafts]}
+        return IngestReport.model_validate_json(await self._post("/v1/runbooks/sync", body))
+
+    async def ingest(self, drafts: Sequence[DocumentDraft]) -> Ingestion:
+        """Put documents down for workers to read; see `ingestion` for how far they are."""
+        body: JsonObject = {"documents": [_body(draft) for draft in drafts]}
+        return Ingestion.model_validate_json(await self._post("/v1/ingestions", body))
+
+    async def ingestion(self, ingestion_id: str) -> Ingestion:
+        response = await self._wire.ask("GET", f"/v1/ingestions/{ingestion_id}")
+        return Ingestion.model_validate_json(response.content)
+
+    async def search(self, request: SearchRequest) -> SearchResult:
+        body = request.model_dump(mode="json", exclude_unset=True)
+        return SearchResult.model_validate_json(await self._post("/v1/runbooks/search", body))
+
+    async def remove(self, document_id: str) -> int:
+        response = await self._wire.ask("DELETE", "/v1/runbook", query={"id": document_id})
+        return Removal.model_validate_json(response.content).removed
+
+    async def rollback(self, document_id: str, version: int) -> Document:
+        body: JsonObject = {"id": document_id, "version": version}
+        return Document.model_validate_json(await self._post("/v1/runbook/rollback", body))
+
+    async def _post(self, path: str, body: JsonObject) -> bytes:
+        return (await self._wire.post(path, body, patience_s=_PATIENCE_S)).content
+
+
+def _pages(drafts: Sequence[DocumentDraft]) -> Iterator[list[JsonObject]]:
+    page: list[JsonObject] = []
+    size = 0
+    for draft in drafts:
+        length = len(draft.text.encode())
+        if page and (len(page) == _A_CALL or size + length > _BYTES_A_CALL):
+            yield page
+            page, size = [], 0
+        page.append(_body(draft))
+        size += length
+    if page:
+        yield page
+
+
+def _body(draft: DocumentDraft) -> JsonObject:
+    body: JsonObject = draft.model_dump(mode="json", exclude_defaults=True)
+    return body

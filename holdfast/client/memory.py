@@ -1,0 +1,115 @@
+"""Memory over HTTP."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from holdfast.client.wire import Wire
+from schemas.base import JsonObject
+from schemas.memory import (
+    FeedbackReport,
+    MemoryDraft,
+    MemoryHit,
+    MemoryItem,
+    MemoryVersion,
+    Snapshot,
+)
+from schemas.pages import Items, Page
+from schemas.shelf import Changed, Forgotten, Imported, RecallQuery, RunFeedback
+
+_A_CALL = 500
+
+
+class MemoryClient:
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def all(self, *, filters: Mapping[str, Any] | None = None) -> AsyncIterator[MemoryItem]:
+        """Every item that fits; the filters are the query parameters of GET /v1/memory."""
+        cursor: str | None = None
+        while True:
+            query = {**(filters or {}), "cursor": cursor, "limit": 200}
+            response = await self._wire.ask("GET", "/v1/memory", query=query)
+            page = Page[MemoryItem].model_validate_json(response.content)
+            for item in page.items:
+                yield item
+            cursor = page.next
+            if cursor is None:
+                return
+
+    async def read(self, item_id: str) -> MemoryItem:
+        return MemoryItem.model_validate_json((await self._wire.ask("GET", f"/v1/memory/{item_id}")).content)
+
+    async def versions(self, item_id: str) -> Sequence[MemoryVersion]:
+        response = await self._wire.ask("GET", f"/v1/memory/{item_id}/versions")
+        return Items[MemoryVersion].model_validate_json(response.content).items
+
+    async def add(self, draft: MemoryDraft) -> MemoryItem:
+        return await self._item("/v1/memory", draft.model_dump(mode="json", exclude_unset=True))
+
+    async def recall(self, query: RecallQuery) -> Sequence[MemoryHit]:
+        """What a run with this goal would be told."""
+        body = query.model_dump(mode="json", exclude_unset=True)
+        response = await self._wire.post("/v1/memory/search", body)
+        return Items[MemoryHit].model_validate_json(response.content).items
+
+    async def edit(self, item_id: str, changes: Mapping[str, Any], *, reason: str) -> MemoryItem:
+        """A new version with these fields changed; refused where somebody changes it at the same time."""
+        standing = await self._wire.ask("GET", f"/v1/memory/{item_id}")
+        response = await self._wire.ask(
+            "PATCH",
+            f"/v1/memory/{item_id}",
+            body={**changes, "reason": reason},
+            headers={"If-Match": standing.headers["ETag"]},
+        )
+        return MemoryItem.model_validate_json(response.content)
+
+    async def confirm(self, item_id: str, *, reason: str = "") -> MemoryItem:
+        return await self._item(f"/v1/memory/{item_id}/confirm", {"reason": reason})
+
+    async def reject(self, item_id: str, *, reason: str = "") -> MemoryItem:
+        return await self._item(f"/v1/memory/{item_id}/reject", {"reason": reason})
+
+    async def rollback(self, item_id: str, version: int) -> MemoryItem:
+        return await self._item(f"/v1/memory/{item_id}/rollback", {"version": version})
+
+    async def forget(self, item_id: str) -> Sequence[str]:
+        response = await self._wire.ask("DELETE", f"/v1/memory/{item_id}")
+        return Forgotten.model_validate_json(response.content).ids
+
+    async def forget_run(self, run_id: str) -> Sequence[str]:
+        response = await self._wire.ask("DELETE", f"/v1/runs/{run_id}/memory")
+        return Forgotten.model_validate_json(response.content).ids
+
+    async def feedback(self, run_id: str, said: RunFeedback) -> FeedbackReport:
+        body = said.model_dump(mode="json", exclude_none=True)
+        response = await self._wire.post(f"/v1/runs/{run_id}/feedback", body)
+        return FeedbackReport.model_validate_json(response.content)
+
+    async def snapshots(self) -> Sequence[Snapshot]:
+        response = await self._wire.ask("GET", "/v1/memory-snapshots")
+        return Items[Snapshot].model_validate_json(response.content).items
+
+    async def snapshot(self, name: str, *, note: str = "") -> Snapshot:
+        response = await self._wire.post("/v1/memory-snapshots", {"name": name, "note": note})
+        return Snapshot.model_validate_json(response.content)
+
+    async def restore(self, name: str) -> int:
+        response = await self._wire.post(f"/v1/memory-snapshots/{name}/restore", {}, patience_s=600)
+        return Changed.model_validate_json(response.content).changed
+
+    async def export(self) -> AsyncIterator[MemoryItem]:
+        async with self._wire.stream("/v1/memory-export", query={}, headers={}) as response:
+            async for line in response.aiter_lines():
+                yield MemoryItem.model_validate_json(line)
+
+    async def import_items(self, items: Sequence[MemoryItem]) -> int:
+        """How many were read. What stands already is left alone."""
+        read = 0
+        for first in range(0, len(items), _A_CALL):
+            page = [item.model_dump(mode="json") for item in items[first : first + _A_CALL]]
+            response = await self._wire.post("/v1/memory-import", {"items": page}, patience_s=600)
+            read += Imported.model_validate_json(response.content).read
+        return read
+
+    async def _item(self, path: str, body: JsonObject) -> MemoryItem:
+        return MemoryItem.model_validate_json((await self._wire.post(path, body)).content)
