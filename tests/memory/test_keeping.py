@@ -9,6 +9,7 @@ import pytest
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.memory import PostgresMemory
 from holdfast.adapters.postgres.memory_upkeep import MemoryUpkeep
+from holdfast.errors import Unavailable
 from holdfast.ids import new_id
 from holdfast.knowledge.ports import Vectors
 from schemas.memory import (
@@ -180,3 +181,17 @@ async def test_old_cached_embeddings_are_purged(memory: PostgresMemory, database
     upkeep = MemoryUpkeep(database=database, memory=memory)
     assert await upkeep.purge_embeddings(older_than=timedelta(days=1)) == 0
     assert await upkeep.purge_embeddings(older_than=timedelta(0)) == 1
+
+
+class Away(Flat):
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        raise Unavailable("The endpoint is away.")
+
+
+async def test_while_the_embedding_endpoint_is_away_words_recall(
+    memory: PostgresMemory, database: Database
+) -> None:
+    item = await memory.add(TENANT, MemoryDraft(text="Ann owns db-1"), author="ann")
+    lonely = PostgresMemory(database=database, embedder=Away("old"))
+    hits = await lonely.search(TENANT, Cues(text="who owns db-1? Ann?"))
+    assert [hit.item.id for hit in hits] == [item.id]

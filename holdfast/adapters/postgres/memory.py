@@ -1,21 +1,19 @@
 """Recall before a run, learning after it, feedback on it. Fulfils `holdfast.ports.Memory`."""
 
-# ruff: noqa: S608 -- only our own constants are written into SQL text
-
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from psycopg.types.json import Jsonb
+import structlog
 
-from holdfast.adapters.postgres.database import Connection, Database
+from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder, to_text
 from holdfast.adapters.postgres.memory_evidence import evidence_of
-from holdfast.adapters.postgres.memory_rows import COLUMNS, item_of
+from holdfast.adapters.postgres.memory_recall import candidates, rarities_of
+from holdfast.adapters.postgres.memory_rows import item_of
 from holdfast.adapters.postgres.memory_undoing import MemoryUndoing
-from holdfast.knowledge.bm25 import rarity
+from holdfast.errors import HoldfastError
 from holdfast.knowledge.ports import Embedder, Library
-from holdfast.knowledge.terms import terms_of
 from holdfast.memory.contexts import hit_as_recalled, runbook_as_recalled, thread_as_recalled, within
 from holdfast.memory.lessons import episode_of, lessons_of
 from holdfast.memory.scoring import Scored, chosen, match_of, relevance, score, told
@@ -40,29 +38,9 @@ from schemas.memory import (
 from schemas.runs import RunStatus
 from schemas.stages import Learned, LearnRequest, Recalled, RecallRequest, Recollection
 
-LEARNER = "holdfast"
-_CANDIDATES = 60
+log = structlog.get_logger(__name__)
 
-_CANDIDATES_SQL = f"""
-with active as materialized (
-  select {COLUMNS}, i.terms, i.goal_kind, i.runbook, i.tool, i.alert,
-         -(v.embedding <#> %(vector)s::vector) as cosine
-  from memory_items i left join memory_vectors v on v.item = i.id and v.model = %(model)s
-  where i.tenant = %(tenant)s and i.status = 'active'
-    and i.agent in ('', %(agent)s) and i.environment in ('', %(environment)s) and i.thread in ('', %(thread)s)
-    and coalesce(i.content->'scope'->'labels', '{{}}') <@ %(labels)s
-    and coalesce((i.content->>'valid_from')::timestamptz, '-infinity') <= clock_timestamp()
-    and coalesce((i.content->>'valid_to')::timestamptz, 'infinity') > clock_timestamp()
-    and coalesce((i.content->>'expires_at')::timestamptz, 'infinity') > clock_timestamp()
-)
-(select * from active where (goal_kind = %(kind)s and goal_kind <> '') or (alert = %(alert)s and alert <> '')
-   or runbook = any(%(runbooks)s) or tool = any(%(tools)s)
- order by confirmed_at desc limit {_CANDIDATES})
-union
-(select * from active where cosine is not null order by cosine desc limit {_CANDIDATES})
-union
-(select * from active where terms && %(terms)s::text[] and cosine is null limit {4 * _CANDIDATES})
-"""
+LEARNER = "holdfast"
 
 
 class PostgresMemory(MemoryUndoing):
@@ -111,28 +89,19 @@ class PostgresMemory(MemoryUndoing):
 
     async def search(self, tenant: str, cues: Cues) -> Sequence[MemoryHit]:
         """The items worth knowing, each with the parts of its score and why."""
-        vector = await self._embedder.embed_query(cues.text) if self._embedder else None
+        model, vector = await self._embedded(cues.text)
         kind = goal_kind(cues.text)
         async with self._database.tenant(tenant) as connection:
-            rarities = await _rarities(connection, cues.text)
-            cursor = await connection.execute(
-                _CANDIDATES_SQL,
-                {
-                    "tenant": tenant,
-                    "vector": None if vector is None else to_text(vector),
-                    "model": self._embedder.model if self._embedder else "",
-                    "agent": cues.agent,
-                    "environment": cues.environment,
-                    "thread": cues.thread,
-                    "labels": Jsonb(cues.labels),
-                    "kind": kind,
-                    "alert": cues.alert,
-                    "runbooks": list(cues.runbooks),
-                    "tools": list(cues.tools),
-                    "terms": list(rarities),
-                },
+            rarities = await rarities_of(connection, cues.text)
+            rows = await candidates(
+                connection,
+                tenant,
+                cues,
+                kind=kind,
+                terms=list(rarities),
+                model=model,
+                vector=vector,
             )
-            rows = await cursor.fetchall()
         scored = [self._scored(row, cues, kind, rarities) for row in rows]
         return [
             MemoryHit(
@@ -140,6 +109,16 @@ class PostgresMemory(MemoryUndoing):
             )
             for each in chosen(scored, self._settings)
         ]
+
+    async def _embedded(self, text: str) -> tuple[str, str | None]:
+        """The model and the cues under it. While an endpoint is away, signatures and words have to do."""
+        if self._embedder is None:
+            return "", None
+        try:
+            return self._embedder.model, to_text(await self._embedder.embed_query(text))
+        except HoldfastError as error:
+            log.warning("embedding_failed", model=self._embedder.model, error=error.code)
+            return "", None
 
     def _scored(self, row: dict[str, Any], cues: Cues, kind: str, rarities: Mapping[str, float]) -> Scored:
         item = item_of(row)
@@ -328,13 +307,3 @@ def _outcome(request: LearnRequest) -> bool | None:
     if request.status is RunStatus.SUCCEEDED:
         return True
     return False if request.status is RunStatus.FAILED else None
-
-
-async def _rarities(connection: Connection, text: str) -> dict[str, float]:
-    cursor = await connection.execute(
-        """select q.term, (select count(*) from memory_items where status = 'active') as items,
-                  (select count(*) from memory_items i where i.status = 'active' and i.terms @> array[q.term]) as containing
-           from unnest(%s::text[]) q (term)""",
-        (sorted(set(terms_of(text)))[:64],),
-    )
-    return {row["term"]: rarity(row["items"], row["containing"]) for row in await cursor.fetchall()}

@@ -1,0 +1,95 @@
+"""Which items might be worth knowing, as SQL: few candidates by each road, and only these are read in full."""
+
+# ruff: noqa: S608 -- only our own constants are written into SQL text
+
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from holdfast.adapters.postgres.database import Connection
+from holdfast.adapters.postgres.memory_rows import COLUMNS
+from holdfast.knowledge.bm25 import rarity
+from holdfast.knowledge.terms import terms_of
+from schemas.memory import Cues
+
+_CANDIDATES = 60
+_TERMS = 64
+_COUNTED = 1_000
+"""A word in so many items says nothing, and is counted no further."""
+
+_RECALLED = """
+  i.tenant = %(tenant)s and i.status = 'active'
+  and i.agent in ('', %(agent)s) and i.environment in ('', %(environment)s) and i.thread in ('', %(thread)s)
+  and coalesce(i.content->'scope'->'labels', '{}') <@ %(labels)s
+  and coalesce((i.content->>'valid_from')::timestamptz, '-infinity') <= clock_timestamp()
+  and coalesce((i.content->>'valid_to')::timestamptz, 'infinity') > clock_timestamp()
+  and coalesce((i.content->>'expires_at')::timestamptz, 'infinity') > clock_timestamp()
+"""
+
+_CANDIDATE_ITEMS = f"""
+with by_signature as materialized (
+  select i.id from memory_items i
+  where {_RECALLED} and (
+    i.goal_kind = %(kind)s and i.goal_kind <> '' or i.alert = %(alert)s and i.alert <> ''
+    or i.runbook = any(%(runbooks)s) or i.tool = any(%(tools)s))
+  order by i.confirmed_at desc limit {_CANDIDATES}
+), by_meaning as materialized (
+  select i.id from memory_vectors v join memory_items i on i.id = v.item
+  where v.tenant = %(tenant)s and v.model = %(model)s and {_RECALLED}
+  order by v.embedding <#> %(vector)s::vector limit {_CANDIDATES}
+), by_words as materialized (
+  select i.id from memory_items i
+  where {_RECALLED} and i.terms && %(terms)s::text[]
+    and not exists (select from memory_vectors v where v.item = i.id and v.model = %(model)s)
+  order by cardinality(array(select unnest(i.terms) intersect select unnest(%(terms)s::text[]))) desc, i.id desc
+  limit {_CANDIDATES}
+)
+select {COLUMNS}, i.terms, -(v.embedding <#> %(vector)s::vector) as cosine
+from (select id from by_signature union select id from by_meaning union select id from by_words) c
+join memory_items i on i.id = c.id
+left join memory_vectors v on v.item = i.id and v.model = %(model)s
+"""
+
+
+async def candidates(
+    connection: Connection,
+    tenant: str,
+    cues: Cues,
+    *,
+    kind: str,
+    terms: list[str],
+    model: str,
+    vector: str | None,
+) -> list[dict[str, Any]]:
+    cursor = await connection.execute(
+        _CANDIDATE_ITEMS,
+        {
+            "tenant": tenant,
+            "vector": vector,
+            "model": model,
+            "agent": cues.agent,
+            "environment": cues.environment,
+            "thread": cues.thread,
+            "labels": Jsonb(cues.labels),
+            "kind": kind,
+            "alert": cues.alert,
+            "runbooks": list(cues.runbooks),
+            "tools": list(cues.tools),
+            "terms": terms,
+        },
+    )
+    return await cursor.fetchall()
+
+
+async def rarities_of(connection: Connection, text: str) -> Mapping[str, float]:
+    """How much each word of the cues tells, in this memory."""
+    cursor = await connection.execute(
+        """select q.term, (select count(*) from memory_items where status = 'active') as items, (
+             select count(*) from (
+               select from memory_items i where i.status = 'active' and i.terms @> array[q.term] limit %s) counted
+           ) as containing
+           from unnest(%s::text[]) q (term)""",
+        (_COUNTED, sorted(set(terms_of(text)))[:_TERMS]),
+    )
+    return {row["term"]: rarity(row["items"], row["containing"]) for row in await cursor.fetchall()}
