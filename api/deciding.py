@@ -1,6 +1,7 @@
 """A person's word on an approval: checked, stored with its event, and only then passed on. The run believes the store,
 so a signal that anybody sends changes nothing."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -9,9 +10,11 @@ import structlog
 from api.services import Services
 from holdfast.adapters.postgres.decisions import Refused, Vote
 from holdfast.errors import Conflict, Forbidden, HoldfastError, InvalidInput, NotFound
+from holdfast.guardian.envelopes import reach_of
 from schemas.access import Principal
 from schemas.approvals import Approval, ApprovalStatus
 from schemas.base import Digest, JsonObject
+from schemas.brakes import EnvelopeEntry, ScopeEntry
 from schemas.runs import Run
 from schemas.verdicts import ApprovalTerms
 
@@ -27,6 +30,7 @@ _WHY: dict[Refused, str] = {
     "four_eyes": "Who asked for the run may not approve what it does.",
     "voted": "You have decided on it before.",
     "other_edit": "Somebody before you approved other arguments.",
+    "other_scope": "Somebody before you approved another scope, or none.",
 }
 
 
@@ -52,6 +56,7 @@ async def decide(
     digest: Digest,
     comment: str,
     arguments: JsonObject | None,
+    scope: Sequence[ScopeEntry] = (),
 ) -> Approval:
     approval, run = await _readable(held, caller, approval_id)
     _refuse_outsider(caller.roles_in(run.environment), approval)
@@ -62,6 +67,7 @@ async def decide(
         effective=await _effective(held, approval, decision, digest, arguments),
         comment=comment,
         arguments=arguments,
+        scope=await _envelope(held, approval, decision, scope),
     )
     refused = await held.decisions.decide(caller.tenant, approval_id, vote)
     if refused is not None:
@@ -102,6 +108,28 @@ async def _effective(
     if action is None or arguments is None:
         raise InvalidInput("`edit` needs arguments, and a question about an action.")
     return action.edited(arguments).digest
+
+
+async def _envelope(
+    held: Services, approval: Approval, decision: str, scope: Sequence[ScopeEntry]
+) -> tuple[EnvelopeEntry, ...]:
+    """The scope, bound to the tool, the environment and the reach of the action that was read."""
+    if not scope:
+        return ()
+    action = await held.decisions.action(approval.tenant, approval.id)
+    facts = await held.decisions.facts(approval.tenant, approval.id)
+    if decision != "approve" or action is None or facts is None:
+        raise InvalidInput("A scope comes with the decision `approve`, and a question about an action.")
+    return tuple(
+        EnvelopeEntry(
+            tool=action.tool,
+            step=each.step,
+            environment=action.environment,
+            arguments=each.arguments,
+            reach=reach_of(facts),
+        )
+        for each in scope
+    )
 
 
 def _refuse_outsider(roles: set[str], approval: Approval) -> None:

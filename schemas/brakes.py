@@ -6,7 +6,9 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from schemas.base import ApprovalId, Name, Payload, Request, RunId, strictly
+from schemas.facts import Effect
 from schemas.policies import Pattern
+from schemas.verdicts import ApprovalTerms
 
 
 class ArgumentRange(Payload):
@@ -20,6 +22,18 @@ class ArgumentRange(Payload):
     any: bool = False
 
 
+class Reach(Payload):
+    """What the action did that people had before them: one that is let through after it may do no more."""
+
+    effects: tuple[Effect, ...] = ()
+    binaries: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    folders: tuple[str, ...] = Field(
+        default=(), description="Outside the workspace it may write below these."
+    )
+    unknowns: tuple[str, ...] = ()
+
+
 class EnvelopeEntry(Payload):
     """One kind of call that was approved in advance. An argument not named here must not be given."""
 
@@ -27,6 +41,25 @@ class EnvelopeEntry(Payload):
     step: str | None = Field(default=None, description="Only in this step; none means in any.")
     environment: Name
     arguments: dict[str, ArgumentRange] = {}
+    reach: Reach | None = None
+
+
+class ScopeEntry(Request):
+    """What else to approve with an action, for the rest of its run: the same tool, with arguments in these ranges.
+
+    Whatever does more than the action that was approved asks again, whatever its arguments.
+    """
+
+    step: str | None = Field(default=None, description="Only in this step; none means in any.")
+    arguments: dict[str, Annotated[ArgumentRange, strictly(ArgumentRange)]] = Field(
+        description="Each argument that may be given, and its values.", max_length=64
+    )
+
+    @model_validator(mode="after")
+    def _each_says_something(self) -> Self:
+        if any(len(each.model_fields_set) == 0 for each in self.arguments.values()):
+            raise ValueError("an argument needs a range: equals, one_of, prefix, minimum, maximum or any")
+        return self
 
 
 class Envelope(Payload):
@@ -36,6 +69,9 @@ class Envelope(Payload):
     run_id: RunId
     entries: tuple[EnvelopeEntry, ...] = Field(default=(), max_length=10_000)
     granted_by: tuple[str, ...] = ()
+    terms: ApprovalTerms | None = Field(
+        default=None, description="What the approval met; none is not checked."
+    )
     expires_at: datetime | None = None
 
 

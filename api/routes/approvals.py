@@ -11,6 +11,7 @@ from api.problems import documented
 from api.services import Caller, Held
 from schemas.approvals import Approval, ApprovalStatus
 from schemas.base import Digest, JsonObject, Request
+from schemas.brakes import ScopeEntry
 from schemas.pages import Page
 
 router = APIRouter(prefix="/v1/approvals", tags=["approvals"], responses=documented(404))
@@ -26,6 +27,11 @@ class DecisionRequest(Request):
     comment: str = Field(default="", max_length=4000)
     arguments: JsonObject | None = Field(
         default=None, description="With `edit`: the arguments to use instead."
+    )
+    scope: tuple[ScopeEntry, ...] = Field(
+        default=(),
+        max_length=32,
+        description="With `approve`: what else to let through for the rest of this run, without asking.",
     )
 
 
@@ -71,4 +77,5 @@ async def decide_approval(
         digest=request.digest,
         comment=request.comment,
         arguments=request.arguments,
+        scope=request.scope,
     )

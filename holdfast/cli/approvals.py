@@ -1,5 +1,6 @@
 """`holdfast approvals`: read what waits for a person, and decide it."""
 
+import re
 from typing import Literal
 
 import click
@@ -9,6 +10,9 @@ from holdfast.cli.plain import plain
 from holdfast.client import Holdfast
 from schemas.approvals import Approval, ApprovalStatus
 from schemas.base import JsonObject
+from schemas.brakes import ArgumentRange, ScopeEntry
+
+_BETWEEN = re.compile(r"(-?\d+(?:\.\d+)?)?\.\.(-?\d+(?:\.\d+)?)?")
 
 comment_option = click.option("--comment", "-m", default="", help="Why; it is kept, and the agent reads it.")
 
@@ -56,14 +60,31 @@ def show(approval_id: str, *, as_json: bool) -> None:
 @click.option(
     "--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="Approve it with this argument changed."
 )
+@click.option(
+    "--for-run",
+    "ranges",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="Approve calls like this one for the rest of the run, with this argument: `path=/srv/*` begins so, "
+    "`count=1..5` lies between, `mode=a|b` is one of, anything else is exactly that. What is not named stays as asked.",
+)
 @comment_option
 @as_json
-def approve(approval_id: str, arguments: tuple[str, ...], comment: str, *, as_json: bool) -> None:
-    """Say yes to exactly what `show` shows, or to it with other arguments."""
-    changed = values(arguments, "--arg")
+def approve(
+    approval_id: str, arguments: tuple[str, ...], ranges: tuple[str, ...], comment: str, *, as_json: bool
+) -> None:
+    """Say yes to exactly what `show` shows, to it with other arguments, or to others like it in this run."""
+    changed, wider = values(arguments, "--arg"), dict(named_range(text) for text in ranges)
+    if changed and wider:
+        raise click.UsageError("Change an argument, or approve a range of them: not both at once.")
 
     async def decide(holdfast: Holdfast) -> Approval:
         approval = await holdfast.approvals.read(approval_id)
+        if wider:
+            asked = await _asked_arguments(holdfast, approval)
+            exact = {name: ArgumentRange(equals=value) for name, value in asked.items()}
+            scope = ScopeEntry(arguments={**exact, **wider})
+            return await holdfast.approvals.decide(approval, "approve", comment=comment, scope=[scope])
         if not changed:
             return await holdfast.approvals.decide(approval, "approve", comment=comment)
         whole = {**await _asked_arguments(holdfast, approval), **changed}
@@ -99,6 +120,24 @@ async def _asked_arguments(holdfast: Holdfast, approval: Approval) -> JsonObject
         if verdict.verdict.action_digest == approval.digest:
             return verdict.action.arguments
     raise click.UsageError("Only a question about an action can be approved with other arguments.")
+
+
+def named_range(text: str) -> tuple[str, ArgumentRange]:
+    """`NAME=VALUES` as people write it."""
+    name, equals, said = text.partition("=")
+    if not name or not equals:
+        raise click.BadParameter(f"{text} is not NAME=VALUES", param_hint="--for-run")
+    return name, _range(said)
+
+
+def _range(said: str) -> ArgumentRange:
+    between = _BETWEEN.fullmatch(said)
+    if between:
+        low, high = (float(end) if end else None for end in between.groups())
+        return ArgumentRange(minimum=low, maximum=high)
+    if said.endswith("*"):
+        return ArgumentRange(prefix=said[:-1]) if len(said) > 1 else ArgumentRange(any=True)
+    return ArgumentRange(one_of=tuple(said.split("|"))) if "|" in said else ArgumentRange(equals=said)
 
 
 def _report(approval: Approval, *, as_json: bool) -> None:

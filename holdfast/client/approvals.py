@@ -1,10 +1,12 @@
 """Approvals over HTTP."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from holdfast.client.wire import Wire
 from schemas.approvals import Approval
 from schemas.base import JsonObject
+from schemas.brakes import ScopeEntry
 from schemas.pages import Page
 
 
@@ -36,10 +38,13 @@ class ApprovalsClient:
         *,
         comment: str = "",
         arguments: JsonObject | None = None,
+        scope: Sequence[ScopeEntry] = (),
     ) -> Approval:
         """Decide what was read: the digest of this approval goes along."""
         body: JsonObject = {"decision": decision, "digest": approval.digest, "comment": comment}
         if arguments is not None:
             body["arguments"] = arguments
+        if scope:
+            body["scope"] = [entry.model_dump(mode="json", exclude_unset=True) for entry in scope]
         response = await self._wire.post(f"/v1/approvals/{approval.id}/decision", body)
         return Approval.model_validate_json(response.content)

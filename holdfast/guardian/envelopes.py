@@ -1,7 +1,8 @@
 """Envelopes: what was approved in advance, and whether an action stays inside it.
 
 An envelope answers for people, so it can only turn an approval into an allow: never a deny, never a locked rule, and
-never where text from outside chose an argument.
+never where text from outside chose an argument. Nor for harder terms than those it was given under, and nothing that
+reaches further than what people read.
 """
 
 from collections.abc import Iterable
@@ -9,19 +10,24 @@ from datetime import datetime
 from typing import Any
 
 from holdfast.guardian.combining import Outcome
+from holdfast.guardian.facts.paths import within
 from holdfast.guardian.scope import matches_pattern
 from schemas.actions import Action
-from schemas.brakes import ArgumentRange, Envelope, EnvelopeEntry
-from schemas.verdicts import Decision
+from schemas.brakes import ArgumentRange, Envelope, EnvelopeEntry, Reach
+from schemas.facts import Facts
+from schemas.verdicts import ApprovalTerms, Decision
+
+_EVERYBODY = "operators"
 
 
 def permits(
-    envelopes: Iterable[Envelope], action: Action, outcome: Outcome, now: datetime
+    envelopes: Iterable[Envelope], action: Action, facts: Facts, outcome: Outcome, now: datetime
 ) -> Envelope | None:
     """The envelope that answers in the place of people, if one does."""
     if not envelopable(action, outcome):
         return None
-    return next((each for each in envelopes if _inside(each, action, now)), None)
+    able = (each for each in envelopes if _hard_enough(each.terms, outcome.terms))
+    return next((each for each in able if _inside(each, action, facts, now)), None)
 
 
 def envelopable(action: Action, outcome: Outcome) -> bool:
@@ -30,10 +36,46 @@ def envelopable(action: Action, outcome: Outcome) -> bool:
     return not any(match.binding for match in outcome.deciding)
 
 
-def _inside(envelope: Envelope, action: Action, now: datetime) -> bool:
+def _hard_enough(met: ApprovalTerms | None, asked: ApprovalTerms | None) -> bool:
+    """Two people are asked for what needs two, though one approved the plan."""
+    if met is None or asked is None:
+        return True
+    group = asked.group in {met.group, _EVERYBODY}
+    return group and met.quorum >= asked.quorum and (met.four_eyes or not asked.four_eyes)
+
+
+def _inside(envelope: Envelope, action: Action, facts: Facts, now: datetime) -> bool:
     if envelope.run_id != action.run_id or (envelope.expires_at and envelope.expires_at <= now):
         return False
-    return any(_entry_covers(entry, action) for entry in envelope.entries)
+    return any(
+        _entry_covers(entry, action) and _reaches_no_further(entry.reach, facts) for entry in envelope.entries
+    )
+
+
+def reach_of(facts: Facts) -> Reach:
+    """What people had before them when they approved this."""
+    folders = {path.rpartition("/")[0] or "/" for path in facts.outside_workspace}
+    return Reach(
+        effects=facts.effects,
+        binaries=facts.binaries,
+        hosts=facts.hosts,
+        folders=tuple(sorted(folders)),
+        unknowns=facts.unknowns,
+    )
+
+
+def _reaches_no_further(reach: Reach | None, facts: Facts) -> bool:
+    """`kubectl get pods; rm -rf /` begins like `kubectl get `, and does more."""
+    if reach is None:
+        return True
+    lists = ((facts.effects, reach.effects), (facts.binaries, reach.binaries), (facts.hosts, reach.hosts))
+    return (
+        all(set(mine) <= set(theirs) for mine, theirs in lists)
+        and set(facts.unknowns) <= set(reach.unknowns)
+        and all(any(within(path, folder) for folder in reach.folders) for path in facts.outside_workspace)
+        and not facts.sensitive_paths
+        and not facts.privileged
+    )
 
 
 def _entry_covers(entry: EnvelopeEntry, action: Action) -> bool:

@@ -107,7 +107,7 @@ class PolicyGuardian:
         outcome = ruled.ruling.outcome
         if envelopable(view.action, outcome):
             envelopes = await self._policies.envelopes(view.action.tenant, view.action.run_id)
-            envelope = permits(envelopes, view.action, outcome, now)
+            envelope = permits(envelopes, view.action, view.facts, outcome, now)
             if envelope:
                 said = f"inside what was approved for this run ({envelope.approval_id})"
                 return replace(ruled, ruling=_allowed(ruled.ruling, "envelope", said, envelope.expires_at))

@@ -24,7 +24,7 @@ from schemas.plans import Plan, ToolStep
 from schemas.policies import Example, PolicyDocument, PolicyVersion
 from schemas.stages import JudgeRequest, OpinionRequest
 from schemas.tools import ToolSpec
-from schemas.verdicts import Decision, Opinion, VerdictRecord
+from schemas.verdicts import ApprovalTerms, Decision, Opinion, VerdictRecord
 
 APPROVAL = "apr_" + "0" * 26
 ALLOW, ASK, DENY = Decision.ALLOW, Decision.REQUIRE_APPROVAL, Decision.DENY
@@ -371,3 +371,23 @@ async def test_a_tenants_rule_comes_before_what_ships_but_not_before_what_is_loc
     assert (await guardian.judge(shell("rm -rf /srv", environment="prod"))).verdict.why == "anything goes"
     assert (await guardian.judge(shell("curl http://169.254.169.254/"))).verdict.decision is DENY
     assert (await guardian.judge(shell("ls > x", tainted=["command"]))).verdict.decision is ASK
+
+
+# Harder terms than those an envelope was given under ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("met", "enough"),
+    [
+        (ApprovalTerms(), False),
+        (ApprovalTerms(quorum=2), False),
+        (ApprovalTerms(four_eyes=True), True),
+        (ApprovalTerms(quorum=3, four_eyes=True, group="sre"), True),
+    ],
+)
+async def test_what_needs_other_eyes_is_not_let_through_by_who_asked_for_the_run(
+    met: ApprovalTerms, *, enough: bool
+) -> None:
+    request = shell("rm -rf build", environment="prod")
+    envelope = plan_envelope(request, "rm -rf build").model_copy(update={"terms": met})
+    assert await decision(request, envelope) is (ALLOW if enough else ASK)

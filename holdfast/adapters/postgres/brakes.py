@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.ids import new_id
-from schemas.base import Digest
 from schemas.brakes import Envelope, Freeze, FreezeDraft, FreezeFilter
 
 _FREEZE = sql.SQL(
@@ -56,25 +54,10 @@ class PostgresBrakes:
             )
             return [Freeze.model_validate(row) for row in await cursor.fetchall()]
 
-    async def grant(self, tenant: str, envelope: Envelope, *, digest: Digest) -> None:
-        """Lay an envelope beside its approval. It permits nothing until that approval stands, for this digest."""
-        async with self._database.tenant(tenant) as connection:
-            await connection.execute(
-                """insert into envelopes (approval_id, tenant, run_id, digest, entries)
-                   values (%s, %s, %s, %s, %s) on conflict do nothing""",
-                (
-                    envelope.approval_id,
-                    tenant,
-                    envelope.run_id,
-                    digest,
-                    Jsonb([entry.model_dump(mode="json") for entry in envelope.entries]),
-                ),
-            )
-
     async def envelopes(self, tenant: str, run_id: str) -> Sequence[Envelope]:
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(
-                """select e.approval_id, e.run_id, e.entries,
+                """select e.approval_id, e.run_id, e.entries, envelope_terms(a) as terms,
                           coalesce((select jsonb_agg(d.approver order by d.at) from approval_decisions d
                             where d.approval_id = e.approval_id and d.decision <> 'reject'), '[]') as granted_by
                    from envelopes e join approvals a on a.id = e.approval_id

@@ -10,8 +10,10 @@ from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.readings import Position
 from schemas.actions import Action
 from schemas.base import Digest, JsonObject
+from schemas.brakes import EnvelopeEntry
+from schemas.facts import Facts
 
-Refused = Literal["decided", "expired", "other_digest", "four_eyes", "voted", "other_edit"]
+Refused = Literal["decided", "expired", "other_digest", "four_eyes", "voted", "other_edit", "other_scope"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Vote:
     effective: Digest
     comment: str = ""
     arguments: JsonObject | None = None
+    scope: Sequence[EnvelopeEntry] = ()
 
 
 class PostgresDecisions:
@@ -35,7 +38,7 @@ class PostgresDecisions:
         """Store the vote with its event, in one transaction; why it does not count comes back, if it does not."""
         async with self._database.statement() as connection:
             cursor = await connection.execute(
-                "select refused from decide_approval(%s, %s, %s, %s, %s, %s, %s, %s)",
+                "select refused from decide_approval(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 (
                     tenant,
                     approval_id,
@@ -45,6 +48,7 @@ class PostgresDecisions:
                     vote.effective,
                     vote.comment,
                     None if vote.arguments is None else Jsonb(vote.arguments),
+                    Jsonb([entry.model_dump(mode="json") for entry in vote.scope]) if vote.scope else None,
                 ),
             )
             row = await cursor.fetchone()
@@ -56,6 +60,17 @@ class PostgresDecisions:
             cursor = await connection.execute("select action from approvals where id = %s", (approval_id,))
             row = await cursor.fetchone()
         return Action.model_validate(row["action"]) if row and row["action"] else None
+
+    async def facts(self, tenant: str, approval_id: str) -> Facts | None:
+        """What was known of the action in question when it was judged."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select v.record->'facts' as facts from approvals a
+                   join verdicts v on v.run_id = a.run_id and v.action_digest = a.digest where a.id = %s""",
+                (approval_id,),
+            )
+            row = await cursor.fetchone()
+        return Facts.model_validate(row["facts"]) if row and row["facts"] else None
 
     async def page(
         self,
