@@ -2,10 +2,16 @@
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
+
+if TYPE_CHECKING:
+    from holdfast.adapters.postgres.database import Connection, Database
 
 
 class Databases:
@@ -44,6 +50,14 @@ class Databases:
     async def _drop(self, name: str) -> None:
         drop = sql.SQL("drop database {} with (force)")
         await administer(self._url, drop.format(sql.Identifier(name)))
+
+
+@asynccontextmanager
+async def as_owner(database: "Database") -> AsyncIterator["Connection"]:
+    """What no process of ours may: look at everything there is."""
+    async with database.statement() as connection, connection.transaction():
+        await connection.execute("set local role none")
+        yield connection
 
 
 async def administer(url: str, statement: sql.Composed) -> None:

@@ -12,6 +12,7 @@ from holdfast.adapters.postgres.database import SEARCH_PATH, Database
 from holdfast.adapters.postgres.payload_retention import forgotten_by, purge_payloads
 from holdfast.ids import new_id
 from holdfast.runtime.temporal import HoldfastPlugin, connect
+from tests.databases import as_owner
 from tests.runtime.flows import Echo, Letter, double
 
 MONTH = timedelta(days=30)
@@ -39,7 +40,7 @@ async def add(
 
 
 async def kept(database: Database) -> set[str]:
-    async with database.statement() as connection:
+    async with as_owner(database) as connection:
         cursor = await connection.execute("select workflow_id from payloads")
         return {row["workflow_id"] for row in await cursor.fetchall()}
 

@@ -15,6 +15,7 @@ from temporalio.converter import (
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.payloads import LARGEST, PostgresPayloads
 from holdfast.errors import HoldfastError, NotFound, TooLarge
+from tests.databases import as_owner
 
 READ = StorageDriverRetrieveContext()
 
@@ -28,7 +29,7 @@ def payload(text: str) -> Payload:
 
 
 async def rows(database: Database) -> list[tuple[str, str]]:
-    async with database.statement() as connection:
+    async with as_owner(database) as connection:
         cursor = await connection.execute("select workflow_id, key from payloads order by key")
         return [(row["workflow_id"], row["key"]) for row in await cursor.fetchall()]
 
@@ -37,6 +38,13 @@ async def test_a_batch_comes_back_in_its_order_in_another_process(database: Data
     batch = [payload(f"value {number}" * 100) for number in range(5)]
     claims = await PostgresPayloads(database).store(of_workflow("run_a"), batch)
     assert await PostgresPayloads(database).retrieve(READ, claims[::-1]) == batch[::-1]
+
+
+async def test_a_process_reads_payloads_by_their_keys_and_can_list_none(database: Database) -> None:
+    await PostgresPayloads(database).store(of_workflow("run_a"), [payload("of somebody else")])
+    with pytest.raises(HoldfastError, match="permission denied"):
+        async with database.statement() as connection:
+            await connection.execute("select key from payloads")
 
 
 async def test_the_same_payload_of_one_run_is_stored_once(database: Database) -> None:

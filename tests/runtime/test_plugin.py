@@ -26,6 +26,7 @@ from holdfast.runtime.encryption import Keyring
 from holdfast.runtime.failures import cause_of, from_temporal
 from holdfast.runtime.temporal import HoldfastPlugin, connect, connect_config
 from schemas.tools import ToolError
+from tests.databases import as_owner
 from tests.runtime.flows import Breaks, Causes, Echo, Letter, Waits, WaitsChanged, double, fail
 
 OLD, NEW = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
@@ -65,7 +66,7 @@ async def test_a_large_value_leaves_a_small_history_and_replays(
         handle = await echo(client, queue, 3_000_000)
         assert len(await history_json(handle)) < 12_000
         history = await handle.fetch_history()
-    async with database.statement() as connection:
+    async with as_owner(database) as connection:
         cursor = await connection.execute("select distinct workflow_id from payloads")
         assert [row["workflow_id"] for row in await cursor.fetchall()] == [handle.id]
     fresh = HoldfastPlugin(payloads=PostgresPayloads(database))
@@ -89,7 +90,7 @@ async def test_encryption_hides_values_failures_and_stored_payloads(
         assert "run has ended" not in MessageToJson(end)
         assert "Encoded failure" in MessageToJson(end)
         history = await small.fetch_history()
-    async with database.statement() as connection:
+    async with as_owner(database) as connection:
         cursor = await connection.execute(
             "select count(*) as n from payloads where position('xxxxxx' in data) > 0"
         )

@@ -24,12 +24,8 @@ from holdfast.errors import HoldfastError, NotFound, TooLarge
 LARGEST = 64 * 1024 * 1024
 """One value over this is a mistake, not a payload."""
 
-_STORE = """
-insert into payloads (key, workflow_id, data)
-select * from unnest(%b::text[], %b::text[], %b::bytea[])
-on conflict (key) do nothing
-"""
-_READ = "select key, data from payloads where key = any(%b)"
+_STORE = "select store_payloads(%b::text[], %b::text[], %b::bytea[])"
+_READ = "select key, data from read_payloads(%b::text[])"
 
 
 class PostgresPayloads(StorageDriver):

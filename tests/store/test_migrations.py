@@ -1,0 +1,77 @@
+"""Migrations run once each, whoever starts them and however many do; what does not fit is refused; and whatever they
+made keeps tenants apart."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.migrate import migrate, migrations, status
+from holdfast.errors import Misconfigured
+from holdfast.runtime.embedded.postgres import EmbeddedPostgres
+from tests.databases import administer, with_database
+
+
+@pytest.fixture
+async def empty_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    name = sql.Identifier("never_migrated")
+    await administer(postgres.url, sql.SQL("create database {}").format(name))
+    yield with_database(postgres.url, "never_migrated")
+    await administer(postgres.url, sql.SQL("drop database {} with (force)").format(name))
+
+
+async def test_several_at_once_run_each_migration_once(empty_url: str) -> None:
+    assert (await status(empty_url)).applied == ()
+    ran = await asyncio.gather(*(migrate(empty_url) for _ in range(4)))
+    names = [migration.name for migration in migrations()]
+    assert max(ran, key=len) == names
+    assert sum(map(len, ran)) == len(names)
+    assert (await status(empty_url)).pending == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("insert into holdfast.migrations values ('9999_of_tomorrow.sql', 'x')", "upgrade this process"),
+        (
+            "update holdfast.migrations set checksum = 'x' where name = '0001_core.sql'",
+            "changed after it ran",
+        ),
+    ],
+)
+async def test_what_does_not_fit_is_refused(database_url: str, change: str, said: str) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url) as owner:
+        await owner.execute(change)
+    for refuse in (migrate, status):
+        with pytest.raises(Misconfigured, match=said):
+            await refuse(database_url)
+
+
+async def test_every_table_with_a_tenant_keeps_tenants_apart(database_url: str, database: Database) -> None:
+    """By the catalogue, so that a table of tomorrow is in this test already."""
+    async with await psycopg.AsyncConnection.connect(database_url) as owner:
+        cursor = await owner.execute(
+            "select c.relname, c.relrowsecurity, count(p.polname) from pg_class c"
+            " join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant' and not a.attisdropped"
+            " left join pg_policy p on p.polrelid = c.oid"
+            " where c.relnamespace = 'holdfast'::regnamespace and c.relkind in ('r', 'p')"
+            " group by 1, 2"
+        )
+        tables = await cursor.fetchall()
+    assert len(tables) > 20
+    assert [name for name, secured, policies in tables if not secured or not policies] == []
+    for name, _, _ in tables:
+        assert await seen_by_a_stranger(database, name) == 0, name
+
+
+async def seen_by_a_stranger(database: Database, table: str) -> int:
+    """Rows that a tenant sees who has none; of some tables a process sees nothing at all."""
+    async with database.tenant("nobody-lives-here") as connection:
+        cursor = await connection.execute("select has_table_privilege(%s, 'select') as may", (table,))
+        if (await cursor.fetchone()) == {"may": False}:
+            return 0
+        counted = await connection.execute(sql.SQL("select from {}").format(sql.Identifier(table)))
+        return counted.rowcount
