@@ -1,17 +1,22 @@
 """Plans that stand up to the static checks, that a model has judged, and, where that was asked for, the best of several."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from holdfast.errors import HoldfastError
 from holdfast.llm.failures import PlanRefused
 from holdfast.llm.plan_judge import PlanJudge, PlanReview, listed
 from holdfast.ports import Planner
+from schemas.base import Digest
+from schemas.canonical import digest_of
 from schemas.plans import Finding, Plan
 from schemas.stages import Answer, AnswerRequest, NextMove, NextRequest, PlanProposal, PlanRequest
 
 Check = Callable[[Plan, PlanRequest], Sequence[Finding]]
 """What the static checks find fatal in a plan."""
+
+_MOST_UNJUDGED = 64
 
 
 class ReviewingPlanner:
@@ -30,6 +35,7 @@ class ReviewingPlanner:
         self._check = check
         self._always = always
         self._rounds = rounds
+        self._unjudged: OrderedDict[Digest, PlanProposal] = OrderedDict()
 
     async def plan(self, request: PlanRequest) -> PlanProposal:
         alternatives = 1 if _is_a_second_try(request) else request.agent.alternatives
@@ -54,10 +60,18 @@ class ReviewingPlanner:
         return await self._planner.answer(request)
 
     async def _one(self, request: PlanRequest) -> tuple[PlanProposal, PlanReview | None]:
-        proposal = await self._planner.plan(request)
+        """A plan whose judge was busy waits for the next attempt: it is paid for already."""
+        key = digest_of(request.model_dump(mode="json"))
+        proposal = self._unjudged.pop(key, None) or await self._planner.plan(request)
         if proposal.plan is None or not self._always or self._check(proposal.plan, request):
             return proposal, None
-        review = await self._judge.review(request, proposal.plan)
+        try:
+            review = await self._judge.review(request, proposal.plan)
+        except HoldfastError:
+            self._unjudged[key] = proposal
+            while len(self._unjudged) > _MOST_UNJUDGED:
+                self._unjudged.popitem(last=False)
+            raise
         spent = proposal.spend_usd + review.spend_usd
         note = f"{proposal.note} {review.told}".strip()
         return proposal.model_copy(update={"note": note, "spend_usd": spent}), review

@@ -16,7 +16,7 @@ from holdfast.guardian.vocabulary import View
 from holdfast.ids import new_id
 from holdfast.llm.action_judge import ModelJudge
 from holdfast.llm.caller import ModelCaller
-from holdfast.llm.failures import PlanRefused
+from holdfast.llm.failures import ModelRateLimited, PlanRefused
 from holdfast.llm.lessons import LessonWriter, may_teach
 from holdfast.llm.observations import Observations
 from holdfast.llm.panels.action_panel import PanelJudge
@@ -132,6 +132,21 @@ async def test_a_plan_that_stays_bad_is_nobodys_plan(server: ModelServer, model:
         await reviewing(model, rounds=1).plan(plan_request())
     assert not refused.value.retryable
     assert len(server.calls) == 4
+
+
+async def test_a_plan_is_not_made_again_because_its_judge_was_busy(
+    server: ModelServer, model: ModelCaller
+) -> None:
+    busy = Reply(fault=Fault(kind="rate_limit"))
+    server.rules += [
+        Rule(match=Match(form="plan"), replies=(Reply(data=plan("df")),)),
+        Rule(match=Match(form="review"), replies=(busy, busy, Reply(data=review(0.9)))),
+    ]
+    planner = reviewing(model)
+    with pytest.raises(ModelRateLimited):
+        await planner.plan(plan_request())
+    assert "score 0.90" in (await planner.plan(plan_request())).note
+    assert [call.form for call in server.calls].count("plan") == 1
 
 
 async def test_the_judge_never_sees_what_the_static_checks_refuse(

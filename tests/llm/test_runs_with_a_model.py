@@ -35,6 +35,7 @@ from tests.runs.acting import ByName, Forgetful
 from workers import pools
 from workflows.agent_run import AgentRun
 
+KEY = "sk-a-key-that-must-not-be-seen-0123"
 PLAN = {
     "steps": [
         {"id": "sum", "tool": "calc", "arguments": {"expression": "2 + 3"}},
@@ -75,7 +76,7 @@ async def server() -> AsyncIterator[ModelServer]:
 @pytest.fixture
 async def stage(database: Database, temporal_address: str, server: ModelServer) -> AsyncIterator[Stage]:
     section = ModelSettings(
-        default="openai/test", api_bases={"openai": server.base_url}, api_keys={"openai": SecretStr("k" * 20)}
+        default="openai/test", api_bases={"openai": server.base_url}, api_keys={"openai": SecretStr(KEY)}
     )
     await PostgresSpend(database=database).set_price("openai/test", Price(input=1, output=1), by="test")
     layer = await ModelLayer.open(section, database=database)
@@ -116,6 +117,10 @@ async def test_a_model_plans_a_run_and_answers_it(stage: Stage) -> None:
         "plan",
         "answer",
     ]
+    assert stage.server.calls[0].with_key
+    assert KEY not in (await handle.fetch_history()).to_json()
+    events = await PostgresRuns(database=stage.database).events("default", handle.id, limit=1000)
+    assert not [event for event in events if KEY in event.model_dump_json()]
 
 
 async def test_a_model_acts_on_what_it_observes(stage: Stage) -> None:
