@@ -111,7 +111,8 @@ class RunView:
     def _take_plan(self, plan: dict[str, Any]) -> None:
         for step in plan.get("steps", ()):
             line = self._step(step["id"])
-            line.title = step.get("title") or step.get("message") or step.get("goal") or line.title
+            asked = step.get("message") or step.get("goal") or step.get("question")
+            line.title = step.get("title") or asked or line.title
             line.tool = step.get("tool", "") or step.get("kind", "")
 
     def _take_step(self, event: RunEvent, line: StepLine) -> None:

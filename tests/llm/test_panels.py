@@ -17,6 +17,7 @@ from holdfast.llm.caller import ModelCaller
 from holdfast.llm.panels.agreement import count_agreement
 from holdfast.llm.panels.analytics import analysed
 from holdfast.llm.panels.ballot import Ballot
+from holdfast.llm.panels.opposites import opposed
 from holdfast.llm.panels.panel import Panel
 from holdfast.llm.panels.rubric import count_ranks, shown_to
 from holdfast.llm.panels.seats import Bench
@@ -275,6 +276,33 @@ def test_opposites_in_almost_the_same_words_do_not_agree() -> None:
     assert count_agreement(opposed, vectors).winner is None
     numbers = [Ballot(voice="a", text="Keep 3 replicas."), Ballot(voice="b", text="Keep 0 replicas.")]
     assert count_agreement(numbers, vectors).winner is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Scale the web tier up.", "Scale the web tier down."),
+        ("The replica is healthy, the primary lags.", "The primary is healthy, the replica lags."),
+        ("Enable the rule for port 443.", "Disable the rule for port 443."),
+        ("The volume was unmounted.", "The volume was mounted."),
+        ("The configuration is valid.", "The configuration is invalid."),
+        ("Keep 3 of 5 replicas.", "Keep 2 of 5 replicas."),
+        ("The deploys were stopped.", "The deploys are starting."),
+    ],
+)
+def test_what_is_opposed_does_not_agree_however_alike_it_looks(one: str, other: str) -> None:
+    vectors = {"a": (1.0, 0.0), "b": (1.0, 0.0)}
+    assert (
+        count_agreement([Ballot(voice="a", text=one), Ballot(voice="b", text=other)], vectors).winner is None
+    )
+    same = [Ballot(voice="a", text=one), Ballot(voice="b", text=one)]
+    assert count_agreement(same, vectors).score == 1
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_opposition_is_mutual_and_nothing_opposes_itself(one: str, other: str) -> None:
+    assert opposed(one, other) == opposed(other, one)
+    assert not opposed(one, one)
 
 
 def test_one_judge_who_damns_everything_moves_little() -> None:

@@ -1,7 +1,8 @@
 """Agreement of free answers: those that mean the same stand together, and the largest group wins.
 
-Similar wording is not agreement: "it is safe" and "it is not safe" differ in one word. So two answers also have to say
-yes or no alike, and name the same numbers, before their similarity counts.
+Similar wording is not agreement: "it is safe" and "it is not safe" differ in one word, "scale up" and "scale down" too.
+So two answers also have to say yes or no alike, hold nothing opposed, and name compatible numbers, before their
+similarity counts.
 """
 
 import math
@@ -9,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from holdfast.llm.panels.ballot import Ballot, Tally, no_result, total
+from holdfast.llm.panels.opposites import opposed
 
 Vectors = Mapping[str, Sequence[float]]
 
@@ -59,7 +61,7 @@ def _groups(ballots: Sequence[Ballot], vectors: Vectors) -> list[list[Ballot]]:
 def _alike(one: Ballot, other: Ballot, vectors: Vectors) -> bool:
     if one.choice != other.choice or _denies(one.text) != _denies(other.text):
         return False
-    if _numbers(one.text) and _numbers(other.text) and not _numbers(one.text) & _numbers(other.text):
+    if opposed(one.text, other.text) or not _compatible(_numbers(one.text), _numbers(other.text)):
         return False
     bar = _ALIKE_BY_MEANING if one.voice in vectors and other.voice in vectors else _ALIKE_BY_WORDS
     return _similarity(one, other, vectors) >= bar
@@ -79,6 +81,11 @@ def _closeness(ballot: Ballot, group: Sequence[Ballot], vectors: Vectors) -> flo
 
 def _denies(text: str) -> bool:
     return len(_NEGATION.findall(text)) % 2 == 1
+
+
+def _compatible(ours: set[str], theirs: set[str]) -> bool:
+    """Who says more may agree with who says less; three replicas are not none."""
+    return ours <= theirs or theirs <= ours
 
 
 def _numbers(text: str) -> set[str]:
