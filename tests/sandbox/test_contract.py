@@ -230,3 +230,32 @@ print(subprocess.run('for i in 1 2 3; do echo $i; done | sort -r | head -1', she
 async def test_the_self_test_finds_every_layer(backend: Sandbox) -> None:
     health = await backend.self_test()
     assert health.healthy, [check for check in health.checks if not check.ok]
+
+
+async def test_whatever_a_call_leaves_is_there_as_it_was_for_the_next(backend: Sandbox) -> None:
+    leave = """
+import os
+os.makedirs('a/b'); os.mkdir('empty'); os.mkdir('shut'); open('shut/f', 'w').write('in')
+open('a/b/f', 'w').write('text'); os.chmod('a/b/f', 0o751); os.utime('a/b/f', (1000, 2000))
+os.link('a/b/f', 'hard'); os.link('a/b/f', 'a/hard'); os.symlink('a/b/f', 'soft'); os.symlink('/nowhere', 'dangling')
+with open('sparse', 'wb') as file: file.truncate(30 << 20); file.seek(10 << 20); file.write(b'middle')
+open(b'\\xff odd\\n', 'w').close(); open('none', 'w').close(); os.chmod('none', 0); os.mkfifo('pipe'); os.chmod('shut', 0o500)
+"""
+    look = """
+import os
+f = os.stat('a/b/f')
+print(oct(f.st_mode), f.st_mtime, f.st_nlink, os.stat('hard').st_ino == f.st_ino == os.stat('a/hard').st_ino)
+print(os.readlink('soft'), os.readlink('dangling'), os.listdir('empty'), os.listdir('shut'), os.path.exists('pipe'))
+s = os.stat('sparse'); print(s.st_size, s.st_blocks < 4096, open('sparse', 'rb').read()[10 << 20:][:6])
+print(sorted(os.listdir(b'.')), oct(os.stat('none').st_mode))
+"""
+    first = asked(leave, language="python")
+    await backend.run(first)
+    seen = [await backend.run(asked(look, language="python", run=first.run)) for _ in range(2)]
+    assert seen[0].stdout == seen[1].stdout
+    assert seen[0].stdout.splitlines() == [
+        "0o100751 2000.0 3 True",
+        "a/b/f /nowhere [] ['f'] False",
+        "31457280 True b'middle'",
+        "[b'a', b'dangling', b'empty', b'hard', b'none', b'shut', b'soft', b'sparse', b'\\xff odd\\n'] 0o100000",
+    ], seen[0].stderr

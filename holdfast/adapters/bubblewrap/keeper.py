@@ -15,6 +15,7 @@ from typing import Any
 from holdfast.adapters.bubblewrap import kernel, workspace
 from holdfast.adapters.bubblewrap.cgroups import CallGroup
 from holdfast.adapters.bubblewrap.command import HOLD
+from holdfast.adapters.bubblewrap.filling import copy_in
 from holdfast.adapters.bubblewrap.meter import Disk, GroupMeter, Meter, TreeMeter
 from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherSpec
 from holdfast.adapters.bubblewrap.start import start_tool
@@ -105,7 +106,7 @@ class Keeper:
     def _fill(self, directory: int) -> workspace.Copied:
         fcntl.flock(self.store, fcntl.LOCK_EX)
         try:
-            before = workspace.copy_in(self.store, directory)
+            before = copy_in(self.store, directory)
             for name, text in self.call.files.items():
                 workspace.place(directory, workspace.checked_name(name), text.encode())
         except (workspace.BadName, OSError) as error:

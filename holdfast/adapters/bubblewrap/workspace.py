@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from holdfast.adapters.bubblewrap.kernel import open_beneath
 
-_MAX_DEPTH = 64
+MAX_DEPTH = 64
 _CHUNK = 1 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -122,13 +122,6 @@ def _parent(directory: int, name: bytes, *, make: bool) -> tuple[int, bytes]:
     return current, leaf
 
 
-def copy_in(store: int, workspace: int) -> Copied:
-    """Fill the call's workspace from the run's store."""
-    copied = _copy_tree(store, workspace, known={})
-    copied.stamps = dict(_stamps(workspace))
-    return copied
-
-
 def copy_out(workspace: int, store: int, before: Copied, *, seconds: float = math.inf) -> Copied:
     """Write back what changed since `before`, and remove what the call removed.
 
@@ -146,11 +139,6 @@ def copy_out(workspace: int, store: int, before: Copied, *, seconds: float = mat
 
 def largest_file(directory: int) -> int:
     return max((facts.st_size for _, facts, _ in _walk(directory) if stat.S_ISREG(facts.st_mode)), default=0)
-
-
-def _stamps(directory: int) -> Iterator[tuple[bytes, Stamp]]:
-    for name, facts, _ in _walk(directory):
-        yield name, (facts.st_ino, facts.st_ctime_ns)
 
 
 def _walk(top: int) -> Iterator[tuple[bytes, os.stat_result, int]]:
@@ -171,7 +159,7 @@ def _walk(top: int) -> Iterator[tuple[bytes, os.stat_result, int]]:
                     continue
                 name = path + b"/" + raw if path else raw
                 yield name, facts, directory
-                if stat.S_ISDIR(facts.st_mode) and name.count(b"/") < _MAX_DEPTH and len(name) < 3500:
+                if stat.S_ISDIR(facts.st_mode) and name.count(b"/") < MAX_DEPTH and len(name) < 3500:
                     pending.append(name)
         finally:
             os.close(directory)
@@ -249,7 +237,7 @@ def _copy_file(directory: int, leaf: bytes, parent: int, facts: os.stat_result) 
         _clear(parent, _TEMPORARY)
         target = open_beneath(parent, _TEMPORARY, _CREATE, 0o600)
         try:
-            _copy_data(source, target, facts.st_size)
+            copy_data(source, target, facts.st_size)
             os.fchmod(target, stat.S_IMODE(facts.st_mode) & 0o777)
             os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
         finally:
@@ -260,7 +248,7 @@ def _copy_file(directory: int, leaf: bytes, parent: int, facts: os.stat_result) 
         os.close(source)
 
 
-def _copy_data(source: int, target: int, size: int) -> None:
+def copy_data(source: int, target: int, size: int) -> None:
     os.ftruncate(target, size)
     position = 0
     while position < size:
