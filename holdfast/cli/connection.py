@@ -52,13 +52,19 @@ def checked(model: type[Model], given: Mapping[str, object]) -> Model:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"{place}: {first['msg']}.") from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise InvalidInput(f"{place}: {said}." if place else f"{said}.") from error
 
 
 def print_json(*items: BaseModel) -> None:
     """One line each, for other programs."""
     for item in items:
         click.echo(item.model_dump_json())
+
+
+def report(words: str, *, as_json: bool, **facts: object) -> None:
+    """What a command did that has nothing to show: in words, or as one line for other programs."""
+    click.echo(json.dumps(facts) if as_json else words)
 
 
 def pairs(given: tuple[str, ...], option: str) -> dict[str, str]:
