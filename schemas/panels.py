@@ -44,7 +44,7 @@ class Voice(Payload):
 class PanelTerms(BaseModel):
     """Who is asked, how one answer is found, and what there must be for it to count."""
 
-    voices: tuple[Annotated[Voice, strictly(Voice)], ...] = Field(
+    voices: tuple[Voice, ...] = Field(
         default=(), max_length=15, description="None: every model that serves panels, once."
     )
     method: PanelMethod = PanelMethod.AGREEMENT
@@ -101,6 +101,9 @@ class ConsensusRequest(PanelTerms, Escalation, Request):
     agent: Name = Field(default="operator", description="On whose budget they are asked.")
     environment: Name = "dev"
     labels: Labels = {}
+    voices: tuple[Annotated[Voice, strictly(Voice)], ...] = Field(
+        default=(), max_length=15, description="None: every model that serves panels, once."
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> "ConsensusRequest":
