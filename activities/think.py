@@ -28,7 +28,7 @@ class ThinkActivities:
     @activity.defn
     async def plan(self, request: PlanRequest) -> PlanProposal:
         async with heartbeats():
-            return await self._planner.plan(request)
+            return await self._planner.plan(request.model_copy(update={"patient": _is_patient()}))
 
     @activity.defn
     async def next_move(self, request: NextRequest) -> NextMove:
@@ -38,9 +38,12 @@ class ThinkActivities:
     @activity.defn
     async def answer(self, request: AnswerRequest) -> Answer:
         """The last attempts do without a model, rather than fail a run whose work is done."""
-        patient = activity.info().attempt <= _PATIENT_ATTEMPTS
         async with heartbeats():
-            return await self._planner.answer(request.model_copy(update={"patient": patient}))
+            return await self._planner.answer(request.model_copy(update={"patient": _is_patient()}))
+
+
+def _is_patient() -> bool:
+    return activity.info().attempt <= _PATIENT_ATTEMPTS
 
 
 class LookBackActivities:

@@ -98,6 +98,7 @@ class PlanRequest(Payload):
     bundle: Digest | None = Field(
         default=None, description="The policies in force; without it no plan is reused."
     )
+    patient: bool = Field(default=True, description="Wait for a model that may be back soon; else do without.")
 
 
 class PlanProposal(Payload):

@@ -61,7 +61,7 @@ class ReviewingPlanner:
 
     async def _one(self, request: PlanRequest) -> tuple[PlanProposal, PlanReview | None]:
         """A plan whose judge was busy waits for the next attempt: it is paid for already."""
-        key = digest_of(request.model_dump(mode="json"))
+        key = digest_of(request.model_dump(mode="json", exclude={"patient"}))
         proposal = self._unjudged.pop(key, None) or await self._planner.plan(request)
         if proposal.plan is None or not self._always or self._check(proposal.plan, request):
             return proposal, None

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from holdfast.errors import HoldfastError
-from holdfast.llm.failures import NoModelAnswers
+from holdfast.llm.failures import ModelTimedOut, ModelUnreachable, NoModelAnswers
 from holdfast.ports import Planner
 from schemas.stages import Answer, AnswerRequest, NextMove, NextRequest, PlanProposal, PlanRequest
 
@@ -23,8 +23,9 @@ class RoutingPlanner:
             return await self._runbook.plan(request)
         try:
             return await self._model.plan(request)
-        except NoModelAnswers as away:
-            if self._when_away == "pause":
+        except (NoModelAnswers, ModelUnreachable, ModelTimedOut) as away:
+            may_be_back = request.patient and not isinstance(away, NoModelAnswers)
+            if may_be_back or self._when_away == "pause":
                 raise
             return _instead(await self._runbook.plan(request), away)
 
@@ -48,7 +49,7 @@ class RoutingPlanner:
             return await self._runbook.answer(request)
 
 
-def _instead(proposal: PlanProposal, away: NoModelAnswers) -> PlanProposal:
+def _instead(proposal: PlanProposal, away: HoldfastError) -> PlanProposal:
     """A goal that no runbook serves is not refused for an outage: the run waits for a model."""
     if proposal.plan is None and not proposal.missing:
         raise NoModelAnswers(

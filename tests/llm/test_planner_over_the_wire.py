@@ -265,7 +265,11 @@ async def test_one_failure_is_tried_again_and_an_outage_degrades_with_a_reason(
     server.rules.append(Rule(replies=(Reply(fault=Fault(kind="overloaded")),)))
     using = settings(server, "openai")
     planner = RoutingPlanner(model=ModelPlanner(model=caller(using, providers)), runbook=Runbooks())
-    for _ in range(using.breaker.failures):
+    with pytest.raises(ModelUnreachable):
+        await planner.plan(request())
+    tired = await planner.plan(request(patient=False))
+    assert (tired.by, "has trouble" in tired.note) == ("runbook", True)
+    for _ in range(using.breaker.failures - 2):
         with pytest.raises(ModelUnreachable):
             await planner.plan(request())
     proposal = await planner.plan(request())
