@@ -176,6 +176,26 @@ class IngestProgress(Payload):
     outcomes: dict[str, int] = {}
 
 
+class LibraryModel(Payload):
+    """An embedding model a library knows, and how many documents have their vectors under it."""
+
+    model: str
+    dimensions: int
+    state: Literal["building", "active", "retired"] = Field(
+        description="`active` answers; `building` is on its way."
+    )
+    documents: int = 0
+
+
+class LibraryState(Payload):
+    """How large a library is, and how far its models are."""
+
+    documents: int = 0
+    chunks: int = 0
+    models: tuple[LibraryModel, ...] = ()
+    unasked: int = Field(default=0, description="Runbooks about which no model has been asked for questions.")
+
+
 class Severity(StrEnum):
     ERROR = "error"
     WARNING = "warning"

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
-from schemas.base import JsonObject, Name, Payload, Request, strictly
+from schemas.base import JsonObject, Labels, Name, Payload, Request, strictly
 from schemas.knowledge import DocumentDraft, DocumentId, IngestProgress, LintFinding
 from schemas.memory import MemoryId, MemoryItem, MemoryScope, Signature
 
@@ -35,6 +35,19 @@ class Ingestion(IngestProgress):
     """A durable ingestion and where it stands. It is over when nothing is left."""
 
     id: str
+
+
+class LibraryJobRequest(Request):
+    """Work on the whole library: vectors under the model that is set, or questions that its passages answer."""
+
+    work: Literal["embed", "questions"]
+
+
+class LibraryJob(Payload):
+    """Work that has begun. `GET /v1/library` tells how far it is."""
+
+    id: str
+    work: Literal["embed", "questions"]
 
 
 class LintRequest(Request):
@@ -70,6 +83,7 @@ class RecallQuery(Request):
     agent: str = Field(default="", max_length=64)
     environment: str = Field(default="", max_length=64)
     thread: str = Field(default="", max_length=120)
+    labels: Labels = Field(default={}, description="Of the run; an item with labels needs them all.")
 
 
 class MemoryEdit(Request):
@@ -113,6 +127,12 @@ class MemoryImport(Request):
     """Items as an export has them."""
 
     items: tuple[Annotated[MemoryItem, strictly(MemoryItem)], ...] = Field(min_length=1, max_length=5000)
+
+
+class MemoryRestore(Request):
+    """A point in time to bring all memory back to."""
+
+    at: AwareDatetime
 
 
 class Changed(Payload):

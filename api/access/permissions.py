@@ -122,6 +122,8 @@ RULES: tuple[Rule, ...] = (
     _write("POST", "/v1/runbooks/lint", Permission.RUNBOOKS_READ, upload=True),
     _write("POST", "/v1/ingestions", Permission.RUNBOOKS_WRITE, upload=True),
     _read("/v1/ingestions/{ingestion_id}", Permission.RUNBOOKS_READ),
+    _read("/v1/library", Permission.RUNBOOKS_READ),
+    _write("POST", "/v1/library-jobs", Permission.RUNBOOKS_WRITE, everywhere=True),
     _read("/v1/runbook", Permission.RUNBOOKS_READ),
     _write("DELETE", "/v1/runbook", Permission.RUNBOOKS_WRITE),
     _read("/v1/runbook/versions", Permission.RUNBOOKS_READ),
@@ -137,11 +139,14 @@ RULES: tuple[Rule, ...] = (
         _write("POST", f"/v1/memory/{{memory_id}}/{verb}", Permission.MEMORY_WRITE)
         for verb in ("confirm", "reject", "rollback")
     ),
+    _read("/v1/memory/{memory_id}/trace", Permission.MEMORY_READ, everywhere=True),
+    _read("/v1/runs/{run_id}/feedback", Permission.MEMORY_READ),
     _write("POST", "/v1/runs/{run_id}/feedback", Permission.MEMORY_WRITE),
     _write("DELETE", "/v1/runs/{run_id}/memory", Permission.MEMORY_WRITE, everywhere=True),
     _read("/v1/memory-snapshots", Permission.MEMORY_READ),
     _write("POST", "/v1/memory-snapshots", Permission.MEMORY_WRITE, everywhere=True),
     _write("POST", "/v1/memory-snapshots/{name}/restore", Permission.MEMORY_WRITE, everywhere=True),
+    _write("POST", "/v1/memory-restore", Permission.MEMORY_WRITE, everywhere=True),
     _read("/v1/memory-export", Permission.MEMORY_READ, everywhere=True),
     _write("POST", "/v1/memory-import", Permission.MEMORY_WRITE, upload=True, everywhere=True),
     _read("/v1/models/spend", Permission.MODELS_READ),

@@ -15,9 +15,17 @@ from holdfast.ids import new_id
 from holdfast.knowledge.linting import lint_runbook
 from holdfast.knowledge.reading import read_draft
 from schemas.access import Principal
-from schemas.knowledge import DocumentDraft, DocumentKind, IngestJob, IngestReport
+from schemas.knowledge import DocumentDraft, DocumentKind, IngestJob, IngestReport, LibraryState
 from schemas.pages import Items
-from schemas.shelf import Ingestion, IngestionRequest, LintReport, LintRequest, SyncRequest
+from schemas.shelf import (
+    Ingestion,
+    IngestionRequest,
+    LibraryJob,
+    LibraryJobRequest,
+    LintReport,
+    LintRequest,
+    SyncRequest,
+)
 
 router = APIRouter(prefix="/v1", tags=["runbooks"])
 
@@ -52,6 +60,22 @@ async def start_ingestion(
     await held.engine.ingest(IngestJob(tenant=caller.tenant, job=job, author=caller.id))
     response.headers["Location"] = f"/v1/ingestions/{job}"
     return await _standing(held, caller, job)
+
+
+@router.get("/library", responses=documented())
+async def read_library(held: Held, caller: Caller) -> LibraryState:
+    """How large the library is, and how far a move to another model or the asking of questions has come."""
+    return await (await held.shelf.library()).state(caller.tenant)
+
+
+@router.post("/library-jobs", status_code=202, responses=documented(413, 415))
+async def start_library_job(
+    request: LibraryJobRequest, held: Held, caller: Caller, operation: Operation
+) -> LibraryJob:
+    """Begin work on all of the library: it goes on through crashes, while the library answers as before."""
+    job = new_id("job") if operation is None else f"job_{operation.removeprefix('sha256:')[:32]}"
+    await held.engine.ingest(IngestJob(tenant=caller.tenant, job=job, author=caller.id, work=request.work))
+    return LibraryJob(id=job, work=request.work)
 
 
 @router.get("/ingestions/{ingestion_id}", responses=documented(404))

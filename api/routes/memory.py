@@ -4,7 +4,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from api.cursors import Limit
 from api.editing import IfMatch, refuse_stale, tag
@@ -25,7 +25,9 @@ from schemas.memory import (
     MemoryItem,
     MemoryKind,
     MemoryStatus,
+    MemoryTrace,
     MemoryVersion,
+    SaidOfRun,
 )
 from schemas.pages import Items, Page
 from schemas.shelf import (
@@ -107,11 +109,24 @@ async def edit_item(
 
 
 @router.delete("/memory/{memory_id}", responses=documented(404))
-async def forget_item(memory_id: ItemPath, held: Held, caller: Caller) -> Forgotten:
+async def forget_item(
+    memory_id: ItemPath,
+    held: Held,
+    caller: Caller,
+    derived: Annotated[bool, Query(description="Also what was derived from it.")] = True,  # noqa: FBT002 -- a query parameter
+) -> Forgotten:
     """Really delete its words, versions and vectors, and those of all that was derived from it."""
     await _own(held, caller, memory_id, to_change=True)
-    ids = await (await held.shelf.memory()).forget(caller.tenant, memory_id, author=caller.id)
+    memory = await held.shelf.memory()
+    ids = await memory.forget(caller.tenant, memory_id, author=caller.id, derived=derived)
     return Forgotten(ids=tuple(ids))
+
+
+@router.get("/memory/{memory_id}/trace", responses=documented(404))
+async def trace_item(memory_id: ItemPath, held: Held, caller: Caller) -> MemoryTrace:
+    """How far it has reached: what was derived from it, and the runs that were told it."""
+    await _own(held, caller, memory_id)
+    return await (await held.shelf.memory()).trace(caller.tenant, memory_id)
 
 
 @router.post("/memory/{memory_id}/confirm", responses=documented(404, 409, 413, 415))
@@ -164,6 +179,12 @@ async def give_feedback(run: OwnRun, said: RunFeedback, held: Held, caller: Call
         refuse_to_reach_further(caller, "")  # the lesson will hold everywhere
     feedback = Feedback(run_id=run.id, **said.model_dump())
     return await (await held.shelf.memory()).feedback(caller.tenant, feedback, author=caller.id)
+
+
+@router.get("/runs/{run_id}/feedback", responses=documented(404))
+async def list_feedback(run: OwnRun, held: Held, caller: Caller) -> Items[SaidOfRun]:
+    """What people said of a run, newest first."""
+    return Items(items=list(await (await held.shelf.memory()).said_of(caller.tenant, run.id)))
 
 
 async def _own(held: Services, caller: Principal, memory_id: str, *, to_change: bool = False) -> MemoryItem:

@@ -14,7 +14,7 @@ from api.services import Caller, Held
 from schemas.base import Name
 from schemas.memory import Snapshot
 from schemas.pages import Items
-from schemas.shelf import Changed, Forgotten, Imported, MemoryImport, SnapshotRequest
+from schemas.shelf import Changed, Forgotten, Imported, MemoryImport, MemoryRestore, SnapshotRequest
 
 router = APIRouter(prefix="/v1", tags=["memory"])
 
@@ -37,6 +37,13 @@ async def take_snapshot(request: SnapshotRequest, held: Held, caller: Caller) ->
 async def restore_snapshot(name: SnapshotPath, held: Held, caller: Caller) -> Changed:
     """Bring all memory back to that moment. Itself a change that can be undone."""
     return Changed(changed=await (await held.shelf.memory()).restore(caller.tenant, name, author=caller.id))
+
+
+@router.post("/memory-restore", responses=documented(413, 415))
+async def restore_moment(request: MemoryRestore, held: Held, caller: Caller) -> Changed:
+    """Bring all memory back to a point in time. Itself a change that can be undone."""
+    memory = await held.shelf.memory()
+    return Changed(changed=await memory.restore(caller.tenant, request.at, author=caller.id))
 
 
 @router.get(

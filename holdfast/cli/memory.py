@@ -4,6 +4,7 @@ import difflib
 import json
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -154,18 +155,37 @@ def rollback(item_id: str, version: int, *, as_json: bool) -> None:
 
 @memory.command()
 @click.argument("what", metavar="ID|RUN")
+@click.option("--keep-derived", is_flag=True, help="Leave what was derived from it.")
 @click.confirmation_option(prompt="Its words, versions and vectors are deleted for good. Go on?")
 @as_json
-def forget(what: str, *, as_json: bool) -> None:
-    """Really delete an item, or all that a run taught, and everything derived from it."""
+def forget(what: str, *, keep_derived: bool, as_json: bool) -> None:
+    """Really delete an item, or all that a run taught, and everything derived from it.
+
+    `holdfast memory trace ID` shows beforehand what that is.
+    """
 
     async def forgotten(holdfast: Holdfast) -> Sequence[str]:
         if what.startswith("run_"):
             return await holdfast.memory.forget_run(what)
-        return await holdfast.memory.forget(what)
+        return await holdfast.memory.forget(what, derived=not keep_derived)
 
     for item_id in ask(forgotten):
         click.echo(json.dumps({"forgot": item_id}) if as_json else f"forgot {item_id}")
+
+
+@memory.command()
+@item_argument
+@as_json
+def trace(item_id: str, *, as_json: bool) -> None:
+    """Show how far an item has reached: what was derived from it, and the runs that were told it."""
+    found = ask(lambda holdfast: holdfast.memory.trace(item_id))
+    if as_json:
+        print_json(found)
+        return
+    for derived in found.derived:
+        click.echo(f"derived  {derived}")
+    for given in found.given:
+        click.echo(f"told     {given.run_id}  {given.at:%Y-%m-%d %H:%M}  {given.outcome or '-'}")
 
 
 @memory.command()
@@ -173,17 +193,33 @@ def forget(what: str, *, as_json: bool) -> None:
 @click.option("--up", "verdict", flag_value="up", help="It did well.")
 @click.option("--down", "verdict", flag_value="down", help="It did badly.")
 @click.option("--item", help="The memory meant, where it is one.")
+@click.option("--comment", default="", help="In your words; kept with the run.")
 @click.option("--correction", default="", help="What it should have known.")
 @as_json
-def feedback(run_id: str, verdict: str | None, item: str | None, correction: str, *, as_json: bool) -> None:
-    """Say how a run did. It counts for what the run was told."""
-    said = checked(RunFeedback, {"verdict": verdict, "item": item, "correction": correction})
+def feedback(
+    run_id: str, verdict: str | None, item: str | None, comment: str, correction: str, *, as_json: bool
+) -> None:
+    """Say how a run did. It counts for what the run was told. Without options, show what was said."""
+    if not (verdict or comment or correction):
+        _show_feedback(run_id, as_json=as_json)
+        return
+    words = {"verdict": verdict, "item": item, "comment": comment, "correction": correction}
+    said = checked(RunFeedback, words)
     report = ask(lambda holdfast: holdfast.memory.feedback(run_id, said))
     if as_json:
         print_json(report)
         return
     learned = report.learned or "nothing new"
     click.echo(f"counted for {len(report.credited)}, retired {len(report.retired)}, learned {learned}")
+
+
+def _show_feedback(run_id: str, *, as_json: bool) -> None:
+    for said in ask(lambda holdfast: holdfast.memory.said_of(run_id)):
+        if as_json:
+            print_json(said)
+        else:
+            words = plain(" ".join(filter(None, (said.comment, said.correction))))
+            click.echo(f"{said.at:%Y-%m-%d %H:%M}  {said.author}  {said.verdict or '-':5}{words}")
 
 
 @memory.command()
@@ -205,11 +241,17 @@ def snapshot(name: str | None, note: str, *, as_json: bool) -> None:
 
 
 @memory.command()
-@click.argument("name", metavar="SNAPSHOT")
+@click.argument("name", metavar="SNAPSHOT|TIME")
 @as_json
 def restore(name: str, *, as_json: bool) -> None:
-    """Bring all memory back to a snapshot. Itself a change that can be undone."""
-    changed = ask(lambda holdfast: holdfast.memory.restore(name))
+    """Bring all memory back to a snapshot, or to a time such as 2026-03-01T12:00:00+00:00.
+
+    Itself a change that can be undone.
+    """
+    moment = _moment(name)
+    changed = ask(
+        lambda holdfast: holdfast.memory.restore_to(moment) if moment else holdfast.memory.restore(name)
+    )
     click.echo(json.dumps({"changed": changed}) if as_json else f"{changed} items changed")
 
 
@@ -232,6 +274,16 @@ def import_items(file: Path, *, as_json: bool) -> None:
     items = [checked_line(line) for line in file.read_text().splitlines() if line.strip()]
     count = ask(lambda holdfast: holdfast.memory.import_items(items))
     click.echo(json.dumps({"read": count}) if as_json else f"read {count} items")
+
+
+def _moment(text: str) -> datetime | None:
+    """A time, where it is one; without a zone it is this machine's. Names of snapshots have no colon."""
+    if ":" not in text:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        return None
 
 
 def checked_line(line: str) -> MemoryItem:

@@ -11,6 +11,7 @@ from typing import Literal
 import click
 
 from holdfast.cli.connection import as_json, ask, checked, print_json
+from holdfast.cli.library_work import ask_questions, reembed, state
 from holdfast.cli.plain import plain
 from holdfast.client import Holdfast
 from holdfast.errors import InvalidInput
@@ -33,6 +34,10 @@ from schemas.shelf import Ingestion
 @click.group()
 def runbooks() -> None:
     """Ingest, search and check runbooks."""
+
+
+for command in (state, reembed, ask_questions):
+    runbooks.add_command(command)
 
 
 @runbooks.command()
@@ -198,15 +203,23 @@ def lint(paths: tuple[Path, ...], *, as_json: bool) -> None:
     "--input", "-i", "inputs", multiple=True, metavar="NAME=VALUE", help="A value the runbook needs."
 )
 @click.option("--env", "environment", default="dev", show_default=True)
+@as_json
 @click.pass_context
 def run(
-    ctx: click.Context, document_id: str, goal: tuple[str, ...], inputs: tuple[str, ...], environment: str
+    ctx: click.Context,
+    document_id: str,
+    goal: tuple[str, ...],
+    inputs: tuple[str, ...],
+    environment: str,
+    *,
+    as_json: bool,
 ) -> None:
     """Run a runbook, watched: the same as `holdfast run --runbook ID`."""
     from holdfast.cli.runs import run as run_command  # noqa: PLC0415 -- the client is needed for this command alone
 
     words = [" ".join(goal) or f"Run runbook {document_id}", "--runbook", document_id, "--mode", "runbook"]
     words += ["--env", environment, *(part for each in inputs for part in ("--input", each))]
+    words += ["--json"] if as_json else []
     with run_command.make_context("run", words, parent=ctx) as inner:
         run_command.invoke(inner)
 

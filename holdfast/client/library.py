@@ -1,13 +1,13 @@
 """Runbooks and other documents over HTTP."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from holdfast.client.wire import Wire
 from schemas.base import JsonObject
-from schemas.knowledge import Document, DocumentDraft, IngestReport, SearchRequest, SearchResult
+from schemas.knowledge import Document, DocumentDraft, IngestReport, LibraryState, SearchRequest, SearchResult
 from schemas.pages import Items, Page
-from schemas.shelf import Ingestion, Removal
+from schemas.shelf import Ingestion, LibraryJob, Removal
 
 _A_CALL, _BYTES_A_CALL = 50, 2_000_000
 _PATIENCE_S = 600
@@ -57,6 +57,14 @@ class LibraryClient:
     async def ingestion(self, ingestion_id: str) -> Ingestion:
         response = await self._wire.ask("GET", f"/v1/ingestions/{ingestion_id}")
         return Ingestion.model_validate_json(response.content)
+
+    async def state(self) -> LibraryState:
+        """How large the library is, and how far its models are."""
+        return LibraryState.model_validate_json((await self._wire.ask("GET", "/v1/library")).content)
+
+    async def start(self, work: Literal["embed", "questions"]) -> LibraryJob:
+        """Begin work on all of the library; `state` tells how far it is."""
+        return LibraryJob.model_validate_json(await self._post("/v1/library-jobs", {"work": work}))
 
     async def search(self, request: SearchRequest) -> SearchResult:
         body = request.model_dump(mode="json", exclude_unset=True)

@@ -1,6 +1,7 @@
 """Memory over HTTP."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from holdfast.client.wire import Wire
@@ -10,7 +11,9 @@ from schemas.memory import (
     MemoryDraft,
     MemoryHit,
     MemoryItem,
+    MemoryTrace,
     MemoryVersion,
+    SaidOfRun,
     Snapshot,
 )
 from schemas.pages import Items, Page
@@ -72,8 +75,23 @@ class MemoryClient:
     async def rollback(self, item_id: str, version: int) -> MemoryItem:
         return await self._item(f"/v1/memory/{item_id}/rollback", {"version": version})
 
-    async def forget(self, item_id: str) -> Sequence[str]:
-        response = await self._wire.ask("DELETE", f"/v1/memory/{item_id}")
+    async def trace(self, item_id: str) -> MemoryTrace:
+        """What was derived from an item, and the runs that were told it."""
+        response = await self._wire.ask("GET", f"/v1/memory/{item_id}/trace")
+        return MemoryTrace.model_validate_json(response.content)
+
+    async def said_of(self, run_id: str) -> Sequence[SaidOfRun]:
+        response = await self._wire.ask("GET", f"/v1/runs/{run_id}/feedback")
+        return Items[SaidOfRun].model_validate_json(response.content).items
+
+    async def restore_to(self, at: datetime) -> int:
+        """Bring all memory back to a point in time; how many items changed."""
+        response = await self._wire.post("/v1/memory-restore", {"at": at.isoformat()}, patience_s=600)
+        return Changed.model_validate_json(response.content).changed
+
+    async def forget(self, item_id: str, *, derived: bool = True) -> Sequence[str]:
+        query = None if derived else {"derived": "false"}
+        response = await self._wire.ask("DELETE", f"/v1/memory/{item_id}", query=query)
         return Forgotten.model_validate_json(response.content).ids
 
     async def forget_run(self, run_id: str) -> Sequence[str]:

@@ -127,3 +127,32 @@ async def test_a_key_of_one_environment_writes_only_what_holds_there(api: Runnin
         widened = await http.patch(f"/v1/memory/{mine['id']}", json={"scope": {}})
         assert widened.status_code == 403
         assert (await http.post("/v1/memory", json={"text": "For everybody."})).status_code == 403
+
+
+async def test_an_item_is_traced_through_the_runs_that_heard_it_and_forgotten_alone(api: RunningApi) -> None:
+    async with api.http() as http:
+        item = await told(http, "Zebras cross at dawn.")
+        trace = (await http.get(f"/v1/memory/{item['id']}/trace")).json()
+        gone = await http.delete(f"/v1/memory/{item['id']}", params={"derived": "false"})
+    assert (trace["id"], trace["derived"], trace["given"]) == (item["id"], [], [])
+    assert gone.json()["ids"] == [item["id"]]
+
+
+async def test_what_people_said_of_a_run_is_read_back(api: RunningApi) -> None:
+    run = await api.client().runs.start(RunRequest(goal="feed the zebras"))
+    async with api.http() as http:
+        at = f"/v1/runs/{run.id}/feedback"
+        assert (await http.post(at, json={"verdict": "down", "comment": "Too late."})).status_code == 200
+        (said,) = (await http.get(at)).json()["items"]
+    assert (said["verdict"], said["comment"]) == ("down", "Too late.")
+
+
+async def test_memory_goes_back_to_a_point_in_time(api: RunningApi) -> None:
+    async with api.http() as http:
+        item = await told(http, "Lions sleep at noon.")
+        moment = (await http.get(f"/v1/memory/{item['id']}/versions")).json()["items"][0]["created_at"]
+        await http.patch(f"/v1/memory/{item['id']}", json={"text": "Lions never sleep."})
+        back = await http.post("/v1/memory-restore", json={"at": moment})
+        now = (await http.get(f"/v1/memory/{item['id']}")).json()
+    assert back.json()["changed"] >= 1
+    assert now["content"]["text"] == "Lions sleep at noon."

@@ -119,3 +119,14 @@ async def test_a_key_of_one_environment_writes_only_what_holds_there(api: Runnin
         assert (await http.post("/v1/runbooks", json=body("sneaky", for_prod))).status_code == 403
         assert (await http.post("/v1/runbooks", json=body("of-prod", environment="dev"))).status_code == 403
         assert (await http.post("/v1/runbooks", json=body("of-dev", environment="dev"))).status_code == 200
+
+
+async def test_work_on_the_whole_library_is_accepted_and_its_state_told(api: RunningApi) -> None:
+    async with api.http() as http:
+        await http.post("/v1/runbooks", json={"documents": [{"id": "state", "text": "# State\n\nOf it."}]})
+        state = (await http.get("/v1/library")).json()
+        job = await http.post("/v1/library-jobs", json={"work": "embed"})
+        wrong = await http.post("/v1/library-jobs", json={"work": "burn"})
+    assert state["documents"] >= 1
+    assert state["unasked"] >= 1
+    assert (job.status_code, job.json()["work"], wrong.status_code) == (202, "embed", 422)

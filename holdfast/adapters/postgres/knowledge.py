@@ -12,11 +12,20 @@ from holdfast.adapters.postgres.knowledge_ingest import LibraryWriter
 from holdfast.adapters.postgres.knowledge_jobs import LibraryJobs
 from holdfast.adapters.postgres.knowledge_rows import COLUMNS, document_of, where_json
 from holdfast.adapters.postgres.knowledge_search import LibraryReader
+from holdfast.adapters.postgres.knowledge_state import state_of
 from holdfast.adapters.postgres.knowledge_upkeep import LibraryKeeper
 from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder
 from holdfast.errors import NotFound
 from holdfast.knowledge.ports import Embedder, QuestionWriter, Reranker
-from schemas.knowledge import Document, DocumentDraft, IngestReport, SearchFilter, SearchRequest, SearchResult
+from schemas.knowledge import (
+    Document,
+    DocumentDraft,
+    IngestReport,
+    LibraryState,
+    SearchFilter,
+    SearchRequest,
+    SearchResult,
+)
 
 
 class PostgresLibrary:
@@ -94,6 +103,11 @@ class PostgresLibrary:
                 (Jsonb(where_json(where or SearchFilter())), after, limit),
             )
             return [document_of(row) for row in await cursor.fetchall()]
+
+    async def state(self, tenant: str) -> LibraryState:
+        """How large it is, and how far a move to another model or the asking of questions has come."""
+        async with self._database.tenant(tenant) as connection:
+            return await state_of(connection)
 
     async def versions(self, tenant: str, document_id: str) -> Sequence[Document]:
         """Every version that ever stood, newest first, without text."""

@@ -214,9 +214,11 @@ class PostgresMemory(MemoryUndoing):
 
     async def _correction(self, tenant: str, feedback: Feedback, author: str) -> MemoryItem:
         async with self._database.tenant(tenant) as connection:
-            cursor = await connection.execute("select goal from runs where id = %s", (feedback.run_id,))
-            row = await cursor.fetchone()
-            goal = row["goal"] if row else ""
+            cursor = await connection.execute(
+                "select goal, environment from runs where id = %s", (feedback.run_id,)
+            )
+            row = await cursor.fetchone() or {"goal": "", "environment": ""}
+            goal = row["goal"]
         meant = await self.read(tenant, feedback.item) if feedback.item else None
         about = meant.content.signature if meant else Signature(goal_kind=goal_kind(goal))
         content = MemoryContent(
@@ -229,7 +231,9 @@ class PostgresMemory(MemoryUndoing):
                 "corrected_by": author,
             },
             signature=about,
-            scope=meant.content.scope if meant else MemoryScope(),
+            scope=meant.content.scope
+            if meant
+            else MemoryScope(environment="" if feedback.correction else row["environment"]),
             trust=Trust.HUMAN,
             confidence=0.95,
             importance=0.8,
