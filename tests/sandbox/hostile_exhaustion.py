@@ -177,6 +177,28 @@ EXHAUSTION = (
         within_s=2,
     ),
     Case(
+        name="is_asked_to_end_before_it_is_killed",
+        program=(
+            "import os, signal, sys, time\n"
+            "def end(*_): open('cleaned', 'w').write('up'); print('cleaned', flush=True); sys.exit(0)\n"
+            "signal.signal(signal.SIGTERM, end)\ntime.sleep(30)\n"
+        ),
+        ends=("timeout",),
+        limits={"wall_s": 0.5},
+        says="cleaned",
+        collect=("cleaned",),
+        check=lambda r: r.files["cleaned"].b64 == "dXA=",
+        within_s=2,
+    ),
+    Case(
+        name="spawns_when_asked_to_end",
+        language="bash",
+        program="trap 'for i in {1..9}; do setsid sleep 300 & done; echo spawned' TERM; while :; do sleep 0.02; done",
+        ends=("timeout",),
+        limits={"wall_s": 0.5},
+        within_s=2,
+    ),
+    Case(
         name="exits_zero_on_term",
         language="sh",
         program="trap 'exit 0' TERM; while :; do sleep 0.01; done",

@@ -198,6 +198,15 @@ async def test_calls_of_one_run_at_once_keep_each_others_files(backend: Sandbox)
     assert (await backend.run(asked("cat f*", run=run))).stdout.split() == [str(n) for n in range(6)]
 
 
+async def test_a_workspace_larger_than_the_limit_is_refused_with_the_limits_name(backend: Sandbox) -> None:
+    first = asked("head -c 3000000 /dev/zero > f")
+    await backend.run(first)
+    small = await backend.run(first.model_copy(update={"limits": Limits(disk_mb=1)}))
+    assert small.status is SandboxStatus.REFUSED
+    assert "limits.disk_mb" in (small.error or "")
+    assert (await backend.run(first.model_copy(update={"program": "wc -c < f"}))).stdout.strip() == "3000000"
+
+
 async def test_a_request_above_the_ceiling_is_refused(backend: Sandbox) -> None:
     result = await backend.run(asked("true", limits=Limits(pids=Ceiling().pids + 1)))
     assert result.status is SandboxStatus.REFUSED

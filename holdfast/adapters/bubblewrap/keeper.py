@@ -4,6 +4,7 @@ It runs in a process of its own with the run's uid, so that a worker that hangs 
 its limits: the keeper dies with the launcher, bubblewrap with the keeper, and everything inside with bubblewrap.
 """
 
+import errno
 import fcntl
 import math
 import os
@@ -110,7 +111,9 @@ class Keeper:
             for name, text in self.call.files.items():
                 workspace.place(directory, workspace.checked_name(name), text.encode())
         except (workspace.BadName, OSError) as error:
-            raise Refused(f"the files could not be placed in the workspace: {error}") from error
+            raise Refused(
+                f"the files could not be placed in the workspace: {_why_not_placed(error)}"
+            ) from error
         finally:
             fcntl.flock(self.store, fcntl.LOCK_UN)
         return before
@@ -165,6 +168,12 @@ class Keeper:
             files=files,
             usage=usage,
         )
+
+
+def _why_not_placed(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "with what the run has left there, they are more than limits.disk_mb or limits.inodes allow"
+    return str(error)
 
 
 def _why_not_started(ending: Ending, complaint: str) -> str:

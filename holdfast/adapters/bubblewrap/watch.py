@@ -118,7 +118,9 @@ class Watch:
             self._ending.stopped_by = "wall"
             self._phase, self._deadline = _Phase.GRACE, now + _GRACE_S
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._tool_pid, signal.SIGTERM)
+                os.killpg(
+                    os.getpgid(self._tool_pid), signal.SIGTERM
+                )  # whose leader is the first process at first
         elif self._phase is _Phase.KILLED:
             self._gone = (
                 True  # the kernel cannot end it, for instance in a hung file system; the launcher says so
