@@ -9,7 +9,7 @@ import click
 from pydantic import ValidationError
 
 from holdfast.audit import check_chain
-from holdfast.cli.connection import as_json, ask, connect, print_json
+from holdfast.cli.connection import as_json, ask, connect, print_json, report
 from schemas.access import AuditCheck, AuditLine
 
 
@@ -36,7 +36,8 @@ def list_lines(actor: str | None, *, as_json: bool) -> None:
 
 @audit.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def export(file: Path) -> None:
+@as_json
+def export(file: Path, *, as_json: bool) -> None:
     """Write the whole chain to a file, which `verify --file` checks anywhere."""
 
     async def write() -> int:
@@ -49,9 +50,10 @@ def export(file: Path) -> None:
         return count
 
     try:
-        click.echo(f"{asyncio.run(write())} lines in {file}")
+        count = asyncio.run(write())
     except FileExistsError as error:
         raise click.UsageError(f"{file} exists already. Choose another name.") from error
+    report(f"{count} lines in {file}", as_json=as_json, lines=count, file=str(file))
 
 
 @audit.command()

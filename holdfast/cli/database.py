@@ -5,6 +5,7 @@ import json
 
 import click
 
+from holdfast.cli.connection import as_json, report
 from holdfast.errors import Misconfigured
 from holdfast.runtime.configuration import load
 from holdfast.runtime.embedded.state import read_state
@@ -20,14 +21,15 @@ def db() -> None:
 
 
 @db.command()
-def migrate() -> None:
+@as_json
+def migrate(*, as_json: bool) -> None:
     """Run what has not run yet. Safe to start several times at once."""
     from holdfast.adapters.postgres import migrate as runner  # noqa: PLC0415 -- psycopg is slow to import
 
     done = asyncio.run(runner.migrate(owner_url(load())))
-    for name in done:
+    for name in () if as_json else done:
         click.echo(f"ran {name}")
-    click.echo("The database is up to date.")
+    report("The database is up to date.", as_json=as_json, ran=list(done))
 
 
 @db.command()

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from holdfast.errors import HoldfastError, InvalidInput, Misconfigured, Unavailable
 from holdfast.runtime.exit import leave
@@ -60,6 +61,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "worker": Entry("holdfast.cli.worker:worker", "Serve task queues in this process."),
         "db": Entry("holdfast.cli.database:db", "Migrate the database, or see where it stands."),
         "testing": Entry("holdfast.cli.testing:testing", "Test agents without a real model."),
+        "completion": Entry("holdfast.cli.completion:completion", "Let TAB complete commands in your shell."),
         "config": Entry("holdfast.cli.configuration:config", "Show settings and their reference."),
     }
 )
@@ -78,6 +80,12 @@ class LazyCommands(click.Group):
         module, _, attribute = entry.place.partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names with their line of help from the table: a TAB imports no command."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=COMMANDS[name].help) for name in names]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

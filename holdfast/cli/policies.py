@@ -8,7 +8,7 @@ import click
 
 from holdfast.cli import policy_files as files
 from holdfast.cli import policy_view as view
-from holdfast.cli.connection import as_json, ask, pairs, print_json, values
+from holdfast.cli.connection import as_json, ask, pairs, print_json, report, values
 from holdfast.client import Holdfast
 from schemas.policies import PolicyRef, PolicyVersion
 from schemas.policy_desk import ActivationRequest, BacktestRequest, RollbackRequest, TrialRequest
@@ -47,38 +47,45 @@ def show(name: str, *, as_json: bool) -> None:
 @policies.command()
 @draft_file
 @note
-def create(file: Path, note: str) -> None:
+@as_json
+def create(file: Path, note: str, *, as_json: bool) -> None:
     """Store a new policy from a YAML file, or from standard input with `-`."""
     draft = files.draft_of(file, note)
-    view.stored(ask(lambda holdfast: holdfast.policies.create(draft)))
+    stored = ask(lambda holdfast: holdfast.policies.create(draft))
+    print_json(stored) if as_json else view.stored(stored)
 
 
 @policies.command()
 @draft_file
 @note
-def update(file: Path, note: str) -> None:
+@as_json
+def update(file: Path, note: str, *, as_json: bool) -> None:
     """Store a new version of the policy the file names."""
     draft = files.draft_of(file, note)
-    view.stored(ask(lambda holdfast: holdfast.policies.update(draft)))
+    stored = ask(lambda holdfast: holdfast.policies.update(draft))
+    print_json(stored) if as_json else view.stored(stored)
 
 
 @policies.command()
 @click.argument("name")
-def retire(name: str) -> None:
+@as_json
+def retire(name: str, *, as_json: bool) -> None:
     """Leave a policy out of every later bundle."""
     ask(lambda holdfast: holdfast.policies.retire(name))
-    click.echo(f"{name} is retired. It stays in force until the next `holdfast policies activate`.")
+    words = f"{name} is retired. It stays in force until the next `holdfast policies activate`."
+    report(words, as_json=as_json, retired=name)
 
 
 @policies.command()
 @click.argument("name", metavar="NAME@VERSION")
-def discard(name: str) -> None:
+@as_json
+def discard(name: str, *, as_json: bool) -> None:
     """Delete a draft: a version no bundle ever named."""
     policy, version = _versioned(name)
     if version is None:
         raise click.BadParameter("Say which version: NAME@VERSION.")
     ask(lambda holdfast: holdfast.policies.discard(policy, version))
-    click.echo(f"{name} is deleted.")
+    report(f"{name} is deleted.", as_json=as_json, deleted=name)
 
 
 @policies.command()
@@ -221,19 +228,22 @@ def experiment(name: str, days: float, *, as_json: bool) -> None:
 
 @policies.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-def export(folder: Path) -> None:
+@as_json
+def export(folder: Path, *, as_json: bool) -> None:
     """Write the newest version of every policy of yours as FOLDER/NAME.yaml, for git."""
     folder.mkdir(parents=True, exist_ok=True)
     found = ask(files.own_policies)
     for version in found:
         (folder / f"{version.name}.yaml").write_text(view.as_yaml(version.document), encoding="utf-8")
-    click.echo(f"{len(found)} policies written to {folder}.")
+    words = f"{len(found)} policies written to {folder}."
+    report(words, as_json=as_json, written=[version.name for version in found])
 
 
 @policies.command("import")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @note
-def import_files(paths: tuple[Path, ...], note: str) -> None:
+@as_json
+def import_files(paths: tuple[Path, ...], note: str, *, as_json: bool) -> None:
     """Store files, or folders of them: new policies are created, changed ones get a new version, others are left."""
     drafts = [files.draft_of(file, note) for file in files.yaml_files(paths)]
 
@@ -241,6 +251,9 @@ def import_files(paths: tuple[Path, ...], note: str) -> None:
         return [stored for draft in drafts if (stored := await files.store(holdfast, draft))]
 
     changed = ask(store_all)
+    if as_json:
+        print_json(*changed)
+        return
     for version in changed:
         view.stored(version)
     click.echo(

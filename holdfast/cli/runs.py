@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import click
 
-from holdfast.cli.connection import as_json, ask, checked, connect, pairs, print_json, values
+from holdfast.cli.connection import as_json, ask, checked, connect, pairs, print_json, report, values
 from holdfast.cli.plain import plain
 from holdfast.client import Holdfast
+from schemas.commands import CommandReport
 from schemas.runs import Run, RunRequest, RunStatus
 
 ENDED_BADLY = 1
@@ -177,18 +178,20 @@ def effects(run_id: str, *, as_json: bool) -> None:
 @runs.command()
 @click.argument("run_id")
 @click.confirmation_option(prompt="Forget this run, its events, effects and artifacts?")
-def rm(run_id: str) -> None:
+@as_json
+def rm(run_id: str, *, as_json: bool) -> None:
     """Forget an ended run. The audit log keeps that it was."""
     ask(lambda holdfast: holdfast.runs.delete(run_id))
-    click.echo(f"{run_id} is gone.")
+    report(f"{run_id} is gone.", as_json=as_json, removed=run_id)
 
 
 @runs.command()
 @click.argument("run_id")
 @click.option("--reason", default="")
-def pause(run_id: str, reason: str) -> None:
+@as_json
+def pause(run_id: str, reason: str, *, as_json: bool) -> None:
     """Start nothing new; what is under way ends."""
-    click.echo(ask(lambda holdfast: holdfast.runs.pause(run_id, reason=reason)).status)
+    _reported(ask(lambda holdfast: holdfast.runs.pause(run_id, reason=reason)), as_json=as_json)
 
 
 @runs.command()
@@ -204,6 +207,7 @@ def pause(run_id: str, reason: str) -> None:
     metavar="NAME=VALUE",
     help="A limit that was reached, as spend_usd=5; those not named are the usual ones.",
 )
+@as_json
 def resume(
     run_id: str,
     step: str | None,
@@ -212,6 +216,7 @@ def resume(
     skip: bool,
     inputs: tuple[str, ...],
     limits: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Go on: after a pause, after a failed step, or from the last good step of a run that has ended."""
     changes: dict[str, object] = {"skip": skip, "inputs": values(inputs, "--input")}
@@ -221,17 +226,17 @@ def resume(
         changes["arguments"] = values(arguments, "--arg")
     if limits:
         changes["limits"] = values(limits, "--limit")
-    click.echo(ask(lambda holdfast: holdfast.runs.resume(run_id, **changes)).status)
+    _reported(ask(lambda holdfast: holdfast.runs.resume(run_id, **changes)), as_json=as_json)
 
 
 @runs.command()
 @click.argument("run_id")
 @click.option("--force", is_flag=True, help="Without the compensations of its plan.")
 @click.option("--reason", default="")
-def cancel(run_id: str, *, force: bool, reason: str) -> None:
+@as_json
+def cancel(run_id: str, *, force: bool, reason: str, as_json: bool) -> None:
     """End a run. It is cancelled once its sandboxes are dead."""
-    report = ask(lambda holdfast: holdfast.runs.cancel(run_id, force=force, reason=reason))
-    click.echo(report.note or report.status)
+    _reported(ask(lambda holdfast: holdfast.runs.cancel(run_id, force=force, reason=reason)), as_json=as_json)
 
 
 @runs.command()
@@ -247,6 +252,13 @@ def fork(run_id: str, from_step: str | None, inputs: tuple[str, ...], *, as_json
         print_json(forked)
     else:
         click.echo(forked.id)
+
+
+def _reported(answer: CommandReport, *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(answer.note or answer.status)
 
 
 def _age(since: datetime) -> str:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
-from holdfast.cli.connection import as_json, ask, checked, print_json, values
+from holdfast.cli.connection import as_json, ask, checked, print_json, report, values
 from holdfast.cli.plain import plain
 from schemas.schedules import BackfillRequest, Overlap, Schedule, ScheduleDraft
 
@@ -158,10 +158,11 @@ def backfill(name: str, start: datetime, end: datetime, overlap: str, *, as_json
 
 @schedules.command()
 @click.argument("name")
-def rm(name: str) -> None:
+@as_json
+def rm(name: str, *, as_json: bool) -> None:
     """End a schedule. Runs that it started go on."""
     ask(lambda holdfast: holdfast.schedules.delete(name))
-    click.echo(f"removed {name}")
+    report(f"removed {name}", as_json=as_json, removed=name)
 
 
 def _aware(moment: datetime) -> datetime:

@@ -1,6 +1,7 @@
 """`holdfast up`, `down` and `status`: the stack on this machine, and what people see of it."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -28,7 +29,8 @@ _DETACHED_PATIENCE_S = 90.0
 
 @click.command()
 @click.option("--detach", is_flag=True, help="Return once it is ready; stop it with `holdfast down`.")
-def up(*, detach: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="With --detach: print its state as JSON.")
+def up(*, detach: bool, as_json: bool) -> None:
     """Start the whole stack on this machine: Postgres, Temporal with its Web UI, workers, API.
 
     What DATABASE_URL or TEMPORAL_ADDRESS names is used, not started. Ctrl-C stops it; the data stays in .holdfast.
@@ -38,19 +40,20 @@ def up(*, detach: bool) -> None:
     _check_keys(settings)
     require_namespaces(settings)
     if detach:
-        click.echo(_addresses(_start_detached(settings), settings))
+        state = _start_detached(settings)
+        click.echo(state.model_dump_json() if as_json else _addresses(state, settings))
     else:
         asyncio.run(_serve(settings))
 
 
 @click.command()
-def down() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def down(*, as_json: bool) -> None:
     """Stop the stack that runs on this data folder, and wait until all of it has ended."""
     settings = load()
-    if stop_stack(settings):
-        click.echo("Stopped. The data stays in " + str(settings.data_dir))
-    else:
-        click.echo("Nothing is running.")
+    stopped = stop_stack(settings)
+    words = f"Stopped. The data stays in {settings.data_dir}" if stopped else "Nothing is running."
+    click.echo(json.dumps({"stopped": stopped}) if as_json else words)
 
 
 def stop_stack(settings: Settings) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import yaml
 
-from holdfast.cli.connection import as_json, ask, print_json, values
+from holdfast.cli.connection import as_json, ask, print_json, report, values
 from holdfast.cli.runs import exit_code, watched
 from holdfast.client import Holdfast
 from holdfast.errors import NotFound
@@ -139,8 +139,9 @@ def _print_call(run: Run, effect: Effect | None) -> None:
 @tools.command()
 @click.argument("name")
 @environment_option
+@as_json
 @click.pass_context
-def test(ctx: click.Context, name: str, environment: str) -> None:
+def test(ctx: click.Context, name: str, environment: str, *, as_json: bool) -> None:
     """Run the examples of a tool's manifest, each as a run of one step, and compare what they promise."""
 
     async def tried(holdfast: Holdfast) -> int:
@@ -152,19 +153,24 @@ def test(ctx: click.Context, name: str, environment: str) -> None:
             raise NotFound(
                 f"There is no tool {name} in {environment}.", remedy="`holdfast tools ls` lists them."
             )
-        outcomes = [await _try(holdfast, name, example, environment) for example in found.examples]
-        if not outcomes:
+        outcomes = [
+            await _try(holdfast, name, example, environment, as_json=as_json) for example in found.examples
+        ]
+        if not outcomes and not as_json:
             click.echo(f"{found.key} has no examples")
         return 0 if all(outcomes) else 1
 
     ctx.exit(ask(tried))
 
 
-async def _try(holdfast: Holdfast, name: str, example: ToolExample, environment: str) -> bool:
+async def _try(
+    holdfast: Holdfast, name: str, example: ToolExample, environment: str, *, as_json: bool
+) -> bool:
     run = await holdfast.tools.call(name, example.arguments, environment=environment)
     ended, effect = await _ended(holdfast, run)
     why = _missed(example, effect, ended)
-    click.echo(f"{'failed' if why else 'passed'}  {example.title}{': ' + why if why else ''}  ({run.id})")
+    words = f"{'failed' if why else 'passed'}  {example.title}{': ' + why if why else ''}  ({run.id})"
+    report(words, as_json=as_json, example=example.title, passed=not why, why=why, run_id=run.id)
     return not why
 
 
@@ -181,28 +187,32 @@ def _missed(example: ToolExample, effect: Effect | None, run: Run) -> str:
 @tools.command()
 @click.argument("name")
 @click.option("--env", "environment", default="*", show_default=True, help="Where; * is everywhere.")
-def enable(name: str, environment: str) -> None:
+@as_json
+def enable(name: str, environment: str, *, as_json: bool) -> None:
     """Offer a tool to new runs again."""
-    _switch(name, environment, enabled=True)
+    _switch(name, environment, enabled=True, as_json=as_json)
 
 
 @tools.command()
 @click.argument("name")
 @click.option("--env", "environment", default="*", show_default=True, help="Where; * is everywhere.")
-def disable(name: str, environment: str) -> None:
+@as_json
+def disable(name: str, environment: str, *, as_json: bool) -> None:
     """Offer a tool to no new run, everywhere or in one environment."""
-    _switch(name, environment, enabled=False)
+    _switch(name, environment, enabled=False, as_json=as_json)
 
 
-def _switch(name: str, environment: str, *, enabled: bool) -> None:
+def _switch(name: str, environment: str, *, enabled: bool, as_json: bool) -> None:
     ask(lambda holdfast: holdfast.tools.switch(name, enabled=enabled, environment=environment))
     place = "everywhere" if environment == "*" else f"in {environment}"
-    click.echo(f"{name} is {'on' if enabled else 'off'} {place}")
+    words = f"{name} is {'on' if enabled else 'off'} {place}"
+    report(words, as_json=as_json, tool=name, environment=environment, enabled=enabled)
 
 
 @tools.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def check(file: Path) -> None:
+@as_json
+def check(file: Path, *, as_json: bool) -> None:
     """Read a manifest, or load a Python module, and say what is wrong with it. Nothing is called."""
     from holdfast.tools.manifests import read_manifest  # noqa: PLC0415 - jsonschema is slow to import
     from holdfast.tools.modules import tools_of_module  # noqa: PLC0415
@@ -213,4 +223,4 @@ def check(file: Path) -> None:
         manifest = read_manifest(file.read_text())
         keys = [f"{manifest.name}@{manifest.version}"]
     for key in keys:
-        click.echo(f"{key} is a tool")
+        report(f"{key} is a tool", as_json=as_json, tool=key)

@@ -2,7 +2,7 @@
 
 import click
 
-from holdfast.cli.connection import as_json, ask, checked, print_json
+from holdfast.cli.connection import as_json, ask, checked, print_json, report
 from holdfast.cli.plain import plain
 from schemas.webhooks import Delivery, DeliveryStatus, NewWebhook, Webhook, WebhookDraft
 
@@ -106,10 +106,11 @@ def rotate(webhook_id: str, overlap_hours: float, *, as_json: bool) -> None:
 
 @webhooks.command()
 @click.argument("webhook_id", metavar="ID")
-def rm(webhook_id: str) -> None:
+@as_json
+def rm(webhook_id: str, *, as_json: bool) -> None:
     """Tell it nothing more; what is not delivered yet is dropped."""
     ask(lambda holdfast: holdfast.webhooks.remove(webhook_id))
-    click.echo(f"removed {webhook_id}")
+    report(f"removed {webhook_id}", as_json=as_json, removed=webhook_id)
 
 
 @webhooks.command()
@@ -130,10 +131,11 @@ def deliveries(webhook_id: str, status: str | None, limit: int, *, as_json: bool
 @webhooks.command()
 @click.argument("webhook_id", metavar="ID")
 @click.argument("delivery_id", metavar="MESSAGE")
-def retry(webhook_id: str, delivery_id: str) -> None:
+@as_json
+def retry(webhook_id: str, delivery_id: str, *, as_json: bool) -> None:
     """Try a dead message anew."""
     ask(lambda holdfast: holdfast.webhooks.retry(webhook_id, delivery_id))
-    click.echo(f"{delivery_id} is tried anew")
+    report(f"{delivery_id} is tried anew", as_json=as_json, retried=delivery_id)
 
 
 def _shown_once(webhook: NewWebhook, *, as_json: bool) -> None:

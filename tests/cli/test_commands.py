@@ -3,10 +3,13 @@
 import asyncio
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from holdfast.cli.main import root
 from schemas.runs import RunRequest, RunStatus
 from tests.api.conftest import RunningApi, end_run, make_tenant, tell
 from tests.api.test_approvals import ask
@@ -170,3 +173,50 @@ async def _started(api: RunningApi, goal: str) -> str:
             if page.items:
                 return page.items[0].id
             await asyncio.sleep(0.02)
+
+
+SERVERS_AND_DOCUMENTS = {
+    "api",
+    "worker",
+    "demo",
+    "testing model-server",
+    "config show",
+    "config reference",
+    "config example",
+    "completion",
+    "memory export",
+    "sandbox exec",
+}
+"""They run until they are stopped, or print one document or another program's output as it is."""
+IN_WORDS = {"models ls", "models check", "models prices", "models limit", "models retry", "sandbox check"}
+"""Their answers are for people alone so far."""
+
+
+def every_command(group: click.Group, *path: str) -> Iterator[tuple[str, click.Command]]:
+    ctx = click.Context(group)
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        if isinstance(command, click.Group):
+            yield from every_command(command, *path, name)
+        elif command is not None:
+            yield " ".join((*path, name)), command
+
+
+def test_every_command_can_answer_other_programs_and_says_what_it_does() -> None:
+    silent = {
+        name
+        for name, command in every_command(root)
+        if not any("--json" in option.opts for option in command.params)
+    }
+    assert silent <= SERVERS_AND_DOCUMENTS | IN_WORDS
+    assert [name for name, command in every_command(root) if not command.help] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "found"), [("ru", "runbooks"), ("runs ca", "cancel"), ("runs ls --sta", "--status")]
+)
+async def test_tab_completes_commands_and_options(api: RunningApi, words: str, found: str) -> None:
+    typed = {"COMP_WORDS": f"holdfast {words}", "COMP_CWORD": str(len(words.split()))}
+    completed = await holdfast(api, environment={**typed, "_HOLDFAST_COMPLETE": "bash_complete"})
+    assert f"plain,{found}" in completed.out
+    assert "_HOLDFAST_COMPLETE=bash_complete" in (await holdfast(api, "completion", "bash")).out
