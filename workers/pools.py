@@ -24,6 +24,7 @@ from holdfast.llm.panels.ports import Panels
 from holdfast.ports import Approvals, Artifacts, Guardian, Ledger, Memory, Planner, Runs, Story, ToolHost
 from holdfast.runtime.settings import Queue, TemporalSettings, WorkerSettings
 from holdfast.runtime.workers import worker_options
+from holdfast.tools.traced import TracedTools
 from holdfast.webhooks import Deliveries
 from workflows.agent_run import AgentRun
 from workflows.ingest import Ingestion
@@ -71,7 +72,7 @@ def orchestration(
     """Runs themselves, and what they ask of Postgres and the guardian as local activities; runs that start by the clock,
     and webhooks on their way."""
     tell = StoryActivities(story=story, runs=runs, artifacts=artifacts)
-    guard = GuardActivities(guardian=guardian, ledger=ledger, fast_tools=fast_tools, story=story)
+    guard = GuardActivities(guardian=guardian, ledger=ledger, fast_tools=TracedTools(fast_tools), story=story)
     ask = AskActivities(approvals=approvals, ledger=ledger)
     hooks = WebhookActivities(deliveries=deliveries) if deliveries else None
     clock = ScheduledRunActivities(acceptance=acceptance, runs=runs) if acceptance else None
@@ -101,7 +102,7 @@ def orchestration(
 
 def tools(*, ledger: Ledger, tools: ToolHost, artifacts: Artifacts, worker: str) -> Pool:
     """Tool calls, and nothing else: no model keys, no policies."""
-    act = ActActivities(ledger=ledger, tools=tools, artifacts=artifacts, worker=worker)
+    act = ActActivities(ledger=ledger, tools=TracedTools(tools), artifacts=artifacts, worker=worker)
     return Pool(Queue.TOOLS, activities=(act.act,))
 
 

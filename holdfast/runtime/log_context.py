@@ -21,7 +21,7 @@ from temporalio.worker import (
 from typing_extensions import override
 
 from schemas.runs import RunInput
-from schemas.stages import RunScope
+from schemas.stages import ActRow, JudgeRow, RunScope
 
 
 def ids_of(args: Sequence[Any]) -> dict[str, str]:
@@ -30,10 +30,28 @@ def ids_of(args: Sequence[Any]) -> dict[str, str]:
     for arg in args:
         if isinstance(arg, RunInput):
             found |= {"run_id": arg.run_id, "tenant": arg.tenant, "agent": arg.agent.name}
-        elif isinstance(scope := getattr(arg, "scope", None), RunScope):
-            found |= {"run_id": scope.run_id, "tenant": scope.tenant, "agent": scope.agent}
-        if step_id := getattr(getattr(arg, "action", arg), "step_id", None):
-            found["step_id"] = str(step_id)
+        else:
+            found |= _ids_of_stage(_row_of(arg))
+    return found
+
+
+def _row_of(arg: Any) -> Sequence[Any]:
+    """The steps that a request speaks of; they are all of one run."""
+    match arg:
+        case ActRow():
+            return arg.calls
+        case JudgeRow():
+            return arg.requests
+        case _:
+            return (arg,)
+
+
+def _ids_of_stage(row: Sequence[Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if isinstance(scope := getattr(row[0], "scope", None), RunScope):
+        found = {"run_id": scope.run_id, "tenant": scope.tenant, "agent": scope.agent}
+    if len(row) == 1 and (step_id := getattr(getattr(row[0], "action", row[0]), "step_id", None)):
+        found["step_id"] = str(step_id)
     return found
 
 

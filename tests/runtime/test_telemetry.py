@@ -121,11 +121,16 @@ def check_trace(found: Collector, run_id: str) -> None:
     assert len({one.trace_id for _, one in found.spans}) == 1
     assert len({instance for instance, _ in found.spans}) == 3
     names = sorted(one.name for _, one in found.spans)
-    twice = ["chat small-model", "double", "execute_tool text.double"]
+    twice = ["chat small-model", "double", "execute_tool calc"]
     assert names == sorted(["POST /v1/runs", *twice, *twice])
     root = next(one for _, one in found.spans if one.name == "POST /v1/runs")
     stages = [one for _, one in found.spans if one.name == "double"]
     assert {stage.parent_span_id for stage in stages} == {root.span_id}
+    calls = [one for _, one in found.spans if one.name == "execute_tool calc"]
+    assert {call.parent_span_id for call in calls} == {stage.span_id for stage in stages}
+    of_a_call = {item.key: item.value.string_value for item in calls[0].attributes}
+    assert (of_a_call[semconv.TOOL_NAME], of_a_call[semconv.STEP_ID]) == ("calc", "greet")
+    assert of_a_call[semconv.TOOL_CALL_ID].startswith("sha256:")
     told = {item.key: item.value.string_value for item in stages[0].attributes}
     assert (told[semconv.RUN_ID], told[semconv.TENANT], told[semconv.STEP_ID]) == (run_id, "acme", "greet")
 

@@ -14,16 +14,34 @@ from holdfast.runtime.logging import set_up_logging
 from holdfast.runtime.telemetry import span, start_telemetry
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.runtime.workers import temporal_runtime
+from holdfast.tools.builtin.calculator import calc
+from holdfast.tools.host import RegistryToolHost
+from holdfast.tools.registry import Registry
+from holdfast.tools.traced import TracedTools
+from schemas.actions import Action
 from schemas.stages import RunScope
 from tests.runtime.flows import Letter, Waits, log
+
+TOOLS = TracedTools(RegistryToolHost(Registry([calc])))
 
 
 @activity.defn
 async def double(letter: Letter) -> Letter:
     with span("chat", "small-model", {semconv.PROVIDER: "ours", semconv.INPUT_TOKENS: 3}, client=True):
         log.info("model_called", api_key="sk-1234567890abcdef")
-    with span("execute_tool", "text.double", {semconv.TOOL_NAME: "text.double"}):
-        return letter
+    calc_now = Action(
+        tenant="acme",
+        run_id=activity.info().workflow_id or "",
+        step_id="greet",
+        attempt=1,
+        tool="calc",
+        tool_version=calc.spec.version,
+        arguments={"expression": "1 + 1"},
+        environment="dev",
+        agent="operator",
+    )
+    await TOOLS.call(calc_now, calc.spec, idempotency_key="")
+    return letter
 
 
 async def door(plugin: HoldfastPlugin, address: str, run_id: str) -> None:
