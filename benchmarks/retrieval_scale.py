@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.retrieval import TENANT, a_database, as_owner, vacuum
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
-from holdfast.adapters.postgres.knowledge_growth import EXACT
+from holdfast.adapters.postgres.knowledge_growth import EXACT, keep_pace
 from holdfast.adapters.postgres.knowledge_vectors import declare_model, to_text
 from schemas.knowledge import SearchFilter, SearchRequest
 
