@@ -67,7 +67,7 @@ async def list_panels(
 async def read_analytics(
     held: Held,
     caller: Caller,
-    days: Annotated[int, Query(ge=1, le=365, description="Panels of the last days, 5,000 at most.")] = 90,
+    days: Annotated[int, Query(ge=1, le=365, description="Panels of the last days, 2,000 at most.")] = 90,
 ) -> PanelAnalytics:
     """Which models agree, how often each stood with consensus, how scores are spread, and what each method costs."""
     return analysed(await held.panels.since(caller.tenant, days=days, environments=caller.environments))

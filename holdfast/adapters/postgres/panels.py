@@ -125,12 +125,16 @@ class PostgresPanelBook:
             return [_result(row) for row in await cursor.fetchall()]
 
     async def since(
-        self, tenant: str, *, days: int, environments: Sequence[str] | None = None, limit: int = 5000
+        self, tenant: str, *, days: int, environments: Sequence[str] | None = None, limit: int = 2000
     ) -> Sequence[PanelResult]:
-        """For analytics, without the texts."""
+        """For analytics, without the texts: of an answer, only whether there is one."""
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(
-                f"""select p.result - 'dissent' as result, p.created_at from panel_results p
+                f"""select p.created_at, p.result - 'dissent' - 'breakdown' || jsonb_build_object(
+                           'question', '', 'answer', left(p.result->>'answer', 1),
+                           'voices', (select coalesce(jsonb_agg(v - 'text' - 'role' - 'error'), '[]')
+                                      from jsonb_array_elements(p.result->'voices') v)) as result
+                    from panel_results p
                     where p.created_at > clock_timestamp() - make_interval(days => %(days)s) and {_VISIBLE}
                     order by p.created_at desc limit %(limit)s""",  # noqa: S608 - constants only
                 {
