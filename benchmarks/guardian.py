@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from holdfast.guardian.facts import ActionView, default_decision, extract_facts
+from holdfast.guardian.facts import ActionView, PayloadKind, default_decision, extract_facts
 from holdfast.guardian.knowledge import command_knowledge
 from schemas.facts import Facts
 from schemas.verdicts import Decision
@@ -29,9 +29,23 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
+LANGUAGES: dict[str, tuple[PayloadKind, str]] = {
+    **dict.fromkeys(("", "bash", "sh", "dash", "ksh", "zsh", "shell"), ("shell", "command")),
+    **dict.fromkeys(("python", "python3", "py"), ("python", "code")),
+    **dict.fromkeys(("sql", "postgresql", "mysql", "sqlite"), ("sql", "sql")),
+}
+
+
 def facts_of(row: dict[str, Any]) -> Facts:
-    kind, key = ("python", "code") if row.get("language") == "python" else ("shell", "command")
-    return extract_facts(ActionView(tool="benchmark", kind=kind, arguments={key: row["command"]}))  # type: ignore[arg-type] # two literals
+    """A language that nobody reads here (PowerShell, say) is not understood, whatever its words look like in a shell."""
+    language, text = str(row.get("language") or "").lower(), str(row["command"])
+    if language == "http":
+        method, _, url = text.strip().rpartition(" ")
+        return extract_facts(
+            ActionView(tool="benchmark", kind="http", arguments={"url": url, "method": method or "GET"})
+        )
+    kind, key = LANGUAGES.get(language, ("shell", "what only another language reads"))
+    return extract_facts(ActionView(tool="benchmark", kind=kind, arguments={key: text}))
 
 
 def score(source: Path, target: Path) -> None:

@@ -14,8 +14,8 @@ from schemas.facts import Effect
 
 SIZE_LIMIT = 20_000
 NODE_LIMIT = 5_000
-_NESTING = 200
-_OPERATORS = 3_000
+_NESTING = 60  # what the parser of the interpreter survives on the small stack of a thread
+_OPERATORS = 1_000
 _SIGNS = re.compile(r"(?:[-+~]\s*){100}")
 _RECURSIVE = re.compile(r"\b(?:lambda|not|await|else|elif|yield)\b|\*\*|:=")
 _PURE_MODULES = frozenset(
