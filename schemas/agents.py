@@ -18,6 +18,8 @@ class RunLimits(Payload):
 
 
 Mode = Literal["plan", "react", "runbook"]
+PromptName = Literal["plan", "next", "answer", "judge_plan"]
+"""The prompts whose system text an agent may bring itself."""
 
 
 class AgentSpec(Payload):
@@ -52,6 +54,8 @@ class AgentDraft(Request):
     mode: Mode = "plan"
     limits: RunLimits = RunLimits()
     delegates: tuple[Name, ...] = ()
-    prompts: JsonObject = {}
+    prompts: dict[PromptName, str] = Field(
+        default={}, description="Own system texts in place of the ones that ship, by name."
+    )
     alternatives: int = Field(default=1, ge=1, le=5)
     labels: Labels = {}

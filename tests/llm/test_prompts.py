@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from holdfast.errors import Misconfigured
 from holdfast.llm.assembly import values_for_next, values_for_plan
@@ -16,7 +17,7 @@ from holdfast.llm.structured import json_in
 from holdfast.llm.templates import messages_from, template
 from holdfast.llm.tokens import estimate_tokens
 from holdfast.llm.trimming import shares, trimmed
-from schemas.agents import AgentSpec, RunLimits
+from schemas.agents import AgentDraft, AgentSpec, RunLimits
 from schemas.models import ChatMessage
 from schemas.plans import Citation, Finding, Plan, StepState, ToolStep
 from schemas.runs import StepOutcome
@@ -167,3 +168,10 @@ def test_steps_are_found_while_they_are_written(piece: int) -> None:
 @pytest.mark.parametrize("text", ['{"a": 1}', '```json\n{"a": 1}\n```', 'Sure: {"a": 1} That is all.'])
 def test_json_is_found_in_what_small_models_write(text: str) -> None:
     assert json_in(text) == {"a": 1}
+
+
+def test_an_agent_may_bring_its_own_words_only_where_there_are_some() -> None:
+    assert AgentDraft(name="a", prompts={"plan": "You plan."}).prompts == {"plan": "You plan."}
+    for prompts in ({"plann": "You plan."}, {"lessons": "x"}, {"plan": 3}):
+        with pytest.raises(ValidationError):
+            AgentDraft.model_validate({"name": "a", "prompts": prompts})

@@ -1,8 +1,9 @@
 """The llm queue: planning, moving and answering, by a model where one is configured. The only place with model keys."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from holdfast.adapters.llm.layer import ModelLayer
+from holdfast.adapters.llm.layer import LONGEST_CALL_S, ModelLayer
+from holdfast.adapters.postgres.models import PostgresSpend
 from holdfast.adapters.postgres.opinions import PostgresOpinions
 from holdfast.adapters.postgres.writing import ShownWriting
 from holdfast.guardian.judge import SecondOpinions
@@ -14,6 +15,7 @@ from holdfast.llm.plan_cache import Embed
 from holdfast.llm.questions import ModelQuestionWriter
 from schemas.memory import MemoryStatus
 from workers import pools
+from workers.housekeeping import Chore
 from workers.parts import Parts
 
 
@@ -39,6 +41,16 @@ async def pool(held: Parts) -> pools.Pool:
     asker = ModelQuestionWriter(model=layer.model) if layer.settings.deployments else None
     questions = shelf.library.questions(asker) if asker else None
     return pools.llm(planner=planner, lessons=lessons, panels=panel, opinions=opinions, questions=questions)
+
+
+async def chores(held: Parts) -> Mapping[str, Chore]:
+    """Claims of workers that died in a call and were not started again are settled by those that live."""
+    spend = PostgresSpend(database=await held.database())
+
+    async def settle() -> int:
+        return await spend.presume_spent(older_than_s=LONGEST_CALL_S)
+
+    return {"settle_dead_claims": settle}
 
 
 def _embedding(embedder: Embedder | None) -> Embed | None:

@@ -39,7 +39,7 @@ from schemas.models import ModelSettings
 from schemas.plans import Finding, Plan
 from schemas.stages import PlanRequest
 
-_LONGEST_CALL_S = 3600.0
+LONGEST_CALL_S = 3600.0
 
 
 class ModelLayer:
@@ -75,7 +75,7 @@ class ModelLayer:
         layer = cls(settings=settings, keys=KeyRing(keys), database=database, pacer=pacer)
         layer._pacer = pacer
         await layer.providers.load(settings.deployments)
-        await layer.spend.presume_spent(older_than_s=_LONGEST_CALL_S)
+        await layer.spend.presume_spent(older_than_s=LONGEST_CALL_S)
         return layer
 
     async def close(self) -> None:
