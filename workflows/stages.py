@@ -90,7 +90,7 @@ class Stages:
 
     async def learn(self, status: RunStatus, answer: str) -> list[NewEvent]:
         """What the run taught, as it is to be told. Its failure never fails the run."""
-        if self._progress.plan is None or self._start.parent is not None:
+        if self._progress.plan is None or self._start.parent is not None or self._only_asked():
             return []
         request = LearnRequest(
             scope=self._teller.scope,
@@ -108,3 +108,8 @@ class Stages:
             if learned.items:
                 return [self._teller.event(EventType.MEMORY_LEARNED, {"items": list(learned.items)})]
         return []
+
+    def _only_asked(self) -> bool:
+        """A question to a panel has touched nothing: there is nothing to do better the next time."""
+        steps = self._progress.plan.steps if self._progress.plan else ()
+        return bool(steps) and all(step.kind == "panel" for step in steps)
