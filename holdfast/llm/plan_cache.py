@@ -20,6 +20,7 @@ Check = Callable[[Plan, PlanRequest], Sequence[Finding]]
 
 NEAR = 0.80
 _CANDIDATES = 5
+_NEWEST = 100
 
 
 class KeptPlan(Payload):
@@ -41,6 +42,8 @@ class PlanShelf(Protocol):
     async def near(
         self, tenant: str, space: Digest, embedding: Sequence[float], *, limit: int
     ) -> Sequence[KeptPlan]: ...
+
+    async def newest(self, tenant: str, space: Digest, *, limit: int) -> Sequence[KeptPlan]: ...
 
     async def keep(self, plan: KeptPlan) -> None:
         """Laid aside until its run has succeeded."""
@@ -73,7 +76,7 @@ class CachingPlanner:
             return await self._reused(request, same, same.plan, "exact")
         wanted = read_goal(request.goal)
         vector = await self._vector(request, wanted)
-        near = await self._near(request, space, vector)
+        near = await self._near(request, space, wanted, vector)
         for kept in near:
             plan = self._bound(kept, wanted, request)
             if plan is not None:
@@ -91,10 +94,15 @@ class CachingPlanner:
         """Of the goal without its parameters, as those are compared exactly."""
         return await self._embed(request.scope.tenant, " ".join(wanted.words)) if self._embed else ()
 
-    async def _near(self, request: PlanRequest, space: Digest, vector: Sequence[float]) -> list[KeptPlan]:
+    async def _near(
+        self, request: PlanRequest, space: Digest, wanted: Reading, vector: Sequence[float]
+    ) -> list[KeptPlan]:
+        """Candidates; what they say is compared by whoever binds them. Without an embedding, the newest are looked at."""
+        tenant = request.scope.tenant
         if not vector:
-            return []
-        found = await self._shelf.near(request.scope.tenant, space, vector, limit=_CANDIDATES)
+            newest = await self._shelf.newest(tenant, space, limit=_NEWEST)
+            return [kept for kept in newest if read_goal(kept.goal).words == wanted.words]
+        found = await self._shelf.near(tenant, space, vector, limit=_CANDIDATES)
         return [kept for kept in found if _cosine(kept.embedding, vector) >= NEAR]
 
     async def _reused(

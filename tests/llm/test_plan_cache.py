@@ -152,9 +152,14 @@ async def end(database: Database, of: PlanRequest, status: str) -> None:
         await connection.execute("update runs set status = %s where id = %s", (status, of.scope.run_id))
 
 
-def caching(database: Database, thinker: Thinker, findings: Sequence[Finding] = ()) -> CachingPlanner:
+def caching(
+    database: Database, thinker: Thinker, findings: Sequence[Finding] = (), *, embedded: bool = True
+) -> CachingPlanner:
     return CachingPlanner(
-        planner=thinker, shelf=PostgresPlanShelf(database=database), check=lambda *_: findings, embed=embed
+        planner=thinker,
+        shelf=PostgresPlanShelf(database=database),
+        check=lambda *_: findings,
+        embed=embed if embedded else None,
     )
 
 
@@ -178,6 +183,23 @@ async def test_a_plan_is_reused_once_its_run_has_succeeded(
     assert other.plan.source is PlanSource.CACHE
     counts = await PostgresPlanShelf(database=module_database).counts("default")
     assert (counts["exact"], counts["rebound"]) == (1, 1)
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+async def test_a_paraphrase_meets_its_plan_with_or_without_embeddings(
+    module_database: Database, runs: PostgresRuns, *, embedded: bool
+) -> None:
+    agent = f"paraphrased-{embedded}".lower()
+    thinker = Thinker("ssh web-1 df -h")
+    planner = caching(module_database, thinker, embedded=embedded)
+    first = await request(runs, "show the disk usage of web-1", agent=agent)
+    await planner.plan(first)
+    await end(module_database, first, "succeeded")
+    other = await planner.plan(await request(runs, "How full is the disk on web-22?", agent=agent))
+    assert command_of(other.plan) == "ssh web-22 df -h"
+    assert (
+        await planner.plan(await request(runs, "How fast is the disk on web-22?", agent=agent))
+    ).by == "model"
 
 
 async def test_a_plan_that_failed_a_later_run_is_not_offered_again(

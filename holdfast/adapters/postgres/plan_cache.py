@@ -44,6 +44,11 @@ class PostgresPlanShelf:
             limit=limit,
         )
 
+    async def newest(self, tenant: str, space: Digest, *, limit: int) -> Sequence[KeptPlan]:
+        return await self._read(
+            tenant, f"{_OFFERED} order by c.created_at desc limit %(limit)s", space=space, limit=limit
+        )
+
     async def keep(self, plan: KeptPlan) -> None:
         vector = Vector(list(plan.embedding)).to_text() if plan.embedding else None
         async with self._database.tenant(plan.tenant) as connection:
