@@ -139,3 +139,22 @@ async def test_an_alert_rule_lends_its_words_to_the_runbook_it_names(library: Po
     changed = DocumentDraft(id="node", text=NODE + "\nMore.\n")
     await library.ingest(TENANT, [changed], author="ann")
     assert (await library.search(TENANT, asked)).hits[0].document.id == "node"
+
+
+async def test_an_alert_rule_lends_its_words_to_the_runbook_its_url_names(library: PostgresLibrary) -> None:
+    rule = DocumentDraft(
+        id="rules.yaml/HostOutOfBytes",
+        text="# HostOutOfBytes",
+        kind=DocumentKind.ALERT_RULE,
+        alert="HostOutOfBytes",
+        uri="https://books.example/ops/disk-filling-up.html",
+        questions=("Zero bytes remain on the volume",),
+    )
+    await library.ingest(TENANT, [DocumentDraft(id="ops/disk", text=DISK), rule], author="ann")
+    runbooks = SearchFilter(kinds=(DocumentKind.RUNBOOK,))
+    found = await library.search(TENANT, SearchRequest(query="zero bytes remain", where=runbooks))
+    assert [hit.document.id for hit in found.hits] == ["ops/disk"]
+    moved = DocumentDraft(id="books/disk-filling-up.md", text=NODE)
+    await library.ingest(TENANT, [moved], author="ann")
+    found = await library.search(TENANT, SearchRequest(query="zero bytes remain", where=runbooks))
+    assert {hit.document.id for hit in found.hits} == {"ops/disk", "books/disk-filling-up.md"}

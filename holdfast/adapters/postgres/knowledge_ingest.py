@@ -1,6 +1,6 @@
 """Writes documents into the library. A document becomes visible whole: words, chunks and vectors in one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from holdfast.adapters.postgres.knowledge_entries import (
     write_entry,
 )
 from holdfast.adapters.postgres.knowledge_growth import keep_pace, recount
-from holdfast.adapters.postgres.knowledge_lending import alerts_in, lent_words, name_of, runbooks_for
+from holdfast.adapters.postgres.knowledge_lending import lent_words, names_lent, runbooks_for
 from holdfast.adapters.postgres.knowledge_questions import asked_before, questions_of
 from holdfast.adapters.postgres.knowledge_vectors import (
     CachedEmbedder,
@@ -28,7 +28,7 @@ from holdfast.adapters.postgres.knowledge_vectors import (
 from holdfast.errors import HoldfastError
 from holdfast.knowledge.indexing import Entry, View, entry_of, placed
 from holdfast.knowledge.reading import Reading, read_draft
-from schemas.knowledge import DocumentDraft, DocumentKind, IngestFailure, IngestProgress, IngestReport
+from schemas.knowledge import DocumentDraft, IngestFailure, IngestProgress, IngestReport
 
 
 @dataclass
@@ -63,7 +63,7 @@ class LibraryWriter:
         for entry, by_model in zip(entries, vectors, strict=True):
             async with self._database.tenant(tenant) as connection:
                 added += await write_entry(connection, tenant, entry, by_model, author)
-        await self._lend(tenant, alerts_in(batch.fresh))
+        await self._lend(tenant, names_lent(batch.fresh))
         if entries:
             await self._keep_pace(tenant)
         return IngestReport(
@@ -100,19 +100,19 @@ class LibraryWriter:
 
     async def _entries(self, tenant: str, readings: Sequence[Reading]) -> list[Entry]:
         async with self._database.tenant(tenant) as connection:
-            lent = await lent_words(connection, [name_of(reading.document) for reading in readings])
+            lent = await lent_words(connection, readings)
             asked = await asked_before(connection, [reading.document.id for reading in readings])
         return [
-            entry_of(reading, (*_lent_to(reading, lent), *questions_of(reading, asked)))
+            entry_of(reading, (*lent.get(reading.document.id, ()), *questions_of(reading, asked)))
             for reading in readings
         ]
 
-    async def _lend(self, tenant: str, alerts: Sequence[str]) -> None:
-        """Index the runbooks of these alerts anew, with what their rules say."""
-        if not alerts:
+    async def _lend(self, tenant: str, names: Sequence[str]) -> None:
+        """Index the runbooks that alert rules call so anew, with what the rules say."""
+        if not names:
             return
         async with self._database.tenant(tenant) as connection:
-            rows = await runbooks_for(connection, alerts)
+            rows = await runbooks_for(connection, names)
         await self.index_anew(tenant, rows)
 
     async def index_anew(self, tenant: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -212,11 +212,6 @@ class LibraryWriter:
 
 def _computed_chunks(views: Sequence[View], computed: frozenset[str]) -> int:
     return sum(view.position >= 0 and view.digest in computed for view in views)
-
-
-def _lent_to(reading: Reading, lent: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    is_runbook = reading.document.kind is DocumentKind.RUNBOOK
-    return lent.get(name_of(reading.document), ()) if is_runbook else ()
 
 
 def _failure(draft: DocumentDraft, code: str, message: str) -> IngestFailure:
