@@ -69,8 +69,14 @@ class Stage:
     did: list[str] = field(default_factory=list)
 
     async def start(self, *commands: str, environment: str = "dev") -> str:
+        """One command after another."""
         steps = tuple(
-            ToolStep(id=f"s{place}", tool="shell", arguments={"command": command})
+            ToolStep(
+                id=f"s{place}",
+                tool="shell",
+                arguments={"command": command},
+                depends_on=(f"s{place - 1}",) if place else (),
+            )
             for place, command in enumerate(commands)
         )
         run_input = RunInput(
@@ -136,7 +142,9 @@ async def stage(module_database: Database, temporal_address: str) -> AsyncIterat
         client = await connect(plugin, address=temporal_address)
         host = RegistryToolHost(Registry([shell]))
         for pool in _pools(module_database, host, layer):
-            worker = pool.worker(client, workers=WorkerSettings(drain_s=0.1, cached_runs=0), temporal=TemporalSettings())
+            worker = pool.worker(
+                client, workers=WorkerSettings(drain_s=0.1, cached_runs=0), temporal=TemporalSettings()
+            )
             await stack.enter_async_context(worker)
         yield Stage(client, module_database, server, host, did)
 
@@ -208,6 +216,17 @@ async def test_what_the_judge_allows_goes_out_and_the_same_facts_are_not_asked_t
     assert (await stage.verdicts(again)) == ["allow"]
     assert len(stage.server.calls) == 1
     assert "frobnicate --print" in stage.server.calls[0].last
+
+
+async def test_an_unclear_action_in_a_row_of_clear_ones_is_asked_about_in_its_turn(stage: Stage) -> None:
+    stage.server.rules.append(opinion("allow"))
+    run_id = await stage.start("ls", "frobnicate --row", "pwd")
+    assert (await stage.end(run_id)).status is RunStatus.SUCCEEDED
+    assert stage.did == ["ls", "frobnicate --row", "pwd"]
+    assert len(stage.server.calls) == 1
+    given = [e for e in await stage.story(run_id) if e.type is EventType.VERDICT and e.step_id == "s1"]
+    assert [event.data["decision"] for event in given] == ["require_approval", "allow"]
+    assert given[0].data["may_settle"] == "model"
 
 
 @pytest.mark.parametrize(
