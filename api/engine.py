@@ -2,6 +2,7 @@
 goes on while Temporal is away."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,7 @@ DELIVERY = "WebhookDelivery"
 INGESTION = "Ingestion"
 QUEUE = "orchestration"
 KNOWLEDGE = "knowledge"
+_REMEMBERED = 10_000
 _RPC = timedelta(seconds=5)
 _UPDATE = timedelta(seconds=10)
 
@@ -44,6 +46,16 @@ class Engine:
         self._connect = connect
         self._client: Client | None = None
         self._lock = asyncio.Lock()
+        self._started: OrderedDict[str, None] = OrderedDict()
+
+    def has_started(self, run_id: str) -> bool:
+        """Whether this process started that run, of late: nobody has to ask Temporal again."""
+        return run_id in self._started
+
+    def _note(self, run_id: str) -> None:
+        self._started[run_id] = None
+        if len(self._started) > _REMEMBERED:
+            self._started.popitem(last=False)
 
     async def client(self) -> Client:
         async with self._lock:
@@ -74,6 +86,7 @@ class Engine:
             return False
         except RPCError as error:
             raise _away(error) from error
+        self._note(run_input.run_id)
         return True
 
     async def deliver(self, ref: DeliveryRef) -> None:

@@ -62,7 +62,7 @@ async def _start_forgotten(held: Services, seen: set[str]) -> set[str]:
     """Start what nobody started. What was found started once, and only waits for a worker, is not asked about again."""
     queued = await held.runs.unstarted(older_than_s=_FORGOTTEN_S)
     for tenant, run_id in queued:
-        if run_id in seen:
+        if run_id in seen or held.engine.has_started(run_id):
             continue
         if await held.engine.start(await held.runs.start_input(tenant, run_id)):
             log.warning("forgotten_run_started", run_id=run_id, tenant=tenant)

@@ -32,7 +32,7 @@ def run(ctx: click.Context, /, goal: str, *, watch: bool, as_json: bool, **given
     """Start a run and watch it.
 
     Exits with 0 when it succeeded, 1 when it ended otherwise, 3 when it waits for a person and nobody can be asked
-    here. Ctrl-C leaves it to itself, or cancels it.
+    here, 130 after Ctrl-C, which leaves it to itself, or cancels it.
     """
     request = checked(RunRequest, {"goal": goal, **_request(given)})
     ctx.exit(ask(lambda holdfast: _start(holdfast, request, watch=watch, as_json=as_json)))

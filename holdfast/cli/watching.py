@@ -14,6 +14,7 @@ from schemas.events import EventType
 from schemas.runs import Run, RunStatus
 
 _PICTURES_A_SECOND = 8
+_INTERRUPTED = 130
 
 
 async def follow_lines(holdfast: Holdfast, run: Run, *, as_json: bool, after: int = 0) -> None:
@@ -63,3 +64,4 @@ async def _leave(holdfast: Holdfast, run: Run) -> None:
         click.echo("It is being cancelled.", err=True)
     else:
         click.echo(f"Come back with: holdfast runs watch {run.id}", err=True)
+    raise click.exceptions.Exit(_INTERRUPTED)

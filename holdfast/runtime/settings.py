@@ -102,8 +102,8 @@ class TemporalSettings(Section):
     inline_bytes: Count = Field(32_768, description="Larger payloads are stored in Postgres and referenced.")
     encryption_keys: SecretStr | None = Field(
         None,
-        description="AES-256 keys for payloads as `id:base64,older-id:base64`, the newest first. "
-        "Make one with `openssl rand -base64 32`.",
+        description="AES-256 keys for payloads, and for the secrets of webhooks, as `id:base64,older-id:base64`, the "
+        "newest first. Make one with `openssl rand -base64 32`.",
     )
     deployment: str | None = Field(
         None,
@@ -327,7 +327,6 @@ class RetentionSettings(Section):
     snapshots_days: Days = Field(30, description="Snapshots of memory that were taken by the clock.")
     embeddings_days: Days = Field(90, description="Cached embeddings that nobody used.")
     staged_days: Days = Field(7, description="Outcomes of finished ingestion jobs.")
-    audit_days: Days = Field(730, description="The audit log.")
     idempotency_hours: Count = Field(24, description="Answers kept for a repeated `Idempotency-Key`.")
 
 
