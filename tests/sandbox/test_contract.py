@@ -161,9 +161,8 @@ async def test_the_wall_limit_ends_everything_in_time(backend: Sandbox) -> None:
     )
     result = await backend.run(request)
     assert result.status is SandboxStatus.TIMEOUT
-    assert (
-        time.monotonic() - began < 0.3 + 0.5 + 0.3
-    )  # half a second is the promise, the rest is a noisy machine
+    assert result.usage.wall_s < 0.3 + 0.5
+    assert time.monotonic() - began < 5  # with what a busy machine takes to build it
     assert await until(lambda: not alive(request.run or ""), seconds=0.5)
 
 

@@ -43,14 +43,14 @@ class GroupParents:
         for directory in dict.fromkeys(self.directories.values()):
             for path in directory.glob("call-*"):
                 owner, _, started = path.name.removeprefix("call-").partition("-")
-                if _started_at(owner) != started.split("-")[0]:
+                if started_at(owner) != started.split("-")[0]:
                     swept += _remove(path)
         return swept
 
 
 def group_name(counter: int) -> str:
     """Names its launcher by process id and start time, so that a later one can tell whether it still lives."""
-    return f"call-{os.getpid()}-{_started_at(str(os.getpid()))}-{counter}"
+    return f"call-{os.getpid()}-{started_at(str(os.getpid()))}-{counter}"
 
 
 def find_parents() -> GroupParents:
@@ -265,7 +265,8 @@ def _group_mounts() -> dict[str, Path]:
     return mounts
 
 
-def _started_at(pid: str) -> str:
+def started_at(pid: str) -> str:
+    """When this process began, so that a number used again is told apart; empty where there is none."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import ssl
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from holdfast.adapters.bubblewrap.client import LauncherClient, LauncherLost, St
 from holdfast.adapters.bubblewrap.diagnosis import causes
 from holdfast.adapters.bubblewrap.probe import probe
 from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherReport, LauncherSpec
-from holdfast.adapters.bubblewrap.store import forget, make_store, workspace_name
+from holdfast.adapters.bubblewrap.store import forget, make_store, passing_name, sweep, workspace_name
 from holdfast.adapters.egress.proxy import EgressLimits, EgressProxy, Resolver
 from holdfast.errors import SandboxUnavailable
 from holdfast.sandbox.egress import BadRule, EgressRules
@@ -107,7 +106,7 @@ class BubblewrapSandbox:
     async def _run(
         self, client: LauncherClient, request: SandboxRequest, rules: EgressRules
     ) -> SandboxResult:
-        workspace = workspace_name(request.run if request.run is not None else f"call:{uuid.uuid4()}")
+        workspace = workspace_name(request.run) if request.run is not None else passing_name()
         spec = _call_spec(request, workspace, aliases=sorted(rules.aliases))
         try:
             report, decisions = await self._call(client, spec, rules)
@@ -126,7 +125,7 @@ class BubblewrapSandbox:
         reason = why_refused(request, self._ceiling) or _missing_interpreter(request)
         if reason:
             raise SandboxUnavailable(f"The sandbox refused the program: {reason}")
-        workspace = workspace_name(f"talk:{uuid.uuid4()}")
+        workspace = passing_name()
         rules = EgressRules.of(request.network)
         spec = _call_spec(request, workspace, aliases=sorted(rules.aliases), conversing=True)
         try:
@@ -172,6 +171,7 @@ class BubblewrapSandbox:
                 self._client = None
             if self._client is None:
                 make_store(self._store)
+                await asyncio.to_thread(sweep, self._store)
                 self._client = await asyncio.to_thread(LauncherClient, self._spec)
             return self._client
 

@@ -58,7 +58,7 @@ def start_tool(launcher: LauncherSpec, call: CallSpec, *, grouped: bool, talk: i
         readable=launcher.readable,
     )
     # By descriptor: the namespace's first process is visible inside, and its command line with it.
-    listed = _moved_up(kernel.sealed_memory("arguments", b"\0".join(map(os.fsencode, options)) + b"\0"))
+    listed = _moved_up(kernel.sealed_memory("arguments", os.fsencode("\0".join(options)) + b"\0"))
     stage = stage_command(command_for(call.language, call.argv), open_files=call.limits["open_files"])
     given, printed = _standard_input(call.stdin), out[1]
     if talk is not None:

@@ -4,9 +4,13 @@ import hashlib
 import os
 import shutil
 import stat
+import uuid
 from pathlib import Path
 
+from holdfast.adapters.bubblewrap.cgroups import started_at
 from holdfast.adapters.bubblewrap.identity import Identity
+
+_PASSING = "passing-"
 
 
 class UnsafeStore(OSError):
@@ -16,6 +20,19 @@ class UnsafeStore(OSError):
 def workspace_name(tenant_run: str) -> str:
     """A directory name that no choice of run name can steer."""
     return hashlib.sha256(tenant_run.encode()).hexdigest()[:32]
+
+
+def passing_name() -> str:
+    """For a call without a run. Names its worker, so that a later one can tell whether it still lives."""
+    return f"{_PASSING}{os.getpid()}-{started_at(str(os.getpid()))}-{uuid.uuid4().hex}"
+
+
+def sweep(root: Path) -> None:
+    """Remove what calls without a run left whose worker was killed over them."""
+    for path in root.glob(f"{_PASSING}*"):
+        pid, started, _ = path.name.removeprefix(_PASSING).split("-")
+        if started_at(pid) != started:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def make_store(root: Path) -> None:
