@@ -84,6 +84,8 @@ def templates(found: Iterable[PolicyTemplate]) -> None:
 def explanation(found: Explanation, *, everything: bool) -> None:
     verdict = found.record.verdict
     click.echo(f"{_effect(verdict.decision)}: {verdict.why}")
+    if verdict.may_settle:
+        click.echo(f"a {verdict.may_settle} may settle it, where one is configured")
     facts = found.record.facts
     click.echo(f"facts: {facts.safety}; {', '.join(facts.effects) or 'no effects'}")
     for unknown in facts.unknowns:

@@ -16,6 +16,7 @@ from holdfast.guardian.backtesting import Backtest, Recorded
 from holdfast.guardian.bundles import RuleBook
 from holdfast.guardian.composing import composed, wanted
 from holdfast.guardian.guardian import PolicyGuardian
+from holdfast.guardian.judge import NoOpinions
 from holdfast.guardian.reading import read_action
 from holdfast.guardian.shipped import shipped_bundle, shipped_templates, shipped_versions
 from holdfast.guardian.sources import FixedPolicies
@@ -145,7 +146,8 @@ class PolicyDesk:
         if request.draft:
             bundle = _with(bundle, [await self._drafted(tenant, request.draft)])
         book, asked = await _compiled(bundle), request_of(request.action, tenant=tenant)
-        record = await PolicyGuardian(policies=FixedPolicies(book)).judge(asked)
+        guardian = PolicyGuardian(policies=FixedPolicies(book), opinions=NoOpinions())
+        record = await guardian.judge(asked)
         view, _ = read_action(asked)
         return explain(book, view, record, datetime.now(UTC))
 

@@ -33,6 +33,16 @@ class OpinionBook(Protocol):
     async def keep(self, action: Action, question: Digest, opinion: Opinion) -> None: ...
 
 
+class NoOpinions:
+    """A book nobody has written in: verdicts then say who may settle them."""
+
+    async def find(self, tenant: str, question: Digest, *, unusable: bool = False) -> Opinion | None:  # noqa: ARG002
+        return None
+
+    async def keep(self, action: Action, question: Digest, opinion: Opinion) -> None:
+        """Nothing is kept."""
+
+
 class SecondOpinions:
     """Asks a judge: bounded in time, never believed when it fails, asked once for the same facts."""
 

@@ -151,6 +151,19 @@ async def test_a_trial_explains_every_rule_that_looked(
     assert len(words) == len((await desk.active(tenant)).policies) + 1
 
 
+async def test_a_trial_says_who_may_settle_what_is_unclear(
+    desk: PolicyDesk, tenant: str, document: DocumentMaker
+) -> None:
+    unclear = Example(arguments={"command": "frobnicate"})
+    by_one = await desk.trial(tenant, TrialRequest(action=unclear))
+    assert by_one.record.verdict.may_settle == "model"
+    together = document(
+        effect="require_approval", when="'frobnicate' in facts.binaries", judge="panel", examples={}
+    )
+    by_several = await desk.trial(tenant, TrialRequest(action=unclear, draft=together))
+    assert by_several.record.verdict.may_settle == "panel"
+
+
 async def test_a_backtest_says_what_activating_would_change(
     desk: PolicyDesk, tenant: str, document: DocumentMaker, module_database: Database
 ) -> None:
