@@ -1,6 +1,6 @@
 """What is recalled, as text for a planner, within a budget of tokens. Text from outside is marked, never instruction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from schemas.knowledge import SearchHit
@@ -9,7 +9,7 @@ from schemas.plans import Citation
 from schemas.stages import Recalled
 
 _CHARS_A_TOKEN = 3.6
-_RECENT, _OLDER = 1200, 160
+_RECENT, _OLDER, _NAMED = 1200, 160, 60
 _ONE = 2400
 
 
@@ -59,9 +59,24 @@ def runbook_as_recalled(hit: SearchHit) -> Recalled:
     )
 
 
-def thread_as_recalled(row: dict[str, Any], age: int) -> Recalled:
-    """An earlier run of the same conversation: the last two in full, older ones in a line."""
-    room = _RECENT if age < 2 else _OLDER
+def thread_as_recalled(rows: Sequence[Mapping[str, Any]]) -> list[Recalled]:
+    """The earlier runs of a conversation, newest first: two in full, ten in a line each, all before them as one."""
+    single = [_earlier(row, room) for row, room in zip(rows, (_RECENT,) * 2 + (_OLDER,) * 10, strict=False)]
+    older = rows[len(single) :]
+    return [*single, _summed_up(older)] if older else single
+
+
+def _summed_up(rows: Sequence[Mapping[str, Any]]) -> Recalled:
+    goals = "; ".join(f"{row['goal'][:_NAMED].strip()} ({row['status']})" for row in rows)
+    return Recalled(
+        cite=Citation(source="memory", id=rows[0]["id"], title="earlier runs"),
+        text=f"Before that, {len(rows)} runs: {goals}"[:_ONE],
+        why="the same thread",
+        untrusted=True,
+    )
+
+
+def _earlier(row: Mapping[str, Any], room: int) -> Recalled:
     text = f"Earlier in this conversation: {row['goal'][:room]} — {row['status']}. {row['answer'][:room]}"
     cite = Citation(source="memory", id=row["id"], title="earlier run")
     return Recalled(cite=cite, text=text, why="the same thread", untrusted=True)

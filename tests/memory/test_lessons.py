@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from holdfast.memory.contexts import thread_as_recalled, tokens_in
 from holdfast.memory.contradiction import relation
 from holdfast.memory.lessons import lessons_of
 from holdfast.memory.scoring import chosen, freshness, match_of, score
@@ -149,3 +150,19 @@ def test_less_trust_never_replaces_more() -> None:
     said = _content(MemoryKind.FACT, text="Eve", data=about, trust=Trust.EXTERNAL)
     assert relation(said, [standing]).relation == "outranked"
     assert relation(said.model_copy(update={"trust": Trust.HUMAN}), [standing]).relation == "supersedes"
+
+
+def test_a_long_conversation_is_told_shorter_the_older_it_is() -> None:
+    rows = [
+        {"id": f"run_{at}", "goal": f"goal {at} " + "x" * 300, "status": "succeeded", "answer": "y" * 2000}
+        for at in range(30)
+    ]
+    told = thread_as_recalled(rows)
+    assert len(told) == 13
+    sizes = [tokens_in(item.text) for item in told]
+    assert sizes[0] > 4 * sizes[2]
+    assert "18 runs" in told[-1].text
+    assert "goal 29" in told[-1].text
+    assert all(item.untrusted for item in told)
+    assert sum(sizes) < 2_500
+    assert thread_as_recalled([]) == []

@@ -280,14 +280,14 @@ class PostgresMemory(MemoryUndoing):
         return await self._library.search(tenant, SearchRequest(query=request.goal[:4000], limit=5))
 
     async def _thread(self, tenant: str, request: RecallRequest) -> list[Recalled]:
-        """The earlier runs of the conversation, newest first, the older ones shorter."""
+        """The earlier runs of the conversation."""
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(
                 """select id, goal, status, answer from runs where thread = %s and id <> %s
-                   order by created_at desc limit 12""",
+                   order by created_at desc limit 40""",
                 (request.thread, request.scope.run_id),
             )
-            return [thread_as_recalled(row, at) for at, row in enumerate(await cursor.fetchall())]
+            return thread_as_recalled(await cursor.fetchall())
 
 
 def _sure_runbooks(request: RecallRequest, found: SearchResult | None) -> tuple[str, ...]:
