@@ -8,18 +8,20 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 import yaml
 from pydantic import ValidationError
 
-from holdfast.adapters.mcp.catalogue import hash_of, tools_of
-from holdfast.adapters.mcp.connection import Connection, connection_to
 from holdfast.errors import HoldfastError, InvalidInput
 from holdfast.sandbox.port import Sandbox, SecretSource
 from holdfast.tools.declare import Tool
 from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.shelf import Offers, Refusals
+
+if TYPE_CHECKING:
+    from holdfast.adapters.mcp.connection import Connection
 from schemas.mcp import McpServer, McpServers
 
 log = structlog.get_logger()
@@ -28,7 +30,7 @@ log = structlog.get_logger()
 @dataclass
 class _Known:
     server: McpServer
-    connection: Connection
+    connection: "Connection"
     tools: Sequence[Tool] = ()
 
 
@@ -89,6 +91,10 @@ class ServerFile:
 
     async def _ask(self, name: str, server: McpServer) -> None:
         """A server that is away keeps its tools: their calls say so. One whose words changed loses them."""
+        # mcp takes a second to import: only a worker with servers pays for it.
+        from holdfast.adapters.mcp.catalogue import hash_of, tools_of  # noqa: PLC0415
+        from holdfast.adapters.mcp.connection import connection_to  # noqa: PLC0415
+
         try:
             known = self._known.get(name)
             if known is None:
