@@ -92,6 +92,8 @@ def test_a_file_and_a_variable_may_not_say_the_same(tmp_path: Path) -> None:
     assert len(settings_from(Section(file=file)).deployments) == 3
     with pytest.raises(Misconfigured, match="HOLDFAST_MODELS__DEFAULT and the models file"):
         settings_from(Section(file=file, default="openai/gpt-5"))
+    with pytest.raises(Misconfigured, match="HOLDFAST_MODELS__TIMEOUT_S and the models file"):
+        settings_from(Section(file=file, timeout_s=5))
     with pytest.raises(Misconfigured, match="cannot be read"):
         settings_from(Section(file=tmp_path / "elsewhere.yaml"))
 

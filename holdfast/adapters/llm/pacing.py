@@ -12,10 +12,10 @@ from typing import Self
 from temporalio import activity
 from temporalio.client import ActivityFailureError, Client
 from temporalio.common import RetryPolicy
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
-from holdfast.errors import Unavailable
+from holdfast.errors import HoldfastError, Misconfigured, Unavailable
 from holdfast.ids import new_id
 from holdfast.llm.configuring import provider_of
 from holdfast.llm.failures import ModelTurnMissed
@@ -81,6 +81,16 @@ class TaskQueuePacer:
             raise Unavailable(
                 f"Temporal gives no permit to call `{deployment.name}`: {error.message}"
             ) from error
+
+
+def _no_permit(deployment: Deployment, error: RPCError) -> HoldfastError:
+    told = f"Temporal gives no permit to call `{deployment.name}`: {error.message}"
+    if error.status in (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.FAILED_PRECONDITION):
+        return Misconfigured(
+            told,
+            remedy="Limits on calls need a server with standalone activities; remove `calls_per_s`, or upgrade it.",
+        )
+    return Unavailable(told)
 
 
 def limits_in(settings: ModelSettings) -> dict[str, float]:

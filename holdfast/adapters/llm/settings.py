@@ -20,6 +20,7 @@ _IN_THE_FILE = (
     "prices_file",
     "calls_per_s",
     "when_away",
+    "timeout_s",
 )
 
 
