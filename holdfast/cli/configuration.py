@@ -71,7 +71,7 @@ _INTRODUCTION = (
     "",
     "The `prod` profile refuses to start while one of these holds: no `DATABASE_URL`, or one with an empty or default",
     "password; neither `TEMPORAL_ADDRESS` nor `TEMPORAL_PROFILE`; no encryption keys; authentication off; an OIDC",
-    "issuer without an audience; CORS open to every origin; the `process` sandbox or an accepted degraded layer.",
+    "issuer without an audience; CORS open to every origin; an accepted degraded layer of the sandbox.",
 )
 
 
