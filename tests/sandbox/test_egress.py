@@ -127,6 +127,16 @@ async def test_one_inner_address_among_public_ones_is_enough_to_refuse() -> None
     assert proxy.decisions[0].verdict == "denied"
 
 
+async def test_of_a_name_with_an_exempt_address_no_other_is_tried() -> None:
+    """`localhost` has two, and a policy may name the range of one."""
+    async with echo_server() as target:
+        policy = allow(f"localhost:{target}")
+        async with proxy_for(policy, [["::1", "169.254.169.254", "127.0.0.1"]]) as (proxy, port):
+            request = f"GET http://localhost:{target}/ HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            assert "200 OK" in await said(port, request)
+    assert [decision.address for decision in proxy.decisions] == ["127.0.0.1"]
+
+
 async def test_a_rebinding_name_is_resolved_once_and_connected_where_it_was_checked() -> None:
     async with echo_server() as target:
         policy = allow(f"evil.test:{target}", cidrs=("127.0.0.1/32",))

@@ -198,7 +198,6 @@ async def test_in_the_sandbox_a_server_works_and_sees_nothing_of_the_host(
     assert added.output["text"] == "5", added
     assert (await worker.call("mcp.tickets.who")).output["text"].split()[1:] == ["False", "None"]
     assert code_of(await worker.call("mcp.tickets.die")) == "tool_failed"
-    assert (await worker.call("mcp.tickets.add", a=1, b=1)).ok
 
 
 async def counted(worker: Worker) -> str:
