@@ -11,7 +11,7 @@ from holdfast.client import Holdfast
 from holdfast.errors import Forbidden, NotFound
 from holdfast.ids import new_id
 from schemas.panels import ConsensusRequest, PanelMethod, PanelResult, VoiceAnswer
-from tests.api.conftest import RunningApi, make_tenant, tell
+from tests.api.conftest import RunningApi, end_run, make_tenant, tell
 
 QUESTION = {"question": "May ${inputs.x} be rebooted?", "method": "vote", "choices": ["yes", "no"]}
 
@@ -141,6 +141,19 @@ async def test_a_run_without_a_question_is_no_consensus(api: RunningApi) -> None
     with pytest.raises(NotFound):
         await api.client().panels.read(run["id"])
     await tell(api, run["id"], "run.ended", status="succeeded")
+
+
+async def test_what_a_panel_said_goes_with_its_run(api: RunningApi) -> None:
+    holdfast = api.client()
+    asked = await holdfast.panels.ask(ConsensusRequest.model_validate(QUESTION))
+    result = said(asked.id, voice("one", "yes"), voice("two", "yes"))
+    await PostgresPanelBook(database=api.services.database).keep(result)
+    await end_run(api, asked.id)
+    await holdfast.runs.delete(asked.id)
+    for gone in (asked.id, result.id):
+        with pytest.raises(NotFound):
+            await holdfast.panels.read(gone)
+    assert [one async for one in holdfast.panels.all(run_id=asked.id)] == []
 
 
 async def test_analytics_are_the_tenants_own(api: RunningApi) -> None:

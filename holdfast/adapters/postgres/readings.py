@@ -141,6 +141,8 @@ class PostgresReadings:
     async def forget_run(self, tenant: str, run_id: str) -> None:
         """Delete a run and all that belongs to it."""
         async with self._database.tenant(tenant) as connection:
+            await connection.execute("delete from panel_results where run_id = %s", (run_id,))
+            await connection.execute("delete from judge_opinions where run_id = %s", (run_id,))
             await connection.execute("delete from runs where id = %s", (run_id,))
 
     async def active(self, tenant: str) -> Digest | None:
