@@ -117,12 +117,20 @@ def llm(
     """Everything that needs a model's key."""
     think = ThinkActivities(planner=planner)
     ask = QuestionActivities(desk=questions)
-    look_back = (LookBackActivities(writer=lessons).write_lessons,) if lessons else ()
+    look_back = LookBackActivities(writer=lessons)
     sit = (PanelActivities(panels=panels).convene,) if panels else ()
     opine = (OpinionActivities(opinions=opinions).judge_action,) if opinions else ()
     return Pool(
         Queue.LLM,
-        activities=(think.plan, think.next_move, think.answer, ask.question_page, *look_back, *sit, *opine),
+        activities=(
+            think.plan,
+            think.next_move,
+            think.answer,
+            look_back.write_lessons,
+            ask.question_page,
+            *sit,
+            *opine,
+        ),
     )
 
 

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from temporalio.client import Client, WorkflowHandle
 
 from holdfast.adapters.llm.afterthought import MemoryWithAfterthought
@@ -24,7 +25,14 @@ from holdfast.adapters.postgres.payloads import PostgresPayloads
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.ids import new_id
 from holdfast.llm.failures import ModelTurnMissed
-from holdfast.runtime.settings import ModelSettings, TemporalSettings, WorkerSettings
+from holdfast.runtime.settings import (
+    DatabaseSettings,
+    KnowledgeSettings,
+    ModelSettings,
+    Settings,
+    TemporalSettings,
+    WorkerSettings,
+)
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.testing.model_server import ModelServer
 from holdfast.testing.script import Fault, Match, Reply, Rule
@@ -45,6 +53,8 @@ from schemas.tools import EffectClass, ToolResult
 from tests.llm.test_layer import Runbooks
 from tests.runs.acting import ByName
 from workers import pools
+from workers.parts import parts
+from workers.queues import knowledge, llm, orchestration
 from workflows.agent_run import AgentRun
 
 FILE = """
@@ -192,6 +202,46 @@ async def test_the_judge_sends_a_bad_plan_back_and_a_model_looks_back_on_what_fa
     assert [call.form for call in stage.server.calls] == ["plan", "review", "plan", "review", "lessons"]
     calls = await stage.layer.spend.calls("default", handle.id)
     assert [call.deployment for call in calls][:4] == ["planner", "judge", "planner", "judge"]
+
+
+async def test_the_workers_as_they_are_put_together_judge_plans_and_look_back(
+    database: Database, database_url: str, temporal_address: str, server: ModelServer, tmp_path: Path
+) -> None:
+    lesson = {"when": "a sum is divided by zero", "avoid": "dividing", "evidence": ["sum"]}
+    server.rules += [
+        Rule(match=Match(form="plan"), replies=(Reply(data=plan("1 / 0")),)),
+        Rule(match=Match(form="review"), replies=(Reply(data=review()),)),
+        Rule(match=Match(form="lessons"), replies=(Reply(data={"lessons": [lesson]}),)),
+    ]
+    file = tmp_path / "models.yaml"
+    file.write_text(FILE.format(url=server.base_url) + "calls_per_s: {openai: 50}\n")
+    settings = Settings(
+        data_dir=tmp_path,
+        database=DatabaseSettings(url=SecretStr(database_url)),
+        temporal=TemporalSettings(address=temporal_address),
+        models=ModelSettings(file=file),
+        knowledge=KnowledgeSettings(embedding="none"),
+    )
+    async with parts(settings) as held, AsyncExitStack() as stack:
+        client = await held.client(role="holdfast_app")
+        for queue in (orchestration, llm, knowledge):
+            pool = await queue.pool(held)
+            worker = pool.worker(client, workers=WorkerSettings(drain_s=0.1), temporal=settings.temporal)
+            await stack.enter_async_context(worker)
+        layer = await ModelLayer.open(settings.models, database=database)
+        held.closes(layer.close)
+        stage = Stage(
+            client,
+            database,
+            server,
+            layer,
+            PostgresMemory(database=database),
+            RegistryToolHost(Registry([calc])),
+        )
+        handle = await stage.start(on_failure="fail")
+        assert (await handle.result()).status is not RunStatus.SUCCEEDED
+        assert "Avoid: dividing" in (await stage.lesson_of(handle.id)).content.text
+    assert [call.form for call in server.calls] == ["plan", "review", "lessons"]
 
 
 async def test_a_plan_the_judge_never_likes_is_a_question_to_people(stage: Stage) -> None:
