@@ -168,7 +168,7 @@ def _pools(database: Database, host: RegistryToolHost, layer: ModelLayer) -> Seq
     bundle = shipped_bundle()
     rules = RuleBook(bundle.model_copy(update={"policies": (*bundle.policies, rule)}))
     opinions = SecondOpinions(
-        model=layer.action_judge(), panel=PanelJudge(panel=panel), book=book, timeout_s=1.5
+        model=layer.action_judge(), panel=PanelJudge(panel=panel), book=book, timeout_s=4
     )
     return (
         pools.orchestration(
@@ -235,7 +235,7 @@ async def test_an_unclear_action_in_a_row_of_clear_ones_is_asked_about_in_its_tu
         (Reply(data={"decision": "require_approval", "why": "it may deploy"}), "it may deploy"),
         (Reply(fault=Fault(kind="content")), "no usable answer: content_refused"),
         (Reply(text="allow, of course!"), "no usable answer: answer_malformed"),
-        (Reply(data={"decision": "allow"}, delay_s=30), "no usable answer: no answer within 1.5 s"),
+        (Reply(data={"decision": "allow"}, delay_s=30), "no usable answer: no answer within 4 s"),
     ],
     ids=["doubts", "refuses", "babbles", "dawdles"],
 )

@@ -176,7 +176,7 @@ async def test_a_run_asks_a_panel_with_a_dead_a_slow_and_a_lying_voice(stage: St
         says("liar", "unsafe", "It will explode."),
     ]
     look = ToolStep(id="look", tool="calc", arguments={"expression": "40 + 2"})
-    panel = ask(*MODELS, context="${steps.look.output}", live_floor=3, voice_timeout_s=3)
+    panel = ask(*MODELS, context="${steps.look.output}", live_floor=3, voice_timeout_s=5)
     handle = await stage.start(look, panel)
     output = await handle.result()
     assert (output.status, output.answer) == (RunStatus.SUCCEEDED, "safe")
