@@ -24,7 +24,7 @@ PIECES = [
     *NAMES, *"if then fi else while do done esac until in for select case ;; ! [[ ]] [ ] (( )) ( ) { } | & && ||".split(),
     "\n", ";", '"', "'", "\\", "\\\n", "\t", "`df`", "$(ps)", '"$(stat)"', '"`file`"', "<(uname)", ">(date)", "${x:-id}",
     "${x^^$(wc)}", "${x#", "$x", "x=1", "x=ls", "A=b ", "a[1]=", "a=(", "x+=", "=~", "==", "~", "*", "?", "#", "--", "-n",
-    " >/dev/null", " </dev/null", " 2>&1", "<<<x", "<<E\n", "<<'E'\n", "\nE\n", "$'\\x69\\x64'", '$"wc"', "\\ls", "\\ ", "''",
+    " >/dev/null", " </dev/null", " 2>&1", "<<<x", "<<E\n", "<<E'F'\n", "\nEF\n", "x\\\n", "<<\\E\n", "<<-E\n", "\tE\n", "<<'E'\n", "\nE\n", "$'\\x69\\x64'", '$"wc"', "\\ls", "\\ ", "''",
     "{ls,}", "$((1+1))", "|&", "&>/dev/null", ";&", "$@", "time ", "command ", "eval ", "f() ", "f", "function f ",
 ]  # fmt: skip
 
@@ -84,9 +84,26 @@ MISREAD = [
     "cat <<E\n`rm -rf /srv`\nE",
     "cat <<E\n$(ls) `rm -rf /srv`",
     '$"w"\\all hello',
+    "cat <<E\n $(rm -rf /srv)\nE",
+    "cat <<E'F'\nx\nEF\nrm -rf /srv\nE'F'\n",
+    "cat <<'E'\nx\\\nE\nrm -rf /srv\nE\n",
+    "cat <<\u0141\nx\n\u0141\nrm -rf /srv\nA\n",
 ]
 
 
 @pytest.mark.parametrize("text", MISREAD)
 def test_what_the_grammar_once_took_for_something_else_asks(text: str) -> None:
     assert default_decision(facts_of(text)) is not Decision.ALLOW
+
+
+@pytest.mark.parametrize(
+    "text", ["{\U000e8fa0", "{1..\U0010ffff", "[[ -\U000e8fa0 ]]", "cat <<E\n$\U000e8fa0\nE", "a?\U000e8fa0"]
+)
+def test_letters_that_the_scanner_of_the_grammar_cannot_take_never_reach_it(text: str) -> None:
+    """Each of these ended the process: C's isdigit looks beyond its table."""
+    assert any("beyond ASCII" in reason for reason in facts_of(text).unknowns)
+
+
+@pytest.mark.parametrize("text", ["echo 'grüße, мир'", "ls /données/été", "grep -rn 日本 src | wc -l"])
+def test_letters_beyond_ascii_are_read_where_they_can_be(text: str) -> None:
+    assert default_decision(facts_of(text)) is Decision.ALLOW

@@ -24,7 +24,15 @@ _COSTLY = {
     "(": 1000,
 }
 _SPLIT_WORD = re.compile(r"[^\s\\]\\\n[^\s]")  # the shell joins such halves, the grammar does not
-_SPACED_NAME = re.compile(r"(?:\A|[\s;&|()])\\[ \t]")  # a word that begins with a space: the grammar drops it
+_SPACED_NAME = re.compile(
+    r"(?:\A|[\s;&|()'\"`}])\\[ \t]"
+)  # a word that begins with a space: the grammar drops it
+# The scanner of the grammar asks C's isdigit and isalpha about whatever follows these marks, which reads beyond a table for
+# anything but ASCII and can end the process; it cuts the letters of a here-document's end mark to one byte; and it takes
+# every wide space for a space.
+_BEYOND_ASCII = re.compile(
+    r"(?:\{[\d.]*|(?:\A|\s)-[A-Za-z]*|\$|\w\?|<<-?\s*\S*)[^\x00-\x7f]|[\u0085\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff]"
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _LANGUAGE = Language(tree_sitter_bash.language())
 
@@ -39,6 +47,8 @@ def parse_shell(text: str) -> Node | str:
         return "the script contains control characters"
     if _SPLIT_WORD.search(text):
         return "a word is continued on the next line"
+    if _BEYOND_ASCII.search(text):
+        return "letters beyond ASCII stand where the grammar cannot read them"
     if _SPACED_NAME.search(text):
         return "a word begins with a space"
     if "\\`" in text:
