@@ -148,7 +148,7 @@ async def _follow(holdfast: Holdfast, run_id: str, told: dict[int, float], times
 
 
 async def _all_open(bench: Bench) -> None:
-    async with httpx.AsyncClient(base_url=bench.url) as http:
+    async with httpx.AsyncClient(base_url=bench.url, timeout=60) as http:
         while (await http.get("/readyz")).json()["streams"] < IDLE + ACTIVE:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.1)
 
@@ -219,7 +219,7 @@ async def workers(bench: Bench) -> AsyncIterator[None]:
         await _process(bench.environment, bench.folder, "worker", *queues)
         for queues in (decides, ("--queue", "tools"))
     ]
-    async with httpx.AsyncClient(base_url=bench.url) as http:
+    async with httpx.AsyncClient(base_url=bench.url, timeout=60) as http:
         while (await http.get("/readyz")).json()["status"] != "ready":  # noqa: ASYNC110 - other processes
             await asyncio.sleep(0.1)
     yield

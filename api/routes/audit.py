@@ -1,6 +1,7 @@
 """The audit log: read, exported, and checked."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -9,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from api.cursors import Limit
 from api.problems import documented
 from api.services import Caller, Held
+from holdfast.adapters.postgres.audit import AuditFilter
 from holdfast.audit import check_chain
 from schemas.access import AuditCheck, AuditLine
 from schemas.pages import Page
@@ -22,9 +24,22 @@ async def list_lines(
     caller: Caller,
     limit: Limit = 50,
     cursor: Annotated[int, Query(ge=0, le=2**53, description="`next` of the page before.")] = 0,
+    actor: Annotated[
+        str | None, Query(max_length=200, description="Who, as `key:0123456789ab` or `user:alice`.")
+    ] = None,
+    action: Annotated[
+        str | None, Query(max_length=200, description="What, as `POST /v1/runs/{run_id}/cancel`.")
+    ] = None,
+    about: Annotated[
+        str | None,
+        Query(alias="object", max_length=300, description="How its object begins: `/v1/runs/run_…`."),
+    ] = None,
+    created_after: datetime | None = None,
+    created_before: datetime | None = None,
 ) -> Page[AuditLine]:
     """Lines in the order of the chain."""
-    lines = await held.audit.lines(caller.tenant, after=cursor, limit=limit + 1)
+    wanted = AuditFilter(actor=actor, action=action, object=about, since=created_after, until=created_before)
+    lines = await held.audit.found(caller.tenant, wanted, after=cursor, limit=limit + 1)
     return Page(items=lines[:limit], next=str(lines[limit - 1].seq) if len(lines) > limit else None)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -12,6 +13,8 @@ from holdfast.audit import check_chain
 from holdfast.cli.connection import as_json, ask, connect, print_json, report
 from schemas.access import AuditCheck, AuditLine
 
+MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
+
 
 @click.group()
 def audit() -> None:
@@ -20,16 +23,18 @@ def audit() -> None:
 
 @audit.command("ls")
 @click.option("--actor", help="Only what this one did, such as key:0123456789ab.")
+@click.option("--object", "about", help="Only what was done to this, such as /v1/runs/run_…")
+@click.option("--since", type=MOMENT, help="Only from then on (UTC, unless it says otherwise).")
 @as_json
-def list_lines(actor: str | None, *, as_json: bool) -> None:
+def list_lines(actor: str | None, about: str | None, since: datetime | None, *, as_json: bool) -> None:
     """Who did what, in order."""
+    moment = None if since is None else (since if since.tzinfo else since.replace(tzinfo=UTC))
+    filters = {"actor": actor, "object": about, "created_after": moment and moment.isoformat()}
 
     async def show() -> None:
         async with connect() as holdfast:
-            async for line in holdfast.audit.lines():
-                entry = json.loads(line.entry)
-                if actor in (None, entry["actor"]):
-                    click.echo(line.entry if as_json else told(line.seq, entry))
+            async for line in holdfast.audit.found(filters=filters):
+                click.echo(line.entry if as_json else told(line.seq, json.loads(line.entry)))
 
     asyncio.run(show())
 

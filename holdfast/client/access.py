@@ -1,6 +1,7 @@
 """Keys, the audit log and agents over HTTP."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 from holdfast.client.wire import Wire
 from schemas.access import ApiKey, ApiKeyDraft, AuditCheck, AuditLine, NewApiKey, Principal
@@ -42,6 +43,19 @@ class AuditClient:
         async with self._wire.stream("/v1/audit/export", query={}, headers={}) as response:
             async for line in response.aiter_lines():
                 yield AuditLine.model_validate_json(line)
+
+    async def found(self, *, filters: Mapping[str, Any]) -> AsyncIterator[AuditLine]:
+        """Lines that fit; the filters are the query parameters of GET /v1/audit."""
+        cursor: str | None = None
+        while True:
+            query = {**filters, "cursor": cursor, "limit": 200}
+            response = await self._wire.ask("GET", "/v1/audit", query=query)
+            page = Page[AuditLine].model_validate_json(response.content)
+            for line in page.items:
+                yield line
+            cursor = page.next
+            if cursor is None:
+                return
 
     async def verify(self) -> AuditCheck:
         return AuditCheck.model_validate_json((await self._wire.ask("GET", "/v1/audit/verify")).content)

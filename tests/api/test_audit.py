@@ -34,6 +34,23 @@ async def test_a_refused_attempt_is_recorded(api: RunningApi) -> None:
     assert (entry["object"], entry["status"]) == ("/v1/keys/000000000000", 403)
 
 
+async def test_lines_are_found_by_who_did_what_to_which_object(api: RunningApi) -> None:
+    key = await api.new_key("operator")
+    async with api.http(key) as http, api.http() as admin:
+        run = (await http.post("/v1/runs", json={"goal": "x"})).headers["Location"]
+        await http.post(f"{run}/fork", json={})
+
+        async def found(**query: str) -> list[str]:
+            items = (await admin.get("/v1/audit", params=query)).json()["items"]
+            return [json.loads(item["entry"])["action"] for item in items]
+
+        started, forked = "POST /v1/runs", "POST /v1/runs/{run_id}/fork"
+        assert await found(actor=f"key:{key.split('_')[1]}") == [started, forked]
+        assert await found(object=run) == [started, forked]
+        assert await found(object=run, action=forked) == [forked]
+        assert await found(object=run, created_after="2100-01-01T00:00:00Z") == []
+
+
 async def test_an_untouched_chain_holds(api: RunningApi) -> None:
     await api.client().runs.start(RunRequest(goal="x"))
     async with api.http() as http:
