@@ -21,7 +21,7 @@ def keys() -> None:
     "roles",
     multiple=True,
     required=True,
-    help="viewer, operator, approver, policy-admin, admin, or your own.",
+    help="viewer, operator, approver, policy-admin, admin, or your own; operator@staging in one environment.",
 )
 @click.option(
     "--scope",
@@ -137,6 +137,8 @@ def whoami(*, as_json: bool) -> None:
     )
     for permission in sorted(principal.permissions):
         click.echo(f"  {permission.value}")
+    for environment, granted in sorted(principal.only_in.items()):
+        click.echo(f"  in {environment}: {', '.join(sorted(granted))}")
 
 
 def _shown_once(key: NewApiKey, *, as_json: bool) -> None:
