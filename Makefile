@@ -5,7 +5,7 @@
 #   make demo      watch an agent work on this machine
 #   make battery   every hostile program against the sandbox
 #   make certify   kill the worker at every boundary of a run, and count what happened
-#   make fuzz      thousands of requests against the OpenAPI document
+#   make fuzz      thousands of requests against the OpenAPI document; hostile policies and commands for minutes
 #   make bench     the numbers                       BENCH=name chooses one
 #   make docs      write the generated documents again
 #   make contracts write the snapshot of the contracts again, for review
@@ -92,7 +92,7 @@ certify: .stamps/venv
 	@$(BIN)/pytest --full -s tests/certificate $(ARGS)
 
 fuzz: .stamps/venv
-	@$(BIN)/pytest --full tests/api/test_openapi.py $(ARGS)
+	@$(BIN)/pytest --full tests/api/test_openapi.py tests/guardian/test_fuzz.py $(ARGS)
 
 bench: .stamps/venv
 	@for each in $(BENCH); do echo "== $$each"; $(BIN)/python -m benchmarks.$$each $(ARGS); done
