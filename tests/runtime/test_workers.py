@@ -7,6 +7,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from temporalio.api.enums.v1 import VersioningBehavior
+from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from holdfast.errors import Misconfigured
@@ -37,6 +41,37 @@ def test_versioning_is_switched_on_by_a_deployment_with_its_build() -> None:
     assert options["deployment_config"].version.to_canonical_string() == "holdfast.1.2.3"
     with pytest.raises(Misconfigured, match="HOLDFAST_TEMPORAL__BUILD_ID"):
         worker_options(Queue.LLM, workers=WorkerSettings(), temporal=TemporalSettings(deployment="holdfast"))
+
+
+async def test_a_versioned_worker_gets_runs_once_its_version_is_current(temporal_address: str) -> None:
+    client, queue = await connect(HoldfastPlugin(), address=temporal_address), f"runtime-{uuid4()}"
+    settings = TemporalSettings(deployment=queue, build_id="1.2.3")
+    options = worker_options(Queue.ORCHESTRATION, workers=WorkerSettings(), temporal=settings)
+    options["task_queue"] = queue
+    async with Worker(client, workflows=[Echo], activities=[double], **options):
+        handle = await client.start_workflow(
+            Echo.run, Letter(text="x"), id=f"run_{uuid4().hex}", task_queue=queue
+        )
+        await make_current(client, deployment=queue, build_id="1.2.3")
+        assert (await handle.result()).text == "xx"
+        described = (await handle.describe()).raw_description.workflow_execution_info
+    assert described.versioning_info.deployment_version.build_id == "1.2.3"
+    assert described.versioning_info.behavior == VersioningBehavior.VERSIONING_BEHAVIOR_PINNED
+
+
+async def make_current(client: Client, *, deployment: str, build_id: str) -> None:
+    """As `temporal worker deployment set-current-version`, once the server has heard of the worker."""
+    request = SetWorkerDeploymentCurrentVersionRequest(
+        namespace=client.namespace, deployment_name=deployment, build_id=build_id
+    )
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await client.workflow_service.set_worker_deployment_current_version(request)
+            except RPCError:
+                await asyncio.sleep(0.1)
+            else:
+                return
 
 
 async def test_a_worker_serves_the_sdks_metrics(temporal_address: str) -> None:
