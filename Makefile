@@ -20,7 +20,7 @@ UV_VERSION := 0.13.8
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/holdfast/wheels
 BIN := .venv/bin
 ARGS ?=
-JOBS ?= 3
+JOBS ?= $(shell n=$$(nproc); echo $$((n < 7 ? n + 1 : 8)))
 BENCH ?= steps sandbox policies retrieval_scale
 
 export UV_PROJECT_ENVIRONMENT := .venv
@@ -77,8 +77,8 @@ docs: .stamps/venv
 contracts: .stamps/venv
 	@$(BIN)/pytest -q tests/contracts --write-contracts
 
-# Tests wait for processes more than they compute, so two cores carry three sessions. Each has its own servers, and takes
-# whole files, in their order: the slow ones come first.
+# Tests wait for processes more than they compute, so there is one session more than there are cores. Each has its own
+# servers, and takes whole files, in their order: the slow ones come first.
 test: .stamps/venv
 	@$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
