@@ -268,3 +268,4 @@ class Evidence(Payload):
 
     calls: tuple[Call, ...] = ()
     corrections: tuple[Correction, ...] = ()
+    alert: str = Field(default="", description="The alert the run answered, where it was said.")

@@ -37,7 +37,9 @@ def episode_of(request: LearnRequest, evidence: Evidence, *, runbook: str) -> Me
         status=MemoryStatus.ACTIVE,
         text=text[:4000],
         data={"status": str(request.status), "run": request.scope.run_id},
-        signature=Signature(goal_kind=goal_kind(request.goal), runbook=runbook, alert=alert_of(request.goal)),
+        signature=Signature(
+            goal_kind=goal_kind(request.goal), runbook=runbook, alert=evidence.alert or alert_of(request.goal)
+        ),
         scope=_scope(request),
         trust=Trust.EXTERNAL if tainted else Trust.TOOL,
         tainted=tainted,
@@ -53,7 +55,7 @@ def lessons_of(
     situation = {
         "goal_kind": goal_kind(request.goal),
         "runbook": runbook,
-        "alert": alert_of(request.goal),
+        "alert": evidence.alert or alert_of(request.goal),
     }
     drawn = [*_from_corrections(evidence), *_from_failures(evidence)]
     seen: set[tuple[str, str]] = set()

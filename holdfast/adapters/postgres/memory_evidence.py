@@ -15,7 +15,17 @@ async def evidence_of(connection: Connection, request: LearnRequest) -> Evidence
     return Evidence(
         calls=calls or _from_outcomes(request),
         corrections=await _corrections(connection, request.scope.run_id),
+        alert=await _alert(connection, request.scope.run_id),
     )
+
+
+async def _alert(connection: Connection, run_id: str) -> str:
+    """As recall is asked: by the run's label."""
+    cursor = await connection.execute(
+        "select coalesce(labels->>'alert', '') as alert from runs where id = %s", (run_id,)
+    )
+    row = await cursor.fetchone()
+    return str(row["alert"])[:300] if row else ""
 
 
 async def _calls(connection: Connection, run_id: str) -> tuple[Call, ...]:
