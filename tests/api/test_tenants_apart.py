@@ -15,8 +15,10 @@ from tests.api.conftest import RunningApi, end_run, make_tenant
 from tests.api.test_approvals import ask
 
 MARK = "swordfish"
+NAME = "ours-apart"
+"""Schedules of all test modules stand in one Temporal."""
 POLICY: JsonObject = {
-    "name": "ours",
+    "name": NAME,
     "effect": "deny",
     "when": "'ls' in facts.binaries",
     "message": MARK,
@@ -25,14 +27,14 @@ POLICY: JsonObject = {
         "not_match": [{"arguments": {"command": "df -h"}}],
     },
 }
-SCHEDULE: JsonObject = {"name": "ours", "run": {"goal": MARK}, "cron": ["0 3 * * *"], "paused": True}
+SCHEDULE: JsonObject = {"name": NAME, "run": {"goal": MARK}, "cron": ["0 3 * * *"], "paused": True}
 WEBHOOK: JsonObject = {"url": f"https://{MARK}.example/", "events": ["run.ended"]}
 DAY = {"start_at": "2026-03-01T00:00:00Z", "end_at": "2026-03-02T00:00:00Z"}
 BODIES: dict[str, JsonObject] = {
     "POST /v1/runs/{run_id}/events": {"name": "done"},
     "POST /v1/runs/{run_id}/instructions": {"text": "stop"},
     "POST /v1/runs/{run_id}/feedback": {"verdict": "up"},
-    "PUT /v1/agents/{name}": {"name": "ours"},
+    "PUT /v1/agents/{name}": {"name": NAME},
     "PUT /v1/policies/{name}": {"document": {**POLICY, "message": "theirs"}},
     "PUT /v1/tools/{name}/switch": {"enabled": False},
     "PUT /v1/roles/{name}": {"permissions": ["runs:read"]},
@@ -43,11 +45,11 @@ BODIES: dict[str, JsonObject] = {
     "POST /v1/memory/{memory_id}/rollback": {"version": 1},
     "POST /v1/memory/search": {"text": MARK},
     "POST /v1/runbooks/search": {"query": MARK},
-    "POST /v1/runbook/rollback": {"id": "ours", "version": 1},
+    "POST /v1/runbook/rollback": {"id": NAME, "version": 1},
 }
 QUERIES: dict[str, str] = {
-    "/v1/runbook": "?id=ours",
-    "/v1/runbook/versions": "?id=ours",
+    "/v1/runbook": f"?id={NAME}",
+    "/v1/runbook/versions": f"?id={NAME}",
     "/v1/policies/{name}/diff": "?before=1&after=1",
     "/v1/runs": f"?text={MARK}",
 }
@@ -69,15 +71,15 @@ class Ours:
             f"/v1/runs/{at['run_id']}",
             f"/v1/runs/{at['run_id']}/verdicts",
             f"/v1/approvals/{at['approval_id']}",
-            "/v1/agents/ours/versions",
-            "/v1/policies/ours/versions",
+            f"/v1/agents/{NAME}/versions",
+            f"/v1/policies/{NAME}/versions",
             "/v1/policy-bundles",
             "/v1/freezes",
-            "/v1/roles/ours",
+            f"/v1/roles/{NAME}",
             f"/v1/webhooks/{at['webhook_id']}",
             f"/v1/webhooks/{at['webhook_id']}/deliveries",
-            "/v1/schedules/ours",
-            "/v1/runbook/versions?id=ours",
+            f"/v1/schedules/{NAME}",
+            f"/v1/runbook/versions?id={NAME}",
             f"/v1/memory/{at['memory_id']}/versions",
             "/v1/memory-snapshots",
             f"/v1/ingestions/{at['ingestion_id']}",
@@ -99,21 +101,19 @@ async def ours(api: RunningApi) -> AsyncIterator[Ours]:
         await end_run(api, run["id"], RunStatus.FAILED)
         question = await ask(api)
         key = await made("/v1/keys", {"name": MARK, "roles": ["viewer"]})
-        await made("/v1/agents", {"name": "ours", "description": MARK})
+        await made("/v1/agents", {"name": NAME, "description": MARK})
         await made("/v1/policies", {"document": POLICY})
-        await made(
-            "/v1/policy-bundles/activate", {"policies": [{"name": "ours", "version": 1}], "note": MARK}
-        )
+        await made("/v1/policy-bundles/activate", {"policies": [{"name": NAME, "version": 1}], "note": MARK})
         freeze = await made("/v1/freezes", {"environment": "nowhere", "reason": MARK})
-        await http.put("/v1/roles/ours", json={"permissions": ["audit:read"], "description": MARK})
+        await http.put(f"/v1/roles/{NAME}", json={"permissions": ["audit:read"], "description": MARK})
         await made("/v1/schedules", SCHEDULE)
         await made(
             "/v1/runbooks",
-            {"documents": [{"id": "ours", "text": f"# {MARK}\n\n{MARK} it.", "media": "markdown"}]},
+            {"documents": [{"id": NAME, "text": f"# {MARK}\n\n{MARK} it.", "media": "markdown"}]},
         )
         document = {"id": "ours-too", "text": f"# {MARK}", "media": "markdown"}
         ingestion = await made("/v1/ingestions", {"documents": [document]})
-        await made("/v1/memory-snapshots", {"name": "ours", "note": MARK})
+        await made("/v1/memory-snapshots", {"name": NAME, "note": MARK})
         memory = await made("/v1/memory", {"kind": "fact", "text": MARK})
         (message,) = (await http.get(f"/v1/webhooks/{webhook['id']}/deliveries")).json()["items"]
         samples = {
@@ -126,7 +126,7 @@ async def ours(api: RunningApi) -> AsyncIterator[Ours]:
             "freeze_id": freeze["id"],
             "consensus_id": run["id"],
             "ingestion_id": ingestion["id"],
-            "name": "ours",
+            "name": NAME,
             "version": "1",
             "tenant": "default",
             "digest": f"sha256:{'0' * 64}",
