@@ -16,7 +16,7 @@ from holdfast.client import Holdfast
 from schemas.runs import RunRequest
 from tests.api.conftest import until
 
-EVENTS = 300
+EVENTS = 120
 
 
 async def test_a_stream_survives_kill_9_of_the_api_with_nothing_lost_or_doubled(
@@ -36,7 +36,7 @@ async def test_a_stream_survives_kill_9_of_the_api_with_nothing_lost_or_doubled(
         seen = []
         async for event in holdfast.runs.follow(run.id):
             seen.append(event.seq)
-            if event.seq == 100:
+            if event.seq == 40:
                 api.send_signal(signal.SIGKILL)
                 await api.wait()
                 api = await _start(environment, port, tmp_path)
