@@ -3,7 +3,19 @@
 from schemas.actions import Action
 
 _LONGEST = 140
-_TELLING = ("command", "program", "code", "path", "url", "sql", "query", "expression", "text", "name")
+_TELLING = (
+    "question",
+    "command",
+    "program",
+    "code",
+    "path",
+    "url",
+    "sql",
+    "query",
+    "expression",
+    "text",
+    "name",
+)
 
 
 def describe(action: Action) -> str:
