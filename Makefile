@@ -5,7 +5,7 @@
 #   make demo      watch an agent work on this machine
 #   make battery   every hostile program against the sandbox
 #   make certify   kill the worker at every boundary of a run, and count what happened
-#   make fuzz      thousands of requests against the OpenAPI document; hostile policies and commands for minutes
+#   make fuzz      thousands of requests against the OpenAPI document, hundreds of streams at once
 #   make bench     the numbers                       BENCH=name chooses one
 #   make docs      write the generated documents again
 #   make contracts write the snapshot of the contracts again, for review

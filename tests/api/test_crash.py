@@ -22,14 +22,14 @@ EVENTS = 120
 async def test_a_stream_survives_kill_9_of_the_api_with_nothing_lost_or_doubled(
     database: Database, database_url: str, temporal_address: str, tmp_path: Path
 ) -> None:
-    port = _free_port()
+    port = free_port()
     environment = {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": database_url,
         "TEMPORAL_ADDRESS": temporal_address,
         "HOLDFAST_API__PORT": str(port),
     }
-    api = await _start(environment, port, tmp_path)
+    api = await start_api(environment, port, tmp_path)
     async with Holdfast(f"http://127.0.0.1:{port}", await bootstrap_key(database)) as holdfast:
         run = await holdfast.runs.start(RunRequest(goal="survive"))
         telling = asyncio.create_task(_tell(database, run.id))
@@ -39,7 +39,7 @@ async def test_a_stream_survives_kill_9_of_the_api_with_nothing_lost_or_doubled(
             if event.seq == 40:
                 api.send_signal(signal.SIGKILL)
                 await api.wait()
-                api = await _start(environment, port, tmp_path)
+                api = await start_api(environment, port, tmp_path)
         await telling
     assert seen == list(range(1, EVENTS + 3))
     api.terminate()
@@ -48,12 +48,12 @@ async def test_a_stream_survives_kill_9_of_the_api_with_nothing_lost_or_doubled(
 
 async def _tell(database: Database, run_id: str) -> None:
     for number in range(EVENTS):
-        await _record(database, run_id, f"n{number}", "run.message", None)
+        await record(database, run_id, f"n{number}", "run.message", None)
         await asyncio.sleep(0.002)  # so that the stream is alive while it is cut
-    await _record(database, run_id, "ended", "run.ended", "succeeded")
+    await record(database, run_id, "ended", "run.ended", "succeeded")
 
 
-async def _record(database: Database, run_id: str, key: str, kind: str, status: str | None) -> None:
+async def record(database: Database, run_id: str, key: str, kind: str, status: str | None) -> None:
     patch = Jsonb({"status": status}) if status else None
     async with database.statement() as connection:
         await connection.execute(
@@ -61,7 +61,7 @@ async def _record(database: Database, run_id: str, key: str, kind: str, status: 
         )
 
 
-async def _start(environment: dict[str, str], port: int, folder: Path) -> Process:
+async def start_api(environment: dict[str, str], port: int, folder: Path) -> Process:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "holdfast", "api", env=environment, cwd=folder, stdout=DEVNULL, stderr=DEVNULL
     )
@@ -80,7 +80,7 @@ async def _start(environment: dict[str, str], port: int, folder: Path) -> Proces
     return process
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
