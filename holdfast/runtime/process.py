@@ -43,17 +43,28 @@ class Child:
     ) -> "Child":
         """Start it in a session of its own: Ctrl-C in the terminal reaches us alone, and we decide the order."""
         with _open_log(log) as output:
-            process = await asyncio.create_subprocess_exec(
-                *map(str, argv),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=asyncio.subprocess.STDOUT,
-                env=dict(env) if env is not None else None,
-                start_new_session=True,
-                pass_fds=pass_fds,
-                preexec_fn=_leash(death_signal),  # calls one C function that is loaded already
+            starting = asyncio.ensure_future(
+                asyncio.create_subprocess_exec(
+                    *map(str, argv),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=asyncio.subprocess.STDOUT,
+                    env=dict(env) if env is not None else None,
+                    start_new_session=True,
+                    pass_fds=pass_fds,
+                    preexec_fn=_leash(death_signal),  # calls one C function that is loaded already
+                )
             )
-        return cls(process)
+            try:
+                return cls(await asyncio.shield(starting))
+            except asyncio.CancelledError:
+                await cls(await starting).end()
+                raise
+
+    async def end(self) -> None:
+        """At once, with its whole session: killed alone, a wrapper that is only starting leaves its inside behind."""
+        self.kill()
+        await self.wait()
 
     @property
     def pid(self) -> int:
@@ -71,8 +82,7 @@ class Child:
         try:
             return await self.wait()
         except asyncio.CancelledError:
-            self.kill()
-            await self.wait()
+            await self.end()
             raise
 
     async def stop(

@@ -1,5 +1,6 @@
 """The embedded servers do what everything else takes for granted."""
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -11,6 +12,7 @@ from temporalio.client import Client
 from holdfast.errors import Misconfigured
 from holdfast.runtime.embedded.postgres import THROWAWAY, EmbeddedPostgres
 from holdfast.runtime.embedded.temporal import EmbeddedTemporal
+from tests.ground.stack_under_test import processes_in, until
 
 
 async def test_postgres_is_18_and_has_vectors(postgres: EmbeddedPostgres) -> None:
@@ -59,6 +61,16 @@ async def test_a_folder_may_have_any_name(tmp_path: Path, name: str, *, is_near:
     await server.start()
     assert (tmp_path / name / "run").exists() is is_near
     await server.stop()
+
+
+@pytest.mark.parametrize("moment_s", [0, 0.003, 0.006, 0.01, 0.02, 0.05, 0.3])
+async def test_a_start_that_is_given_up_leaves_no_process(tmp_path: Path, moment_s: float) -> None:
+    """Moments in which a process is being made, has just been made, or is making others."""
+    starting = asyncio.create_task(EmbeddedPostgres(tmp_path, log=tmp_path / "log").start())
+    await asyncio.sleep(moment_s)
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    await until(lambda: processes_in(tmp_path) == [])
 
 
 async def test_the_number_of_a_dead_server_may_belong_to_somebody_else_by_now(tmp_path: Path) -> None:
