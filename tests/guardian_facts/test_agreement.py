@@ -24,7 +24,7 @@ PIECES = [
     *NAMES, *"if then fi else while do done esac until in for select case ;; ! [[ ]] [ ] (( )) ( ) { } | & && ||".split(),
     "\n", ";", '"', "'", "\\", "\\\n", "\t", "`df`", "$(ps)", '"$(stat)"', '"`file`"', "<(uname)", ">(date)", "${x:-id}",
     "${x^^$(wc)}", "${x#", "$x", "x=1", "x=ls", "A=b ", "a[1]=", "a=(", "x+=", "=~", "==", "~", "*", "?", "#", "--", "-n",
-    " >/dev/null", " </dev/null", " 2>&1", "<<<x", "<<E\n", "<<E'F'\n", "\nEF\n", "x\\\n", "<<\\E\n", "<<-E\n", "\tE\n", "<<'E'\n", "\nE\n", "$'\\x69\\x64'", '$"wc"', "\\ls", "\\ ", "''",
+    " >/dev/null", "$ ", "x=$ ", " </dev/null", " 2>&1", "<<<x", "<<E\n", "<<E'F'\n", "\nEF\n", "x\\\n", "<<\\E\n", "<<-E\n", "\tE\n", "<<'E'\n", "\nE\n", "$'\\x69\\x64'", '$"wc"', "\\ls", "\\ ", "''",
     "{ls,}", "$((1+1))", "|&", "&>/dev/null", ";&", "$@", "time ", "command ", "eval ", "f() ", "f", "function f ",
 ]  # fmt: skip
 
@@ -75,6 +75,11 @@ def test_bash_runs_nothing_in_an_allowed_script_that_was_not_seen(seed: int, tmp
 
 
 MISREAD = [
+    "x=$ rm ls",
+    "* A=b",
+    "ls; * A=b",
+    'x=$ "rm" ls',
+    "x=$\trm ls",
     "nice -n 5 </dev/null rm -rf /srv",
     "nice -n 5 <<E rm -rf /srv\nx\nE",
     "ls\n\\rm -rf /srv",

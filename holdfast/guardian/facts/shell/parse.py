@@ -25,7 +25,7 @@ _COSTLY = {
 }
 _SPLIT_WORD = re.compile(r"[^\s\\]\\\n[^\s]")  # the shell joins such halves, the grammar does not
 _SPACED_NAME = re.compile(
-    r"(?:\A|[\s;&|()'\"`}])\\[ \t]"
+    r"(?:\A|[\s;&|()'\"`}=])\\[ \t]"
 )  # a word that begins with a space: the grammar drops it
 # The scanner of the grammar asks C's isdigit and isalpha about whatever follows these marks, which reads beyond a table for
 # anything but ASCII and can end the process; it cuts the letters of a here-document's end mark to one byte; and it takes
@@ -58,7 +58,7 @@ def parse_shell(text: str) -> Node | str:
     except UnicodeEncodeError:
         return "the script is not valid text"
     root = Parser(_LANGUAGE).parse(source).root_node
-    if root.has_error:
+    if root.has_error or source[: root.start_byte].strip() or source[root.end_byte :].strip():
         return "the script does not parse"
     if root.descendant_count > NODE_LIMIT:
         return f"the script has more than {NODE_LIMIT} parts"

@@ -3,8 +3,11 @@
 Found by running random scripts past bash and comparing which commands it ran; tests/guardian_facts/test_agreement.py.
 """
 
+# ruff: noqa: SIM905 - word lists read better as text
+
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from tree_sitter import Node
 
@@ -22,6 +25,25 @@ _HIDING = frozenset(
 )
 _SUBSTITUTION = re.compile(rb"(?<!\\)(?:\\\\)*(?:\$\(|`)")
 _IN_WORDS = re.compile(rb"(?<!\\)(?:\\\\)*[<>]\(")
+_EXPANSIONS = frozenset(
+    {
+        "simple_expansion",
+        "expansion",
+        "translated_string",
+        "ansi_c_string",
+        "command_substitution",
+        "concatenation",
+    }
+)
+_STRUCTURE = frozenset(
+    """program list pipeline subshell compound_statement if_statement elif_clause else_clause while_statement do_group
+    for_statement case_statement case_item negated_command command redirected_statement declaration_command
+    unset_command function_definition command_substitution process_substitution""".split()
+)
+_LONELY = re.compile(rb"\$(\s|\Z)")
+_OF_WORDS = frozenset(
+    {"command", "command_name", "variable_assignment", "concatenation", "declaration_command"}
+)
 _COMMENT = re.compile(rb"(?:\A|[\s;&|()])#")
 _MAY_HOLD_HASH = frozenset(
     {
@@ -45,13 +67,19 @@ _NODE_LIMIT = 5_000
 def disagreement(root: Node) -> str:
     """What the two would read differently, or an empty string."""
     source = root.text or b""
-    if any(not _is_comment(root, match.end() - 1) for match in _COMMENT.finditer(source)):
+    if b"#" in source and any(not _is_comment(root, match.end() - 1) for match in _COMMENT.finditer(source)):
         return "a comment may begin where the grammar sees a word"
     for node in _descendants(root):
+        if node.type in _STRUCTURE and not _leaves_nothing_out(source, root.start_byte, node.children):
+            return "the grammar leaves a letter out"
         if node.type in {"command", "negated_command"} and not _stands_apart(
             source, root.start_byte, node.children
         ):
             return "words of a command touch, or stand on two lines"
+        if node.type in _OF_WORDS and any(child.type in {"$", "=~"} for child in node.children):
+            return "a sign that is no word stands among words"
+        if node.type in _EXPANSIONS and _LONELY.match(node.text or b""):
+            return "a sign that is no word stands among words"
         if node.type in _REDIRECTS and not _on_one_line(source, root.start_byte, node):
             return "a redirection goes on where the shell ends it"
         if node.type == "heredoc_redirect" and not _ends_where_the_shell_ends_it(node):
@@ -92,6 +120,12 @@ def _hides(node: Node) -> bool:
 def _is_comment(root: Node, at: int) -> bool:
     node = root.descendant_for_byte_range(root.start_byte + at, root.start_byte + at + 1)
     return node is not None and node.type in _MAY_HOLD_HASH
+
+
+def _leaves_nothing_out(source: bytes, start: int, children: Sequence[Node]) -> bool:
+    """`* A=b` runs the first file there is; the grammar skips the star and sees an assignment."""
+    gaps = (source[left.end_byte - start : right.start_byte - start] for left, right in pairwise(children))
+    return not any(gap.replace(b"\\\n", b"").strip() for gap in gaps)
 
 
 def _stands_apart(source: bytes, start: int, children: Iterable[Node]) -> bool:
