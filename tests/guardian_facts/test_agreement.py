@@ -76,6 +76,7 @@ def test_bash_runs_nothing_in_an_allowed_script_that_was_not_seen(seed: int, tmp
 
 MISREAD = [
     "x=$ rm ls",
+    ">/dev/null''\\ls rm -rf /srv",
     "* A=b",
     "ls; * A=b",
     'x=$ "rm" ls',

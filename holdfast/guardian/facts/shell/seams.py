@@ -133,7 +133,7 @@ def _stands_apart(source: bytes, start: int, children: Iterable[Node]) -> bool:
     for child in children:
         if last is not None:
             gap = source[last.end_byte - start : child.start_byte - start]
-            touching = not gap and not ({last.type, child.type} & _REDIRECTS)
+            touching = not gap and child.type not in _REDIRECTS
             if touching or b"\n" in gap.replace(b"\\\n", b""):
                 return False
         last = child
