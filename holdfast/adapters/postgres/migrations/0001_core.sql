@@ -299,7 +299,11 @@ end $$;
 
 -- The ledger ---------------------------------------------------------------------------------------------------------
 
--- The first verdict on an action stands, unless it was `held` by a freeze or has expired before the action went out.
+-- A verdict may be given some time before its action goes out. So whatever may have changed since is looked at when it
+-- does: a pause, the end of the run, a freeze, and (`outdated`, in 0002) rules that were activated after the verdict.
+
+-- The first verdict on an action stands, unless it was `held` by a freeze, has expired or is outdated before the action
+-- went out.
 create function give_verdict(
   p_tenant text, p_run text, p_digest text, p_action jsonb, p_record jsonb, p_events jsonb
 ) returns jsonb language plpgsql as $$
@@ -316,9 +320,12 @@ begin
   on conflict (run_id, action_digest) do update set
     decision = excluded.decision, held = excluded.held, bundle = excluded.bundle, verdict = excluded.verdict,
     record = excluded.record, expires_at = excluded.expires_at, created_at = clock_timestamp()
-  where (v.held or v.expires_at < clock_timestamp())
-    and not exists (select from effects e where e.run_id = v.run_id and e.action_digest = v.action_digest);
-  select verdict into strict standing from verdicts where run_id = p_run and action_digest = p_digest;
+  where (v.held or v.expires_at < clock_timestamp() or outdated(p_tenant, v.created_at))
+    and not exists (select from effects e where e.run_id = v.run_id and e.action_digest = v.action_digest)
+  returning v.verdict into standing;
+  if standing is null then
+    select verdict into strict standing from verdicts where run_id = p_run and action_digest = p_digest;
+  end if;
   perform tell(p_run, p_events);
   return standing;
 end $$;
@@ -336,6 +343,7 @@ returns text language sql stable as $$
 $$;
 
 -- The choke point. `go`: written as dispatched, call it. `in_doubt`: a call went out before and nobody saw its end.
+-- `stale`: to be judged again first. `over`: the run has ended, as far as anybody knows here.
 create function dispatch_effect(
   p_tenant text, p_run text, p_digest text, p_class text, p_worker text, p_events jsonb,
   out outcome text, out result jsonb, out why text
@@ -345,6 +353,7 @@ declare
   e effects;
   permit text;
   held_for text;
+  run_status text;
 begin
   perform set_config('holdfast.tenant', p_tenant, true);
   select * into e from effects where run_id = p_run and action_digest = p_digest for update;
@@ -361,13 +370,22 @@ begin
     return;
   end if;
 
+  select status into run_status from runs where id = p_run;
+  if run_status = 'paused' then
+    outcome := 'paused'; why := 'the run is paused'; return;
+  elsif run_status in ('succeeded', 'failed', 'cancelled', 'timed_out', 'rejected') then
+    outcome := 'over'; why := 'the run has ended'; return;
+  end if;
+
   select * into v from verdicts where run_id = p_run and action_digest = p_digest;
   if not found then
     outcome := 'refused'; why := 'no verdict was given on this action'; return;
-  elsif v.decision = 'deny' then
-    outcome := 'refused'; why := 'the verdict on this action is deny'; return;
   elsif v.expires_at < clock_timestamp() then
-    outcome := 'refused'; why := 'the verdict on this action has expired'; return;
+    outcome := 'stale'; why := 'the verdict on this action has expired'; return;
+  elsif outdated(p_tenant, v.created_at) then
+    outcome := 'stale'; why := 'other rules are in force since this action was judged'; return;
+  elsif v.decision = 'deny' and not v.held then
+    outcome := 'refused'; why := 'the verdict on this action is deny'; return;
   end if;
   held_for := held_by(p_tenant, v.action->>'environment', v.action->>'tool', v.action->>'agent', v.action->'labels');
   if held_for is not null or v.held then

@@ -104,3 +104,9 @@ end $$;
 
 create trigger activations_move_head after insert on activations for each row execute function move_policy_head();
 create trigger freezes_move_head after insert or update on freezes for each row execute function move_policy_head();
+
+-- Whether other rules came into force after a verdict was given.
+create function outdated(p_tenant text, p_given timestamptz) returns boolean language sql stable as $$
+  select coalesce((select a.at > p_given from activations a where a.tenant = p_tenant order by a.number desc limit 1), false)
+$$;
+grant select on activations to holdfast_tools;
