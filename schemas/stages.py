@@ -98,7 +98,9 @@ class PlanRequest(Payload):
     bundle: Digest | None = Field(
         default=None, description="The policies in force; without it no plan is reused."
     )
-    patient: bool = Field(default=True, description="Wait for a model that may be back soon; else do without.")
+    patient: bool = Field(
+        default=True, description="Wait for a model that may be back soon; else do without."
+    )
 
 
 class PlanProposal(Payload):
