@@ -4,10 +4,13 @@ import json
 
 from temporalio import activity
 
+from holdfast.plan.story import StoryReader
 from holdfast.ports import Artifacts, Runs, Story
 from schemas.base import JsonObject
 from schemas.runs import RunInput
-from schemas.stages import LoadRequest, RecordRequest
+from schemas.stages import LoadRequest, LookUpRequest, RecordRequest, StepsLookedUp
+
+_PAGE = 1000
 
 
 class StoryActivities:
@@ -25,6 +28,17 @@ class StoryActivities:
     async def open_child(self, run_input: RunInput) -> None:
         """Safe to repeat: the child's id follows from its parent's and the step's."""
         await self._runs.create(run_input)
+
+    @activity.defn
+    async def look_up(self, request: LookUpRequest) -> StepsLookedUp:
+        """How steps ended, also those whose workflow was cancelled before it heard of it. Safe to repeat: it reads."""
+        scope, reader, after = request.scope, StoryReader(), 0
+        while events := await self._story.events(scope.tenant, scope.run_id, after=after, limit=_PAGE):
+            reader.read(events)
+            after = events[-1].seq
+        return StepsLookedUp(
+            outcomes={name: reader.outcomes[name] for name in request.steps if name in reader.outcomes}
+        )
 
     @activity.defn
     async def load_output(self, request: LoadRequest) -> JsonObject:

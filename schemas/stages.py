@@ -7,7 +7,7 @@ from pydantic import Field
 from schemas.actions import Action
 from schemas.agents import AgentSpec, RunLimits
 from schemas.approvals import ApprovalSubject, ApprovalSummary
-from schemas.base import ApprovalId, Digest, JsonObject, Labels, Name, Payload, RunId
+from schemas.base import ApprovalId, Digest, JsonObject, Labels, Name, Payload, RunId, StepId
 from schemas.brakes import EnvelopeEntry
 from schemas.events import NewEvent
 from schemas.plans import Citation, Finding, Plan, Step
@@ -49,6 +49,17 @@ class LoadRequest(Payload):
 
     scope: RunScope
     digest: Digest
+
+
+class LookUpRequest(Payload):
+    """Ask the story how these steps ended."""
+
+    scope: RunScope
+    steps: tuple[StepId, ...]
+
+
+class StepsLookedUp(Payload):
+    outcomes: dict[StepId, StepOutcome] = {}
 
 
 class RecallRequest(Payload):

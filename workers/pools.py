@@ -82,6 +82,7 @@ def orchestration(
             tell.record,
             tell.open_child,
             tell.load_output,
+            tell.look_up,
             guard.check,
             guard.judge,
             guard.perform,

@@ -2,13 +2,15 @@
 
 from temporalio import workflow
 
+from activities.story import StoryActivities
 from holdfast.plan.progress import Progress
 from holdfast.plan.references import ReferenceProblem, resolve
 from schemas.actions import Action
 from schemas.events import EventType
 from schemas.plans import StepState, ToolStep
-from schemas.runs import RunInput, RunStatus
-from schemas.stages import JudgeRequest
+from schemas.runs import RunInput, RunStatus, StepOutcome
+from schemas.stages import JudgeRequest, LookUpRequest
+from workflows import options
 from workflows.performer import Performer
 from workflows.teller import Teller
 
@@ -24,21 +26,32 @@ class RunStopped(Exception):
 
 async def compensate(progress: Progress, start: RunInput, performer: Performer, teller: Teller) -> None:
     """Undo, last first, what succeeded and says how to undo it. Each undoing is judged like any other action."""
+    steps = progress.plan.steps if progress.plan else ()
+    undoable = [step for step in steps if isinstance(step, ToolStep) and step.compensation is not None]
+    if not undoable:
+        return
     if progress.paused:
         progress.paused = False
         await teller.status_is(RunStatus.RUNNING, "undoing")
-    steps = progress.plan.steps if progress.plan else ()
-    for step in reversed(steps):
-        outcome = progress.outcomes.get(step.id)
-        if not isinstance(step, ToolStep) or step.compensation is None:
-            continue
-        if outcome is None or outcome.state is not StepState.SUCCEEDED:
+    progress.outcomes.update(await _ends_of(undoable, teller))
+    for step in reversed(undoable):
+        if step.id not in progress.outcomes or progress.outcomes[step.id].state is not StepState.SUCCEEDED:
             continue
         request = _undoing(step, progress, start, teller)
         if request is not None:
             [result] = await performer.perform([request])
-            undone = {"undone": step.id, "state": result.state, "tool": step.compensation.tool}
+            undone = {"undone": step.id, "state": result.state, "tool": request.action.tool}
             await teller.tell(teller.event(EventType.RUN_MESSAGE, undone, step=step.id))
+
+
+async def _ends_of(steps: list[ToolStep], teller: Teller) -> dict[str, StepOutcome]:
+    """As the story has them: a call may have ended well while the run was being stopped, or in the row of one that was."""
+    found = await workflow.execute_local_activity_method(
+        StoryActivities.look_up,
+        LookUpRequest(scope=teller.scope, steps=tuple(step.id for step in steps)),
+        **options.local("what there is to undo"),
+    )
+    return found.outcomes
 
 
 def _undoing(step: ToolStep, progress: Progress, start: RunInput, teller: Teller) -> JudgeRequest | None:
