@@ -3,11 +3,13 @@
 import os
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from psycopg import sql
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from holdfast.runtime.embedded.postgres import THROWAWAY, EmbeddedPostgres
 from holdfast.runtime.embedded.temporal import TIME_SKIPPING, TUNED, EmbeddedTemporal
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = "holdfast_template"
 _OURS = ("HOLDFAST_", "TEMPORAL_", "DATABASE_URL", "PG")
+_TEMPORAL = pytest.StashKey[str]()
 _exit_status = 0
 
 
@@ -74,13 +77,31 @@ async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Em
 
 
 @pytest.fixture(scope="session")
-async def temporal_address(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+async def temporal_address(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> AsyncIterator[str]:
     """A tuned server in memory, where tests may also skip time."""
     log = tmp_path_factory.mktemp("temporal") / "temporal.log"
     server = EmbeddedTemporal(log=log, dynamic={**TUNED, **TIME_SKIPPING})
     await server.start()
+    pytestconfig.stash[_TEMPORAL] = server.address
     yield server.address
+    del pytestconfig.stash[_TEMPORAL]
     await server.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def nothing_left_running(pytestconfig: pytest.Config) -> AsyncIterator[None]:
+    """A module leaves the server as it found it: the next one's workers would take up runs whose database is gone."""
+    yield
+    address = pytestconfig.stash.get(_TEMPORAL, None)
+    if address is None:
+        return
+    client = await connect(HoldfastPlugin(), address=address)
+    open_runs = [run async for run in client.list_workflows("ExecutionStatus = 'Running'")]
+    for run in open_runs:
+        with suppress(RPCError):  # it has just ended by itself
+            await client.get_workflow_handle(run.id, run_id=run.run_id).terminate()
 
 
 @pytest.fixture(scope="session")
