@@ -20,5 +20,6 @@ def unit_rows(rows: Sequence[Sequence[float]], *, wanted: int, dimensions: int, 
             remedy="Set the number of dimensions that this model gives: HOLDFAST_KNOWLEDGE__EMBEDDING_DIMENSIONS.",
             model=model,
         )
-    unit: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    unit: Vectors = (vectors / lengths).astype(np.float32)
     return unit
