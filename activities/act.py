@@ -8,7 +8,7 @@ is what keeps any of them from going out twice.
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from temporalio import activity
@@ -24,6 +24,7 @@ from schemas.tools import EffectClass, ToolError, ToolResult, ToolSpec
 log = structlog.get_logger()
 
 _LONGEST_PAUSE_S = 2.0
+Answer = TypeVar("Answer")
 
 
 class ActActivities:
@@ -42,7 +43,7 @@ class ActActivities:
             for call, following in zip(row.calls, (*row.calls[1:], None), strict=True):
                 report, answer = await self._one(call, answer, following)
                 reports.append(report)
-                if report.result is None or not report.result.ok or activity.is_worker_shutdown():
+                if report.result is None or not report.result.ok or _stopping():
                     break
         return ActReports(reports=tuple(reports))
 
@@ -54,7 +55,8 @@ class ActActivities:
             spec = self._judged_tool(call)
         except HoldfastError as error:
             return ActReport(state="refused", why=str(error)), None
-        answer = answer or await _uncut(self._ledger.dispatch(call, effect=spec.effect, worker=self._worker))
+        if answer is None:
+            answer = await _uncut(self._ledger.dispatch(call, effect=spec.effect, worker=self._worker))
         match answer.outcome:
             case "go":
                 return await self._call(call, spec, following)
@@ -92,13 +94,14 @@ class ActActivities:
         if not happened:
             return (await self._call(call, spec, None))[0]
         result = ToolResult(ok=True, summary="The probe found that it had happened.", untrusted=False)
-        await self._observe(call, result)
+        await _uncut(self._observe(call, result))
         return ActReport(state="done", result=result)
 
     async def _call(
         self, call: ActRequest, spec: ToolSpec, following: ActRequest | None
     ) -> tuple[ActReport, Dispatch | None]:
         async with self._stopped_is_told(call):
+            await asyncio.sleep(0)  # who was cancelled while the ledger answered, calls nothing more
             result = await self._tools.call(call.action, spec, idempotency_key=call.digest)
         result = await fit(result, call.scope, self._artifacts)
         answer = await self._observed(call, result, following)
@@ -108,7 +111,7 @@ class ActActivities:
         self, call: ActRequest, result: ToolResult, following: ActRequest | None
     ) -> Dispatch | None:
         """The end of this call and, where there is one and nothing speaks against it, the start of the next."""
-        effect = self._effect_of(following) if result.ok and not activity.is_worker_shutdown() else None
+        effect = self._effect_of(following) if result.ok and not _stopping() else None
         if following is not None and effect is not None:
             try:
                 return await _uncut(
@@ -118,7 +121,7 @@ class ActActivities:
                 )
             except HoldfastError as error:
                 log.warning("ledger_refused_a_pair", digest=call.digest, error=str(error))
-        await self._observe(call, result)
+        await _uncut(self._observe(call, result))
         return None
 
     def _effect_of(self, following: ActRequest | None) -> EffectClass | None:
@@ -150,18 +153,29 @@ class ActActivities:
                     code=CANCELLED,
                     message="The call was stopped before it ended; a part of its work may be done.",
                 )
-                await asyncio.shield(self._ledger.observe(call, ToolResult(ok=False, error=error)))
+                await asyncio.shield(self._observe(call, ToolResult(ok=False, error=error)))
             raise
 
 
-async def _uncut(question: Coroutine[Any, Any, Dispatch]) -> Dispatch:
-    """The answer, also for who is cancelled meanwhile; the cancellation comes up at the next wait. What the ledger was
-    asked to write as dispatched must be called, or told as stopped: never forgotten."""
+def _stopping() -> bool:
+    """Whether this row should start nothing more: it is cancelled, or its worker is to go."""
+    task = asyncio.current_task()
+    return activity.is_worker_shutdown() or (task is not None and task.cancelling() > 0)
+
+
+async def _uncut(question: Coroutine[Any, Any, Answer]) -> Answer:
+    """The answer, also for who is cancelled meanwhile; the cancellation comes up at the next wait, whatever the answer.
+    What the ledger was asked to write as dispatched must be called, or told as stopped; what has ended must be told."""
     asked = asyncio.create_task(question)
     try:
         return await asyncio.shield(asked)
     except asyncio.CancelledError:
-        answer = await asked
-        if task := asyncio.current_task():
-            task.cancel()
-        return answer
+        details = activity.cancellation_details()
+        patience = None if details and details.cancel_requested else _LONGEST_PAUSE_S
+        try:
+            return await asyncio.wait_for(asked, patience)
+        except TimeoutError:  # the worker has to go, and Postgres is away: the effect stays in doubt
+            raise asyncio.CancelledError from None
+        finally:
+            if task := asyncio.current_task():
+                task.cancel()
