@@ -310,6 +310,9 @@ class SpendClaim(Payload):
     amount_usd: float = Field(ge=0)
     priced: bool = True
     attempt: int = Field(default=0, description="Which place in the order of fallbacks.")
+    lapses_after_s: float = Field(
+        default=3600, gt=0, description="By then it is settled, or whoever claimed it is dead."
+    )
     decision: RouteDecision
 
 

@@ -15,7 +15,7 @@ from holdfast.runtime.logging import set_up_logging
 from holdfast.runtime.readiness import tell_ready
 from holdfast.runtime.settings import Queue, Settings
 from holdfast.runtime.telemetry import start_telemetry
-from workers.housekeeping import Chore, doing
+from workers.housekeeping import doing
 from workers.parts import Parts, parts
 from workers.pools import Pool
 
@@ -45,15 +45,15 @@ async def run(settings: Settings, *, queues: Sequence[Queue]) -> None:
 async def _serve(held: Parts, queues: Sequence[Queue], stop: asyncio.Event) -> None:
     settings = held.settings
     client = await held.client(role=_role(queues))
-    chores: dict[str, Chore] = {}
     async with AsyncExitStack() as stack:
         for queue in queues:
             module = _module(queue)
             pool: Pool = await module.pool(held)
             worker = pool.worker(client, workers=settings.workers, temporal=settings.temporal)
             await stack.enter_async_context(worker)
-            chores |= await module.chores(held) if hasattr(module, "chores") else {}
-        await stack.enter_async_context(doing(chores, every=_CHORES_EVERY))
+            if hasattr(module, "chores"):
+                every: timedelta = getattr(module, "CHORES_EVERY", _CHORES_EVERY)
+                await stack.enter_async_context(doing(await module.chores(held), every=every))
         tell_ready()
         log.info("worker_ready", queues=[queue.value for queue in queues], identity=held.identity)
         await stop.wait()

@@ -12,6 +12,7 @@ from holdfast.llm.failures import BLAMES_DEPLOYMENT, ModelUnreachable
 from holdfast.llm.ports import Breakers, SpendLedger, TextSink
 from holdfast.llm.prices import PriceBook, cost_of
 from holdfast.llm.router import Load
+from holdfast.llm.settlements import Settlements
 from schemas.models import (
     CallOutcome,
     ChatReply,
@@ -21,10 +22,13 @@ from schemas.models import (
     Price,
     RouteDecision,
     SpendClaim,
+    TokenUsage,
 )
 
 Reply = TypeVar("Reply", ChatReply, EmbedReply)
 _FREE = Price(input=0, output=0)
+_GRACE_S = 60.0
+"""A call ends with its time limit; what is not settled this long after it, nobody is there to settle."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Place:
     decision: RouteDecision
     attempt: int
     guarded: bool
+    timeout_s: float
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,11 @@ class Accounts:
         self._breakers = breakers
         self._prices = prices
         self._new_call_id = new_call_id
+        self._settlements = Settlements()
+
+    async def close(self) -> None:
+        """Before the ledger closes: calls that were cut off are settled first."""
+        await self._settlements.done()
 
     async def make(
         self, place: Place, errand: Errand, load: Load, call: Callable[[], Awaitable[Reply]], heard: Heard
@@ -80,14 +90,14 @@ class Accounts:
         started = time.perf_counter()
         try:
             reply = await call()
-        except (HoldfastError, asyncio.CancelledError) as failure:
-            await asyncio.shield(self._failed(place, claim, load, failure, heard, _since(started)))
+        except BaseException as failure:
+            await self._settlements.through(self._failed(place, claim, load, failure, heard, _since(started)))
             raise
         cost = cost_of(self._price(place), reply.usage)
         outcome = CallOutcome(
             ok=True, cost_usd=cost, usage=reply.usage, latency_ms=_since(started), model=reply.model
         )
-        await asyncio.shield(self._succeeded(place, claim, outcome))
+        await self._settlements.through(self._succeeded(place, claim, outcome))
         return reply, Paid(call_id=claim.call_id, cost_usd=cost, latency_ms=outcome.latency_ms)
 
     async def _claimed(self, place: Place, errand: Errand, load: Load) -> SpendClaim:
@@ -101,15 +111,23 @@ class Accounts:
             amount_usd=amount,
             priced=price is not None,
             attempt=place.attempt,
+            lapses_after_s=place.timeout_s + _GRACE_S,
             decision=place.decision,
         )
         try:
             await self._spend.reserve(claim)
-        except HoldfastError:
-            if place.guarded:
-                await self._breakers.release(place.deployment.name)
+        except BaseException as failure:
+            await self._settlements.through(self._not_made(place, claim, failure))
             raise
         return claim
+
+    async def _not_made(self, place: Place, claim: SpendClaim, failure: BaseException) -> None:
+        """Whoever is cancelled while claiming cannot know whether the claim stands, and has spent nothing."""
+        if place.guarded:
+            await self._breakers.release(place.deployment.name)
+        if isinstance(failure, asyncio.CancelledError):
+            outcome = CallOutcome(ok=False, usage=TokenUsage(estimated=True), failure=_code_of(failure))
+            await self._spend.settle(claim.errand.tenant, claim.call_id, outcome)
 
     async def _succeeded(self, place: Place, claim: SpendClaim, outcome: CallOutcome) -> None:
         await self._spend.settle(claim.errand.tenant, claim.call_id, outcome)
@@ -126,13 +144,12 @@ class Accounts:
         took_ms: float,
     ) -> None:
         usage = usage_presumed(failure, load.usage, heard=heard.tokens)
-        code = failure.code if isinstance(failure, HoldfastError) else "cancelled"
         outcome = CallOutcome(
             ok=False,
             cost_usd=cost_of(self._price(place), usage),
             usage=usage,
             latency_ms=took_ms,
-            failure=code,
+            failure=_code_of(failure),
         )
         await self._spend.settle(claim.errand.tenant, claim.call_id, outcome)
         name = place.deployment.name
@@ -145,6 +162,12 @@ class Accounts:
 
     def _price(self, place: Place) -> Price:
         return self._prices.price_of(place.deployment) or _FREE
+
+
+def _code_of(failure: BaseException) -> str:
+    if isinstance(failure, asyncio.CancelledError):
+        return "cancelled"
+    return failure.code if isinstance(failure, HoldfastError) else HoldfastError.code
 
 
 def _since(started: float) -> float:

@@ -61,7 +61,7 @@ class ModelCaller:
                 await sink.restart()
             return await self._chat_at(place, errand, request, load.at(place.deployment), Heard(sink))
 
-        return await self._first_answer(errand, load, at)
+        return await self._first_answer(errand, load, at, timeout_s=request.timeout_s)
 
     async def embed(self, errand: Errand, texts: Sequence[str]) -> EmbedReply:
         load = Load(input_tokens=sum(map(estimate_tokens, texts)), output_tokens=0)
@@ -69,15 +69,19 @@ class ModelCaller:
         async def at(place: Place) -> EmbedReply:
             return await self._embed_at(place, errand, texts, load)
 
-        return await self._first_answer(errand, load, at)
+        return await self._first_answer(errand, load, at, timeout_s=_EMBED_TIMEOUT_S)
+
+    async def close(self) -> None:
+        """Returns when every call that was cut off has been settled."""
+        await self._accounts.close()
 
     async def _first_answer(
-        self, errand: Errand, load: Load, at: Callable[[Place], Awaitable[Reply]]
+        self, errand: Errand, load: Load, at: Callable[[Place], Awaitable[Reply]], *, timeout_s: float
     ) -> Reply:
         """Of the first deployment that gives one, in the order of the decision."""
         failures: list[HoldfastError] = []
         known, decision = await self._decide(errand, load)
-        for place in self._places(known, decision):
+        for place in self._places(known, decision, timeout_s):
             try:
                 if self._pacer:
                     await self._pacer.wait(place.deployment)
@@ -118,14 +122,16 @@ class ModelCaller:
         )
         return known, choose(errand, load, self._settings, self._prices, known)
 
-    def _places(self, known: Known, decision: RouteDecision) -> list[Place]:
+    def _places(self, known: Known, decision: RouteDecision, timeout_s: float) -> list[Place]:
         touched = {
             name
             for name, each in known.breakers.items()
             if each.state is not BreakerState.CLOSED or each.failures
         }
         return [
-            Place(self._deployments[each.deployment], decision, attempt, each.deployment in touched)
+            Place(
+                self._deployments[each.deployment], decision, attempt, each.deployment in touched, timeout_s
+            )
             for attempt, each in enumerate(decision.order)
         ]
 

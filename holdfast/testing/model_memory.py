@@ -39,7 +39,8 @@ class MemorySpend:
         self.claims[claim.call_id] = claim
 
     async def settle(self, tenant: str, call_id: str, outcome: CallOutcome) -> None:
-        if self.claims[call_id].errand.tenant == tenant:
+        claim = self.claims.get(call_id)
+        if claim and claim.errand.tenant == tenant:
             self.outcomes.setdefault(call_id, outcome)
 
     async def grade(self, tenant: str, call_id: str, *, useful: bool) -> None:

@@ -171,5 +171,6 @@ async def test_cancelling_a_run_stops_the_request_to_the_model(stage: Stage) -> 
         await handle.execute_update(AgentRun.cancel, CancelCommand(by="a-person"))
         await handle.result()
         await stage.server.until(lambda calls: calls[0].outcome == "abandoned")
+        await stage.layer.model.close()
     (call,) = await stage.layer.spend.calls("default", handle.id)
-    assert call.status == "settled"
+    assert (call.status, call.failure) == ("settled", "cancelled")

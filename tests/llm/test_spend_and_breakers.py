@@ -207,13 +207,44 @@ async def _family(database: Database) -> tuple[str, str]:
 async def test_claims_of_a_dead_process_are_presumed_spent(database: Database) -> None:
     spend = PostgresSpend(database=database)
     run = new_id("run")
-    await spend.reserve(claim(0.3, run_id=run))
-    assert await spend.presume_spent(older_than_s=3600) == 0
-    assert await spend.presume_spent(older_than_s=0) == 1
+    await spend.reserve(claim(0.7, run_id=new_id("run")))
+    await spend.reserve(claim(0.3, run_id=run).model_copy(update={"lapses_after_s": 0.001}))
+    assert await spend.presume_spent() == 1
     (view,) = await spend.totals("default", scope="run", subject=run)
     assert (view.spent_usd, view.reserved_usd) == (0.3, 0)
     (call,) = await spend.calls("default", run)
     assert call.status == "presumed"
+
+
+async def test_a_fork_goes_on_with_the_purse_of_its_origin(database: Database) -> None:
+    spend = PostgresSpend(database=database)
+    origin, fork, second = await _line(database, limits=(1.0, 1.0, 1.5))
+    await spend.reserve(claim(0.7, run_id=origin))
+    await spend.reserve(claim(0.2, run_id=fork))
+    with pytest.raises(BudgetExhausted, match=f"run {fork}, shared with the run it was forked from"):
+        await spend.reserve(claim(0.2, run_id=fork))
+    await spend.reserve(claim(0.5, run_id=second))
+    with pytest.raises(BudgetExhausted, match=second):
+        await spend.reserve(claim(0.2, run_id=second))
+    (own,) = await spend.totals("default", scope="run", subject=fork)
+    assert (own.reserved_usd, own.limit_usd) == (0.2, 1.0)
+
+
+async def _line(database: Database, *, limits: tuple[float, ...]) -> list[str]:
+    """Runs of which each was forked from the one before."""
+    runs, names = PostgresRuns(database=database), [new_id("run") for _ in limits]
+    for name, origin, limit in zip(names, [None, *names], limits, strict=False):
+        await runs.create(
+            RunInput(
+                run_id=name,
+                tenant="default",
+                goal="g",
+                agent=AgentSpec(name="operator"),
+                limits=RunLimits(spend_usd=limit),
+            ),
+            forked_from=origin,
+        )
+    return names
 
 
 async def test_another_tenant_sees_no_spend(database: Database) -> None:

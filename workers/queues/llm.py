@@ -1,8 +1,9 @@
 """The llm queue: planning, moving and answering, by a model where one is configured. The only place with model keys."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
-from holdfast.adapters.llm.layer import LONGEST_CALL_S, ModelLayer
+from holdfast.adapters.llm.layer import ModelLayer
 from holdfast.adapters.postgres.models import PostgresSpend
 from holdfast.adapters.postgres.opinions import PostgresOpinions
 from holdfast.adapters.postgres.writing import ShownWriting
@@ -17,6 +18,8 @@ from schemas.memory import MemoryStatus
 from workers import pools
 from workers.housekeeping import Chore
 from workers.parts import Parts
+
+CHORES_EVERY = timedelta(minutes=1)
 
 
 async def pool(held: Parts) -> pools.Pool:
@@ -44,13 +47,13 @@ async def pool(held: Parts) -> pools.Pool:
 
 
 async def chores(held: Parts) -> Mapping[str, Chore]:
-    """Claims of workers that died in a call and were not started again are settled by those that live."""
+    """Claims of workers that died in a call are settled by those that live, minutes after the call must have ended."""
     spend = PostgresSpend(database=await held.database())
 
     async def settle() -> int:
-        return await spend.presume_spent(older_than_s=LONGEST_CALL_S)
+        return await spend.presume_spent()
 
-    return {"settle_dead_claims": settle}
+    return {"settle_lapsed_claims": settle}
 
 
 def _embedding(embedder: Embedder | None) -> Embed | None:

@@ -39,8 +39,6 @@ from schemas.models import ModelSettings
 from schemas.plans import Finding, Plan
 from schemas.stages import PlanRequest
 
-LONGEST_CALL_S = 3600.0
-
 
 class ModelLayer:
     """Holds the providers' clients; close it with its worker. Without any model it still gives a planner."""
@@ -75,12 +73,13 @@ class ModelLayer:
         layer = cls(settings=settings, keys=KeyRing(keys), database=database, pacer=pacer)
         layer._pacer = pacer
         await layer.providers.load(settings.deployments)
-        await layer.spend.presume_spent(older_than_s=LONGEST_CALL_S)
+        await layer.spend.presume_spent()
         return layer
 
     async def close(self) -> None:
         if self._pacer:
             await self._pacer.close()
+        await self.model.close()
         await self.providers.close()
 
     def planner(

@@ -49,12 +49,10 @@ class PostgresSpend:
                 "select settle_spend(%s, %s, %s)", (tenant, call_id, Jsonb(outcome.model_dump(mode="json")))
             )
 
-    async def presume_spent(self, *, older_than_s: float) -> int:
+    async def presume_spent(self) -> int:
         """Settles the claims of processes that died in a call, at what was claimed. Safe to run anywhere, any time."""
         async with self._database.statement() as connection:
-            cursor = await connection.execute(
-                "select tenant, call_id from open_claims(make_interval(secs => %s))", (older_than_s,)
-            )
+            cursor = await connection.execute("select tenant, call_id from lapsed_claims()")
             rows = await cursor.fetchall()
             for row in rows:
                 await connection.execute("select settle_spend(%s, %s, null)", (row["tenant"], row["call_id"]))
@@ -185,13 +183,15 @@ class PostgresSpend:
 
 def _exhausted(claim: SpendClaim, over: dict[str, Any]) -> BudgetExhausted:
     period = "" if over["period"] == "total" else f" on {over['period']}"
+    shared = over["owner"] != over["subject"]
+    whose = f"{over['scope']} {over['owner']}{', shared with the run it was forked from,' if shared else ''}"
     left = max(0.0, over["limit"] - over["spent"] - over["reserved"])
     return BudgetExhausted(
-        f"The budget of {over['scope']} {over['subject']}{period} is {over['limit']:g} USD; {left:.4f} USD are left and "
+        f"The budget of {whose}{period} is {over['limit']:g} USD; {left:.4f} USD are left and "
         f"this call may cost {claim.amount_usd:.4f} USD.",
-        remedy=f"Raise the limit of the {over['scope']}, or wait until calls under way have been settled.",
+        remedy=f"Raise the limit of {over['scope']} {over['owner']}, or wait until calls under way have been settled.",
         scope=over["scope"],
-        subject=over["subject"],
+        subject=over["owner"],
         run_id=claim.errand.run_id,
     )
 
