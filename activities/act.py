@@ -6,15 +6,15 @@ is what keeps any of them from going out twice.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 from temporalio import activity
 
 from activities.fitting import fit
-from activities.heartbeat import heartbeats
+from activities.heartbeat import Pulse, heartbeats
+from activities.stopping import Stop, stoppable
 from holdfast.errors import HoldfastError, Unavailable
 from holdfast.plan.tales import CANCELLED
 from holdfast.ports import Artifacts, Dispatch, Ledger, ToolHost
@@ -37,33 +37,38 @@ class ActActivities:
     @activity.defn
     async def act(self, row: ActRow) -> ActReports:
         """Safe to repeat: the ledger knows whether a digest went out, and the tool's class what that means."""
+        async with heartbeats() as pulse:
+            return await stoppable(lambda stop: self._row(row, stop, pulse))
+
+    async def _row(self, row: ActRow, stop: Stop, pulse: Pulse) -> ActReports:
+        """What was written as dispatched is called, or told as stopped: the row ends only where nothing is."""
         reports: list[ActReport] = []
         answer: Dispatch | None = None
-        async with heartbeats():
-            for call, following in zip(row.calls, (*row.calls[1:], None), strict=True):
-                report, answer = await self._one(call, answer, following)
-                reports.append(report)
-                if report.result is None or not report.result.ok or _stopping():
-                    break
+        for place, (call, following) in enumerate(zip(row.calls, (*row.calls[1:], None), strict=True)):
+            pulse.doing = f"{call.action.step_id}: call {place + 1} of {len(row.calls)}"
+            report, answer = await self._one(call, answer, following, stop)
+            reports.append(report)
+            if answer is None and (report.result is None or not report.result.ok or stop.asked):
+                break
         return ActReports(reports=tuple(reports))
 
     async def _one(
-        self, call: ActRequest, answer: Dispatch | None, following: ActRequest | None
+        self, call: ActRequest, answer: Dispatch | None, following: ActRequest | None, stop: Stop
     ) -> tuple[ActReport, Dispatch | None]:
         """What became of the call; and what the ledger says of the following one, where it was asked already."""
         try:
             spec = self._judged_tool(call)
         except HoldfastError as error:
-            return ActReport(state="refused", why=str(error)), None
+            return await self._without_its_tool(call, str(error)), None
         if answer is None:
-            answer = await _uncut(self._ledger.dispatch(call, effect=spec.effect, worker=self._worker))
+            answer = await self._ledger.dispatch(call, effect=spec.effect, worker=self._worker)
         match answer.outcome:
             case "go":
-                return await self._call(call, spec, following)
+                return await self._call(call, spec, following, stop)
             case "done":
                 return ActReport(state="done", result=answer.result), None
             case "in_doubt":
-                return await self._after_a_crash(call, spec), None
+                return await self._after_a_crash(call, spec, stop), None
             case "held" | "refused" | "unknown" | "paused" | "stale" | "over":
                 log.info(
                     "tool_call_not_dispatched", outcome=answer.outcome, why=answer.why, digest=call.digest
@@ -82,47 +87,61 @@ class ActActivities:
             )
         return spec
 
-    async def _after_a_crash(self, call: ActRequest, spec: ToolSpec) -> ActReport:
+    async def _without_its_tool(self, call: ActRequest, why: str) -> ActReport:
+        """Nothing goes out; but the call may have, before its worker died and the tool was changed."""
+        scope = call.scope
+        for effect in await self._ledger.effects(scope.tenant, scope.run_id):
+            if effect.action_digest == call.digest:
+                if effect.result is not None:
+                    return ActReport(state="done", result=effect.result)
+                await self._ledger.doubt(call, why)
+                return ActReport(state="unknown", why=why)
+        return ActReport(state="refused", why=why)
+
+    async def _after_a_crash(self, call: ActRequest, spec: ToolSpec, stop: Stop) -> ActReport:
         """The call went out before, and nobody saw its end."""
         if spec.effect in (EffectClass.READ_ONLY, EffectClass.IDEMPOTENT):
-            return (await self._call(call, spec, None))[0]
-        happened = await self._tools.probe(call.action, spec) if spec.effect is EffectClass.PROBED else None
+            return (await self._call(call, spec, None, stop))[0]
+        happened = await self._probed(call, spec, stop) if spec.effect is EffectClass.PROBED else None
         if happened is None:
             why = "The worker died between the call and its answer."
             await self._ledger.doubt(call, why)
             return ActReport(state="unknown", why=why)
         if not happened:
-            return (await self._call(call, spec, None))[0]
+            return (await self._call(call, spec, None, stop))[0]
         result = ToolResult(ok=True, summary="The probe found that it had happened.", untrusted=False)
-        await _uncut(self._observe(call, result))
-        return ActReport(state="done", result=result)
+        return ActReport(state="done", result=await self._told(call, result, stop))
+
+    async def _probed(self, call: ActRequest, spec: ToolSpec, stop: Stop) -> bool | None:
+        return await stop.cuttable(self._tools.probe(call.action, spec))
 
     async def _call(
-        self, call: ActRequest, spec: ToolSpec, following: ActRequest | None
+        self, call: ActRequest, spec: ToolSpec, following: ActRequest | None, stop: Stop
     ) -> tuple[ActReport, Dispatch | None]:
-        async with self._stopped_is_told(call):
-            await asyncio.sleep(0)  # who was cancelled while the ledger answered, calls nothing more
-            result = await self._tools.call(call.action, spec, idempotency_key=call.digest)
-        result = await fit(result, call.scope, self._artifacts)
-        answer = await self._observed(call, result, following)
-        return ActReport(state="done", result=result), answer
+        try:
+            result = await stop.cuttable(self._tools.call(call.action, spec, idempotency_key=call.digest))
+        except asyncio.CancelledError:
+            if stop.for_good:  # else it stays in doubt, as after a crash: another attempt finds out
+                await self._told(call, _STOPPED, stop)
+            raise
+        return await self._observed(call, result, following, stop)
 
     async def _observed(
-        self, call: ActRequest, result: ToolResult, following: ActRequest | None
-    ) -> Dispatch | None:
+        self, call: ActRequest, result: ToolResult, following: ActRequest | None, stop: Stop
+    ) -> tuple[ActReport, Dispatch | None]:
         """The end of this call and, where there is one and nothing speaks against it, the start of the next."""
-        effect = self._effect_of(following) if result.ok and not _stopping() else None
+        effect = self._effect_of(following) if result.ok and not stop.asked else None
         if following is not None and effect is not None:
             try:
-                return await _uncut(
-                    self._ledger.observe_and_dispatch(
-                        call, result, following, effect=effect, worker=self._worker
-                    )
+                result = await fit(result, call.scope, self._artifacts)
+                answer = await self._ledger.observe_and_dispatch(
+                    call, result, following, effect=effect, worker=self._worker
                 )
-            except HoldfastError as error:
+            except (HoldfastError, ValueError) as error:
                 log.warning("ledger_refused_a_pair", digest=call.digest, error=str(error))
-        await _uncut(self._observe(call, result))
-        return None
+            else:
+                return ActReport(state="done", result=result), answer
+        return ActReport(state="done", result=await self._told(call, result, stop)), None
 
     def _effect_of(self, following: ActRequest | None) -> EffectClass | None:
         try:
@@ -130,52 +149,47 @@ class ActActivities:
         except HoldfastError:
             return None
 
-    async def _observe(self, call: ActRequest, result: ToolResult) -> None:
-        """Only this process knows how the call ended: it does not give up while Postgres is away."""
-        pause = 0.1
-        while True:
-            try:
-                return await self._ledger.observe(call, result)
-            except Unavailable as error:
-                log.warning("ledger_is_away", digest=call.digest, error=str(error))
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
+    async def _told(self, call: ActRequest, result: ToolResult, stop: Stop) -> ToolResult:
+        """The result as the ledger has it. Only this process knows how the call ended, so it is told without what
+        cannot be written down, rather than not at all."""
 
-    @asynccontextmanager
-    async def _stopped_is_told(self, call: ActRequest) -> AsyncIterator[None]:
-        """A call that was cancelled has ended, and the ledger says so; one that a shutdown cut off stays in doubt."""
+        async def tell(result: ToolResult) -> ToolResult:
+            fitting = await fit(result, call.scope, self._artifacts)
+            await self._ledger.observe(call, fitting)
+            return fitting
+
         try:
-            yield
-        except asyncio.CancelledError:
-            details = activity.cancellation_details()
-            if details and details.cancel_requested:
-                error = ToolError(
-                    code=CANCELLED,
-                    message="The call was stopped before it ended; a part of its work may be done.",
-                )
-                await asyncio.shield(self._observe(call, ToolResult(ok=False, error=error)))
-            raise
+            return await _patiently(lambda: tell(result), stop)
+        except (HoldfastError, ValueError) as error:
+            log.warning("tool_output_cannot_be_kept", digest=call.digest, error=str(error))
+            bare = ToolResult(
+                ok=result.ok,
+                error=result.error,
+                summary=f"The output cannot be kept: {error}"[:500],
+                duration_ms=result.duration_ms,
+                isolation=result.isolation,
+                untrusted=result.untrusted,
+            )
+            return await _patiently(lambda: tell(bare), stop)
 
 
-def _stopping() -> bool:
-    """Whether this row should start nothing more: it is cancelled, or its worker is to go."""
-    task = asyncio.current_task()
-    return activity.is_worker_shutdown() or (task is not None and task.cancelling() > 0)
-
-
-async def _uncut(question: Coroutine[Any, Any, Answer]) -> Answer:
-    """The answer, also for who is cancelled meanwhile; the cancellation comes up at the next wait, whatever the answer.
-    What the ledger was asked to write as dispatched must be called, or told as stopped; what has ended must be told."""
-    asked = asyncio.create_task(question)
-    try:
-        return await asyncio.shield(asked)
-    except asyncio.CancelledError:
-        details = activity.cancellation_details()
-        patience = None if details and details.cancel_requested else _LONGEST_PAUSE_S
+async def _patiently(ask: Callable[[], Awaitable[Answer]], stop: Stop) -> Answer:
+    """Again and again while Postgres is away, for as long as this worker stays."""
+    pause = 0.1
+    while True:
         try:
-            return await asyncio.wait_for(asked, patience)
-        except TimeoutError:  # the worker has to go, and Postgres is away: the effect stays in doubt
-            raise asyncio.CancelledError from None
-        finally:
-            if task := asyncio.current_task():
-                task.cancel()
+            return await ask()
+        except Unavailable as error:
+            if stop.leaving:
+                raise asyncio.CancelledError from error
+            log.warning("ledger_is_away", error=str(error))
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+
+_STOPPED = ToolResult(
+    ok=False,
+    error=ToolError(
+        code=CANCELLED, message="The call was stopped before it ended; a part of its work may be done."
+    ),
+)
