@@ -68,6 +68,7 @@ from holdfast.adapters.postgres.feed import EventFeed
 from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.model_breakers import PostgresBreakers
+from holdfast.adapters.postgres.model_routes import PostgresModelRoutes
 from holdfast.adapters.postgres.models import PostgresSpend
 from holdfast.adapters.postgres.panels import PostgresPanelBook
 from holdfast.adapters.postgres.policies import PostgresPolicies
@@ -215,6 +216,7 @@ def _services(
     stored_runs, readings = PostgresRuns(database=database), PostgresReadings(database=database)
     tools, roles = PostgresTools(database=database), PostgresRoles(database=database)
     auth, api = settings.auth, settings.api
+    model_routes = PostgresModelRoutes(database=database)
     return Services(
         settings=settings,
         database=database,
@@ -230,7 +232,8 @@ def _services(
             custom=roles,
             tokens=TokenReader(auth, http=http) if auth.oidc_issuer else None,
         ),
-        acceptance=Acceptance(agents=specs, catalogues=tools, bundles=readings),
+        acceptance=Acceptance(agents=specs, catalogues=tools, bundles=readings, models=model_routes),
+        model_routes=model_routes,
         streams=Streams(story=readings, feed=feed, most=api.streams, heartbeat_s=api.heartbeat_s),
         panels=PostgresPanelBook(database=database),
         runs=stored_runs,

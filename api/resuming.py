@@ -77,6 +77,7 @@ async def fork_of(
             "requested_by": caller.id,
             "inputs": {**start.inputs, **inputs},
             "state": state.model_copy(update={"generation": 0}),
+            "models": await held.model_routes.current(),
             "parent": None,
             "depth": 0,
         }

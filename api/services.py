@@ -23,6 +23,7 @@ from holdfast.adapters.postgres.feed import EventFeed
 from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.model_breakers import PostgresBreakers
+from holdfast.adapters.postgres.model_routes import PostgresModelRoutes
 from holdfast.adapters.postgres.models import PostgresSpend
 from holdfast.adapters.postgres.panels import PostgresPanelBook
 from holdfast.adapters.postgres.readings import PostgresReadings
@@ -48,6 +49,7 @@ class Services:
     shelf: Shelf
     spend: PostgresSpend
     breakers: PostgresBreakers
+    model_routes: PostgresModelRoutes
     credentials: Credentials
     acceptance: Acceptance
     streams: Streams

@@ -11,6 +11,7 @@ from holdfast.ports import Agents
 from schemas.access import Principal
 from schemas.agents import AgentSpec, RunLimits
 from schemas.base import Digest
+from schemas.models import ModelRoutes
 from schemas.runs import RunInput, RunRequest, RunState
 from schemas.tools import Catalogue
 
@@ -33,11 +34,20 @@ class Bundles(Protocol):
         ...
 
 
+class ModelsOfNow(Protocol):
+    async def current(self) -> ModelRoutes | None:
+        """The models that a run which begins now keeps; None where none is configured."""
+        ...
+
+
 class Acceptance:
-    def __init__(self, *, agents: Agents, catalogues: Catalogues, bundles: Bundles) -> None:
+    def __init__(
+        self, *, agents: Agents, catalogues: Catalogues, bundles: Bundles, models: ModelsOfNow
+    ) -> None:
         self._agents = agents
         self._catalogues = catalogues
         self._bundles = bundles
+        self._models = models
 
     async def accept(
         self, request: RunRequest, principal: Principal, *, operation: str | None = None
@@ -69,6 +79,7 @@ class Acceptance:
             requested_by=principal.id,
             bundle=await self._bundles.active(principal.tenant),
             catalogue=catalogue.allowed(agent.tools),
+            models=await self._models.current(),
             state=RunState(plan=request.plan),
         )
 

@@ -196,6 +196,13 @@ class ModelSettings(Payload):
     )
 
 
+class ModelRoutes(Payload):
+    """What a run keeps of the models there were when it began: which, by the name of their deployment, and for what."""
+
+    models: dict[Name, str] = {}
+    routes: dict[TaskClass, Route] = {}
+
+
 class BreakerState(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
@@ -271,7 +278,7 @@ class Candidate(Payload):
 
 class Exclusion(Payload):
     deployment: Name
-    code: Literal["unpriced", "cost", "latency", "context", "residency", "breaker", "experiment"]
+    code: Literal["withdrawn", "unpriced", "cost", "latency", "context", "residency", "breaker", "experiment"]
     why: str
 
 

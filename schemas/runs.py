@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from schemas.agents import AgentSpec, Mode, RunLimits
 from schemas.base import Digest, JsonObject, Labels, Name, Payload, Request, RunId, strictly
+from schemas.models import ModelRoutes
 from schemas.plans import Citation, Plan, StepState
 from schemas.tools import ArtifactRef, Catalogue, ToolError
 
@@ -127,6 +128,9 @@ class RunInput(Payload):
     requested_by: str = ""
     bundle: Digest | None = Field(default=None, description="The policy bundle in force at the start.")
     catalogue: Catalogue = Catalogue()
+    models: ModelRoutes | None = Field(
+        default=None, description="The models there were at the start; None where there were none."
+    )
     parent: RunId | None = None
     depth: int = 0
     state: RunState = RunState()

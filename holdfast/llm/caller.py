@@ -7,7 +7,8 @@ from holdfast.errors import HoldfastError
 from holdfast.llm.accounting import Accounts, Heard, Paid, Place, Reply
 from holdfast.llm.exhaustion import nobody_answers
 from holdfast.llm.failures import TRY_ANOTHER
-from holdfast.llm.ports import Breakers, ModelProvider, Pacer, SpendLedger, TextSink
+from holdfast.llm.keeping import Keeping
+from holdfast.llm.ports import Breakers, ModelProvider, Pacer, SpendLedger, StartingRoutes, TextSink
 from holdfast.llm.prices import PriceBook
 from holdfast.llm.router import Known, Load, choose
 from holdfast.llm.structured import fit_to
@@ -19,6 +20,7 @@ from schemas.models import (
     EmbedReply,
     Errand,
     ModelSettings,
+    Route,
     RouteDecision,
     TaskClass,
     TrackRecord,
@@ -40,8 +42,9 @@ class ModelCaller:
         breakers: Breakers,
         new_call_id: Callable[[], str],
         pacer: Pacer | None = None,
+        starts: StartingRoutes | None = None,
     ) -> None:
-        self._settings = settings
+        self.keeping = Keeping(settings=settings, starts=starts)
         self._provider = provider
         self._spend = spend
         self._breakers = breakers
@@ -115,12 +118,15 @@ class ModelCaller:
     async def _decide(self, errand: Errand, load: Load) -> tuple[Known, RouteDecision]:
         now, breakers = await self._breakers.read()
         records = await self._records_of(errand)
+        kept = await self.keeping.of(errand.tenant, errand.run_id)
         known = Known(
             now=now,
             breakers={breaker.deployment: breaker for breaker in breakers},
             records={record.deployment: record for record in records},
+            withdrawn=kept.withdrawn,
+            beside=kept.now.get(errand.task, Route()),
         )
-        return known, choose(errand, load, self._settings, self._prices, known)
+        return known, choose(errand, load, kept.settings, self._prices, known)
 
     def _places(self, known: Known, decision: RouteDecision, timeout_s: float) -> list[Place]:
         touched = {

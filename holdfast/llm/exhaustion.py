@@ -50,7 +50,7 @@ def _shortest_rate_limit(decision: RouteDecision, known: Known) -> float | None:
 
 def _kind_of(decision: RouteDecision, failures: Sequence[HoldfastError]) -> type[HoldfastError]:
     codes = {each.code for each in decision.excluded}
-    if failures or not codes or "breaker" in codes:
+    if failures or not codes or codes & {"breaker", "withdrawn"}:
         return NoModelAnswers
     if "context" in codes:
         return ContextOverflow
@@ -63,6 +63,8 @@ def _remedy(decision: RouteDecision) -> str:
         return (
             "Set one with `holdfast models prices`, or allow it: HOLDFAST_MODELS__ALLOW_UNKNOWN_PRICE=true."
         )
+    if "withdrawn" in codes:
+        return "Put the deployment back into the models file, or fork the run: a fork begins with the models of now."
     if codes & {"cost", "latency", "residency", "context"}:
         return f"Widen the route of `{decision.task}`, or add a deployment that fits it."
     return "Look at `holdfast models` for the state of the deployments."

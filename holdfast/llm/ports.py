@@ -12,6 +12,7 @@ from schemas.models import (
     Deployment,
     EmbedReply,
     Errand,
+    ModelRoutes,
     SpendClaim,
     TaskClass,
     TrackRecord,
@@ -60,6 +61,14 @@ class SpendLedger(Protocol):
         ...
 
     async def track_records(self, tenant: str, task: TaskClass) -> Sequence[TrackRecord]: ...
+
+
+class StartingRoutes(Protocol):
+    """What runs began with."""
+
+    async def of_run(self, tenant: str, run_id: str) -> ModelRoutes | None:
+        """None where the run began before any model was configured."""
+        ...
 
 
 class Pacer(Protocol):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from holdfast.errors import Misconfigured
@@ -34,6 +34,10 @@ class Known:
     now: datetime
     breakers: Mapping[str, Breaker]
     records: Mapping[str, TrackRecord]
+    withdrawn: Mapping[str, str] = field(default_factory=dict)
+    """What the run began with and may not be called any more, and why."""
+    beside: Route = field(default_factory=Route)
+    """What is said of the task now: its limits hold beside those of the run's own route."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,14 @@ def choose(
 ) -> RouteDecision:
     route = settings.routes.get(errand.task, Route())
     arm = _arm_of(route.experiment, errand)
+    by_name = {deployment.name: deployment for deployment in settings.deployments}
     kept: list[Deployment] = []
     excluded: list[Exclusion] = []
-    for deployment in _in_order(errand, route, settings, arm):
+    for name in _in_order(errand, route, settings, arm, known.withdrawn):
+        if name in known.withdrawn:
+            excluded.append(Exclusion(deployment=name, code="withdrawn", why=known.withdrawn[name]))
+            continue
+        deployment = _named(name, by_name)
         reason = _reason_against(deployment, load, route, settings, prices, known)
         if reason is None:
             kept.append(deployment)
@@ -80,16 +89,17 @@ def choose(
     )
 
 
-def _in_order(errand: Errand, route: Route, settings: ModelSettings, arm: str | None) -> Sequence[Deployment]:
-    by_name = {deployment.name: deployment for deployment in settings.deployments}
+def _in_order(
+    errand: Errand, route: Route, settings: ModelSettings, arm: str | None, withdrawn: Mapping[str, str]
+) -> Sequence[str]:
     if errand.only:
-        return (_named(errand.only, by_name),)
-    names = [*route.deployments] or list(by_name)
+        return (errand.only,)
+    names = [*route.deployments] or [*(each.name for each in settings.deployments), *withdrawn]
     if errand.prefer:
-        names = [*_matching(errand.prefer, settings), *names]
+        names = [*_matching(errand.prefer, settings, withdrawn), *names]
     if arm:
         names = [arm, *names]
-    return tuple(_named(name, by_name) for name in dict.fromkeys(names))
+    return tuple(dict.fromkeys(names))
 
 
 def _named(name: str, by_name: Mapping[str, Deployment]) -> Deployment:
@@ -101,9 +111,11 @@ def _named(name: str, by_name: Mapping[str, Deployment]) -> Deployment:
     return by_name[name]
 
 
-def _matching(wanted: str, settings: ModelSettings) -> list[str]:
+def _matching(wanted: str, settings: ModelSettings, withdrawn: Mapping[str, str]) -> list[str]:
     """An agent asks by deployment or by model. It cannot bring a model nobody configured."""
     names = [each.name for each in settings.deployments if wanted in (each.name, each.model)]
+    if wanted in withdrawn:
+        return [*names, wanted]
     if not names:
         raise Misconfigured(
             f"The agent asks for model `{wanted}`, and no deployment serves it.",
@@ -133,26 +145,36 @@ def _reason_against(
     name = deployment.name
     price = prices.price_of(deployment)
     breaker = known.breakers.get(name)
-    record = known.records.get(name)
-    latency_s = record.latency_ms / 1000 if record and record.latency_ms else deployment.typical_latency_s
     here = load.at(deployment)
-    if route.residency and route.residency not in deployment.residency:
-        return Exclusion(
-            deployment=name, code="residency", why=f"it does not carry the label {route.residency}"
-        )
     if price is None and not settings.allow_unpriced:
         return Exclusion(deployment=name, code="unpriced", why=f"no price is known for {deployment.model}")
     if here.output_tokens < min(load.output_tokens, deployment.output_tokens, _LEAST_ANSWER):
         why = f"the call has about {load.input_tokens} tokens and it reads {deployment.context_tokens}"
         return Exclusion(deployment=name, code="context", why=why)
-    if price and route.max_cost_usd is not None and cost_of(price, here.usage) > route.max_cost_usd:
-        return Exclusion(deployment=name, code="cost", why=f"it may cost more than {route.max_cost_usd} USD")
-    if route.max_latency_s is not None and latency_s > route.max_latency_s:
-        return Exclusion(deployment=name, code="latency", why=f"it takes about {latency_s:.1f} s")
+    for limits in (route, known.beside):
+        outside = _outside(limits, deployment, cost_of(price, here.usage) if price else 0.0, known)
+        if outside:
+            return outside
     if breaker and not may_call(breaker, known.now):
         return Exclusion(
             deployment=name, code="breaker", why=f"left alone after: {breaker.reason or 'failures'}"
         )
+    return None
+
+
+def _outside(route: Route, deployment: Deployment, cost: float, known: Known) -> Exclusion | None:
+    """Which limit of the route does not let the deployment in."""
+    name = deployment.name
+    record = known.records.get(name)
+    latency_s = record.latency_ms / 1000 if record and record.latency_ms else deployment.typical_latency_s
+    if route.residency and route.residency not in deployment.residency:
+        return Exclusion(
+            deployment=name, code="residency", why=f"it does not carry the label {route.residency}"
+        )
+    if route.max_cost_usd is not None and cost > route.max_cost_usd:
+        return Exclusion(deployment=name, code="cost", why=f"it may cost more than {route.max_cost_usd} USD")
+    if route.max_latency_s is not None and latency_s > route.max_latency_s:
+        return Exclusion(deployment=name, code="latency", why=f"it takes about {latency_s:.1f} s")
     return None
 
 

@@ -11,6 +11,7 @@ from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.model_routes import PostgresModelRoutes
 from holdfast.adapters.postgres.payloads import PostgresPayloads
 from holdfast.adapters.postgres.readings import PostgresReadings
 from holdfast.adapters.postgres.runs import PostgresRuns
@@ -46,6 +47,7 @@ async def workers(api: RunningApi, temporal_address: str) -> AsyncIterator[None]
             agents=PostgresAgents(database=database),
             catalogues=PostgresTools(database=database),
             bundles=PostgresReadings(database=database),
+            models=PostgresModelRoutes(database=database),
         ),
     )
     others = (pools.llm(planner=Script()), pools.knowledge(memory=Forgetful()))

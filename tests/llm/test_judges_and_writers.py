@@ -21,7 +21,6 @@ from holdfast.llm.lessons import LessonWriter, may_teach
 from holdfast.llm.observations import Observations
 from holdfast.llm.panels.action_panel import PanelJudge
 from holdfast.llm.panels.panel import Panel
-from holdfast.llm.panels.seats import Bench
 from holdfast.llm.plan_judge import PlanJudge
 from holdfast.llm.planner import ModelPlanner
 from holdfast.llm.reviewing_planner import ReviewingPlanner
@@ -258,7 +257,7 @@ async def test_a_panel_allows_only_with_one_voice(
         server.rules.append(Rule(match=Match(model=name), replies=(Reply(data=data),)))
     panel = Panel(
         model=model,
-        bench=Bench(settings=model._settings),
+        keeping=model.keeping,
         book=PostgresPanelBook(database=module_database),
         new_panel_id=lambda: new_id("panel"),
     )

@@ -20,7 +20,6 @@ from holdfast.llm.panels.ballot import Ballot
 from holdfast.llm.panels.opposites import opposed
 from holdfast.llm.panels.panel import Panel
 from holdfast.llm.panels.rubric import count_ranks, shown_to
-from holdfast.llm.panels.seats import Bench
 from holdfast.llm.panels.sitting import Occasion
 from holdfast.llm.panels.votes import count_votes
 from holdfast.testing.model_memory import MemoryBreakers, MemorySpend
@@ -63,8 +62,7 @@ async def panel(server: ModelServer, module_database: Database) -> AsyncIterator
         new_call_id=ids.__next__,
     )
     book = PostgresPanelBook(database=module_database)
-    bench = Bench(settings=settings)
-    yield Panel(model=model, bench=bench, book=book, new_panel_id=lambda: new_id("panel"))
+    yield Panel(model=model, keeping=model.keeping, book=book, new_panel_id=lambda: new_id("panel"))
     await providers.close()
 
 

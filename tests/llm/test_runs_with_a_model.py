@@ -15,6 +15,7 @@ from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.model_routes import PostgresModelRoutes
 from holdfast.adapters.postgres.models import PostgresSpend
 from holdfast.adapters.postgres.payloads import PostgresPayloads
 from holdfast.adapters.postgres.runs import PostgresRuns
@@ -59,6 +60,7 @@ class Stage:
             goal="calculate",
             agent=AgentSpec(name="operator"),
             catalogue=self.host.catalogue(),
+            models=await PostgresModelRoutes(database=self.database).current(),
             **({"on_failure": "fail"} | fields),
         )
         await PostgresRuns(database=self.database).create(run_input)

@@ -13,6 +13,7 @@ from holdfast.adapters.postgres.brakes import PostgresBrakes
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.model_routes import PostgresModelRoutes
 from holdfast.adapters.postgres.opinions import PostgresOpinions
 from holdfast.adapters.postgres.policies import PostgresPolicies
 from holdfast.adapters.postgres.readings import PostgresReadings
@@ -55,6 +56,7 @@ async def pool(held: Parts) -> pools.Pool:
             agents=PostgresAgents(database=database),
             catalogues=PostgresTools(database=database),
             bundles=PostgresReadings(database=database),
+            models=PostgresModelRoutes(database=database),
         ),
     )
 

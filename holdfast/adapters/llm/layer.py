@@ -11,6 +11,7 @@ from holdfast.adapters.llm.settings import settings_from
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.model_breakers import PostgresBreakers
+from holdfast.adapters.postgres.model_routes import PostgresModelRoutes
 from holdfast.adapters.postgres.models import PostgresSpend
 from holdfast.adapters.postgres.panels import PostgresPanelBook
 from holdfast.adapters.postgres.plan_cache import PostgresPlanShelf
@@ -19,11 +20,11 @@ from holdfast.ids import new_id
 from holdfast.llm.action_judge import ModelJudge
 from holdfast.llm.caller import ModelCaller
 from holdfast.llm.configuring import judges_apart
+from holdfast.llm.keeping import routes_of
 from holdfast.llm.lessons import LessonShelf, LessonWriter
 from holdfast.llm.observations import Observations
 from holdfast.llm.panels.panel import Embed as EmbedAll
 from holdfast.llm.panels.panel import Panel
-from holdfast.llm.panels.seats import Bench
 from holdfast.llm.plan_cache import CachingPlanner, Embed
 from holdfast.llm.plan_judge import PlanJudge
 from holdfast.llm.planner import ModelPlanner, PlanListener
@@ -56,6 +57,7 @@ class ModelLayer:
             breakers=PostgresBreakers(database=database, rule=settings.breaker),
             new_call_id=lambda: new_id("call"),
             pacer=pacer,
+            starts=PostgresModelRoutes(database=database),
         )
         self._database = database
         self._pacer: TaskQueuePacer | None = None
@@ -63,8 +65,8 @@ class ModelLayer:
     @classmethod
     async def open(cls, section: Section, *, database: Database, temporal: Client | None = None) -> Self:
         """Prices set while running stand above those of the settings. Libraries are loaded now, not in a first call.
-        Claims of workers that died in a call are settled, as nobody else will. Without Temporal, nobody keeps the
-        limits on calls a second."""
+        Claims of workers that died in a call are settled, as nobody else will. Runs that begin from now on keep these
+        routes. Without Temporal, nobody keeps the limits on calls a second."""
         settings = settings_from(section)
         live = await PostgresSpend(database=database).prices()
         settings = settings.model_copy(update={"prices": {**settings.prices, **live}})
@@ -74,6 +76,7 @@ class ModelLayer:
         layer._pacer = pacer
         await layer.providers.load(settings.deployments)
         await layer.spend.presume_spent()
+        await PostgresModelRoutes(database=database).publish(routes_of(settings))
         return layer
 
     async def close(self) -> None:
@@ -143,7 +146,7 @@ class ModelLayer:
         """`embed` tells answers that mean the same in other words; without it, words are compared."""
         return Panel(
             model=self.model,
-            bench=Bench(settings=self.settings),
+            keeping=self.model.keeping,
             book=PostgresPanelBook(database=self._database),
             new_panel_id=lambda: new_id("panel"),
             embed=embed,

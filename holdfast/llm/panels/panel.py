@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from holdfast.errors import HoldfastError
+from holdfast.llm.keeping import Keeping
 from holdfast.llm.panels.agreement import count_agreement
 from holdfast.llm.panels.analytics import weights_from
 from holdfast.llm.panels.ballot import Ballot, Tally, no_result
@@ -43,13 +44,13 @@ class Panel:
         self,
         *,
         model: Model,
-        bench: Bench,
+        keeping: Keeping,
         book: PanelBook,
         new_panel_id: Callable[[], str],
         embed: Embed | None = None,
     ) -> None:
         self._model = model
-        self._bench = bench
+        self._keeping = keeping
         self._book = book
         self._new_panel_id = new_panel_id
         self._embed = embed
@@ -84,7 +85,8 @@ class Panel:
     async def _opened(self, occasion: Occasion, request: PanelRequest, panel_id: str) -> Sitting:
         notes = _Notes(self._book, occasion, panel_id)
         spent = await notes.read() if occasion.panel_id else 0.0
-        seats = self._bench.seats(request.voices)
+        kept = await self._keeping.of(occasion.tenant, occasion.run_id)
+        seats = Bench(settings=kept.settings).seats(request.voices)
         sitting = Sitting(
             occasion, request, seats, panel_id=panel_id, model=self._model, notes=notes, spent_usd=spent
         )
