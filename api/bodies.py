@@ -50,6 +50,7 @@ class Bodies:
                 body = await _read(receive, headers, limit)
         except TimeoutError as error:
             raise RequestTooSlow(f"The body did not come within {_READ_S:g} s.") from error
+        _refuse_encoded(headers)
         content_type = headers.get("content-type", "")
         if len(body) > _LONG_BYTES:
             await asyncio.to_thread(check_json, body, content_type)
@@ -78,6 +79,13 @@ async def _read(receive: Receive, headers: Headers, limit: int) -> bytes:
             return b"".join(chunks)
 
 
+def _refuse_encoded(headers: Headers) -> None:
+    """A compressed body could be a thousand times what it claims to be."""
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise UnsupportedMediaType(f"The body is encoded as {encoding}.", remedy="Send it as it is.")
+
+
 def _replay(body: bytes, receive: Receive) -> Receive:
     """The body once more, then whatever really comes: the end of the connection."""
     left = [body]
@@ -98,7 +106,9 @@ def check_json(body: bytes, content_type: str) -> None:
             f"The body is sent as {content_type or 'nothing'}.", remedy="Send Content-Type: application/json."
         )
     try:
-        value = json.loads(body, parse_constant=_refuse_constant)
+        # json.loads would guess UTF-16 from bytes.
+        text = body.decode("utf-8-sig")
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_members)
     except RecursionError:
         raise _too_deep() from None
     except ValueError:
@@ -125,6 +135,14 @@ def _walk(value: Any) -> None:
             return
         level = following
     raise _too_deep()
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What is named twice means one thing to us and another to whoever checked it before us."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise InvalidInput("An object in the body names a member twice.")
+    return members
 
 
 def _refuse_constant(name: str) -> None:

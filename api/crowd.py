@@ -14,7 +14,7 @@ class Crowd:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         rule = scope.get("state", {}).get("rule")
-        if scope["type"] != "http" or rule is None or rule.route_class == "stream" or rule.permission is None:
+        if scope["type"] != "http" or rule is None or rule.route_class == "stream" or rule.open:
             await self._app(scope, receive, send)
             return
         if self._inside >= self._most:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import h11
 import structlog
 import uvicorn
 from fastapi import FastAPI
@@ -14,14 +15,18 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from holdfast.runtime.readiness import tell_ready
 from holdfast.runtime.settings import ApiSettings
+from schemas.problems import MEDIA_TYPE, Problem
 
 log = structlog.get_logger(__name__)
 
 HEADER_S = 10.0
-"""How long a client may take from connecting to the end of its first headers."""
+"""How long a client may take from connecting, or from its first byte, to the end of the headers."""
 STALLED_S = 30.0
 _TAKEN_BYTES = 16 * 1024
 """What a reader must take in that time, while more waits for it."""
+
+_HEARD_BYTES = 16 * 1024
+"""Nothing that a reader of events sends means anything; it need not be long."""
 
 
 class Patience:
@@ -76,8 +81,8 @@ class PunctualSocket(WebSocketsSansIOProtocol):
 
 
 class PunctualProtocol(H11Protocol):
-    """Closes a connection whose first request does not arrive in time, and one whose answer is not taken: a slow client
-    costs a socket for that long."""
+    """Closes a connection whose headers do not arrive in time, its first or later ones, and one whose answer is not
+    taken: a slow client costs a socket for that long."""
 
     _deadline: asyncio.TimerHandle | None = None
     _patience: Patience
@@ -85,12 +90,26 @@ class PunctualProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
         super().connection_made(transport)
         self._patience = Patience(transport)
-        self._deadline = self.loop.call_later(HEADER_S, self._give_up)
+        self._begin_waiting()
 
     def handle_events(self) -> None:
         super().handle_events()
-        if self.cycle is not None:
+        if self.conn.their_state is not h11.IDLE:
             self._stop_waiting()
+        elif self.conn.trailing_data[0]:
+            self._begin_waiting()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is told so in the words of every other error."""
+        problem = Problem(title="The request is no HTTP", status=400, code="invalid_input", detail=msg)
+        headers = [("Content-Type", MEDIA_TYPE), ("Connection", "close")]
+        for event in (
+            h11.Response(status_code=problem.status, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=problem.model_dump_json(exclude_none=True).encode()),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
@@ -104,6 +123,10 @@ class PunctualProtocol(H11Protocol):
     def resume_writing(self) -> None:
         self._patience.end()
         super().resume_writing()
+
+    def _begin_waiting(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(HEADER_S, self._give_up)
 
     def _give_up(self) -> None:
         self.transport.close()
@@ -127,6 +150,7 @@ def server_config(app: FastAPI, settings: ApiSettings, *, port: int | None = Non
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(1, round(settings.drain_s)),
+        ws_max_size=_HEARD_BYTES,
         h11_max_incomplete_event_size=32 * 1024,
     )
 

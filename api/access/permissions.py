@@ -11,8 +11,9 @@ RouteClass = Literal["read", "write", "stream"]
 
 @dataclass(frozen=True)
 class Rule:
-    """One route: its template, its permission (None: open to everybody), its rate class. What a route with
-    `everywhere` does or tells is of all environments, so it takes a permission that holds in all of them."""
+    """One route: its template, its permission (None: any known credentials), its rate class. What a route with
+    `everywhere` does or tells is of all environments, so it takes a permission that holds in all of them; an `open`
+    one asks nobody who they are."""
 
     method: str
     path: str
@@ -20,6 +21,11 @@ class Rule:
     route_class: RouteClass = "read"
     upload: bool = False
     everywhere: bool = False
+    open: bool = False
+
+
+def _open(path: str) -> Rule:
+    return Rule("GET", path, None, open=True)
 
 
 def _read(path: str, permission: Permission | None, *, everywhere: bool = False) -> Rule:
@@ -37,12 +43,12 @@ def _write(
 
 
 RULES: tuple[Rule, ...] = (
-    _read("/livez", None),
-    _read("/readyz", None),
-    _read("/openapi.json", None),
-    _read("/docs", None),
+    _open("/livez"),
+    _open("/readyz"),
+    _open("/openapi.json"),
+    _open("/docs"),
     _read("/metrics", Permission.METRICS_READ, everywhere=True),
-    _read("/v1/whoami", Permission.RUNS_READ),
+    _read("/v1/whoami", None),
     _write("POST", "/v1/runs", Permission.RUNS_WRITE),
     _read("/v1/runs", Permission.RUNS_READ),
     _read("/v1/runs/{run_id}", Permission.RUNS_READ),
@@ -184,12 +190,15 @@ class Table:
         self._rules = [(_pattern(rule.path), rule) for rule in ordered]
 
     def find(self, method: str, path: str) -> Rule | None:
+        """HEAD asks for what GET would answer, where that comes to an end."""
         wanted = "GET" if method == "HEAD" else method
-        return next((rule for at, rule in self._rules if rule.method == wanted and at.match(path)), None)
+        found = next((rule for at, rule in self._rules if rule.method == wanted and at.match(path)), None)
+        return None if found is not None and method == "HEAD" and found.route_class == "stream" else found
 
     def methods(self, path: str) -> tuple[str, ...]:
         """The methods this path knows; none where it does not exist."""
-        return tuple(sorted({rule.method for at, rule in self._rules if at.match(path)}))
+        known = {rule.method for at, rule in self._rules if at.match(path)}
+        return tuple(sorted(known | ({"HEAD"} if self.find("HEAD", path) else set())))
 
 
 def _pattern(path: str) -> re.Pattern[str]:

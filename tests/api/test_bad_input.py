@@ -25,6 +25,8 @@ JSON = {"Content-Type": "application/json"}
         (b"{", 400),
         (b'{"goal": "\xff\xfe"}', 400),
         (b"\xef\xbb\xbf{}", 422),
+        ('{"goal": "x"}'.encode("utf-16"), 400),
+        (b'{"goal": "x", "goal": "y"}', 400),
         (b'{"goal": "x", "inputs": {"a": NaN}}', 400),
         (b'{"goal": "x", "inputs": {"a": 1e999}}', 400),
         (b'{"goal": "a\\u0000b"}', 400),
@@ -63,6 +65,40 @@ async def test_another_media_type_is_not_read(api: RunningApi, content_type: str
     async with api.http() as http:
         answer = await http.post("/v1/runs", content=b'{"goal": "x"}', headers={"Content-Type": content_type})
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+
+
+async def test_a_compressed_body_is_not_read(api: RunningApi) -> None:
+    async with api.http() as http:
+        answer = await http.post("/v1/runs", content=b"{}", headers={**JSON, "Content-Encoding": "gzip"})
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["statsu=failed", "limit=1&limit=2", "text=%ff", "cursor=x", "created_after=then", "order=random"],
+)
+async def test_a_query_that_would_be_misread_is_refused(api: RunningApi, query: str) -> None:
+    async with api.http() as http:
+        answer = await http.get(f"/v1/runs?{query}")
+    assert answer.status_code in (400, 422), answer.text
+    assert answer.headers["content-type"] == MEDIA_TYPE
+
+
+async def test_a_moment_without_a_time_zone_is_meant_in_utc(api: RunningApi) -> None:
+    async with api.http() as http:
+        made = (await http.post("/v1/runs", json={"goal": "x"})).json()
+        (shown,) = (await http.get(f"/v1/runs?created_after={made['created_at'][:-1]}&limit=1")).json()[
+            "items"
+        ]
+    assert shown["id"] == made["id"]
+
+
+async def test_head_answers_as_get_does_without_a_body(api: RunningApi) -> None:
+    async with api.http() as http:
+        here, there = await http.head("/v1/runs"), await http.head("/v1/runs/run_00000000000000000000")
+        stream = await http.head("/v1/events")
+    assert (here.status_code, here.content, there.status_code) == (200, b"", 404)
+    assert (stream.status_code, stream.headers["allow"]) == (405, "GET")
 
 
 @pytest.mark.parametrize("path", ["/v1/runs/%00", "/v1/runs?text=%00", "/v1/agents/a%00b"])
@@ -112,6 +148,18 @@ async def test_a_client_that_does_not_finish_its_headers_is_sent_away(
     assert await _first_line(api, b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: ") == b""
 
 
+async def test_a_client_that_is_slow_with_its_second_request_is_sent_away(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HEADER_S", 0.3)
+    url = httpx.URL(api.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nX-Slow: ")
+    answers = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert answers.count(b"200 OK") == 1
+
+
 async def test_a_client_that_does_not_finish_its_body_is_sent_away(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +169,16 @@ async def test_a_client_that_does_not_finish_its_body_is_sent_away(
 
 async def test_headers_without_end_are_refused(api: RunningApi) -> None:
     assert b" 400 " in await _first_line(api, b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 500_000)
+
+
+async def test_what_is_no_http_is_told_so_as_a_problem(api: RunningApi) -> None:
+    url = httpx.URL(api.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(b"\x16\x03\x01 hello\r\n\r\n")
+    head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    writer.close()
+    assert MEDIA_TYPE.encode() in head
+    assert Problem.model_validate_json(body).status == 400
 
 
 @pytest.mark.parametrize(
