@@ -51,11 +51,11 @@ class Context:
         exchange.measure()
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A socket that is refused before it is accepted is answered with 403; there is no room for more words."""
+        """A socket that is refused at the door gets the problem that any request gets."""
         try:
             await self._app(scope, receive, send)
         except HoldfastError as error:
-            await send({"type": "websocket.close", "code": 1008, "reason": error.code})
+            await problems.error_response(error, HTTPConnection(scope))(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: "Exchange") -> None:
         try:

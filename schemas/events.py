@@ -1,7 +1,9 @@
 """Events: the story of a run, gapless, each line written exactly once."""
 
+import json
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from schemas.base import JsonObject, Name, Payload, RunId
 
@@ -66,3 +68,19 @@ class RunEvent(Payload):
     step_id: str | None = None
     data: JsonObject = {}
     at: datetime
+
+
+class ModelDelta(Payload):
+    """A piece of what a model is writing: shown to who follows the run at that moment, and kept nowhere. One of
+    `text`, `step` (a whole step of the plan) and `restart` (what was shown is void: the model begins anew)."""
+
+    type: Literal["model.delta"] = "model.delta"
+    run_id: RunId
+    text: str = ""
+    step: JsonObject | None = None
+    restart: bool = False
+
+    @classmethod
+    def of(cls, run_id: str, data: str) -> "ModelDelta":
+        """Of what a notification carries: a JSON object with one of the three."""
+        return cls.model_validate({**json.loads(data), "run_id": run_id})

@@ -2,39 +2,39 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, WebSocket, WebSocketDisconnect
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from api.problems import documented
-from api.routes.runs import first_event, own_run
+from api.routes.runs import RunIdPath, first_event, own_run
 from api.services import Caller, Held, Services
 from api.tenant_stream import TenantStream, place
-from holdfast.errors import HoldfastError
-from schemas.events import RunEvent
+from schemas.events import ModelDelta, RunEvent
 from schemas.runs import Run
 
 router = APIRouter(tags=["streams"])
 
 LATEST = 10**16
-_GOING_AWAY, _POLICY = 1001, 1008
+_OVER, _GOING_AWAY = 1000, 1001
 
 
 @router.websocket("/v1/runs/{run_id}/ws")
 async def run_over_websocket(
-    socket: WebSocket, run_id: str, held: Held, caller: Caller, after: Annotated[int, Depends(first_event)]
+    socket: WebSocket,
+    run_id: RunIdPath,
+    held: Held,
+    caller: Caller,
+    after: Annotated[int, Depends(first_event)],
 ) -> None:
-    """The story of a run, one message an event. Closed with 1000 after the last one, with 1001 when it may be resumed
-    with `?after=`."""
-    try:
-        run = await own_run(run_id, held, caller)
-        with held.streams.slot():
-            await socket.accept(subprotocol=socket.scope["state"].get("subprotocol"))
-            await _send_until_gone(socket, held, run, after)
-    except HoldfastError as error:
-        await socket.close(_POLICY, reason=error.message[:120])
+    """The story of a run, one message an event, and pieces of what its models write. Closed with 1000 after the last
+    event, with 1001 when it may be resumed with `?after=`."""
+    run = await own_run(run_id, held, caller)
+    with held.streams.slot():
+        await socket.accept(subprotocol=socket.scope["state"].get("subprotocol"))
+        await _send_until_gone(socket, held, run, after)
 
 
 async def _send_until_gone(socket: WebSocket, held: Services, run: Run, after: int) -> None:
@@ -44,18 +44,24 @@ async def _send_until_gone(socket: WebSocket, held: Services, run: Run, after: i
     await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
     for task in (sending, gone):
         task.cancel()
-    await asyncio.gather(sending, gone, return_exceptions=True)
+    over, _ = await asyncio.gather(sending, gone, return_exceptions=True)
+    with suppress(RuntimeError, WebSocketDisconnect):  # it has left
+        await socket.close(_OVER if over is True else _GOING_AWAY)
 
 
-async def _send(socket: WebSocket, held: Services, run: Run, after: int) -> None:
+async def _send(socket: WebSocket, held: Services, run: Run, after: int) -> bool:
+    """Tell the story; whether all of it was told."""
+    if run.status.ended and after >= run.last_seq:
+        return True
     seen = after
     async with aclosing(held.streams.run(run.tenant, run.id, after=after)) as events:
         async for event in events:
             if isinstance(event, RunEvent):
                 await socket.send_text(event.model_dump_json())
                 seen = event.seq
-    ended = (await held.runs.read(run.tenant, run.id)).last_seq <= seen
-    await socket.close(1000 if ended else _GOING_AWAY)
+            elif event is not None:
+                await socket.send_text(ModelDelta.of(event.run_id, event.data).model_dump_json())
+    return (await held.runs.read(run.tenant, run.id)).last_seq <= seen
 
 
 async def _wait_until_gone(socket: WebSocket) -> None:
