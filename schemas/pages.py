@@ -17,9 +17,5 @@ class Page(BaseModel, Generic[Item]):
     next: str | None = None
 
 
-class Items(BaseModel, Generic[Item]):
-    """All of a list that is short by nature."""
-
-    model_config = ConfigDict(frozen=True)
-
-    items: Sequence[Item]
+class Items(Page[Item], Generic[Item]):
+    """A list that is short by nature: one page, and `next` is null."""

@@ -16,7 +16,7 @@ from schemas.pages import Items
 router = APIRouter(prefix="/v1/agents", tags=["agents"])
 
 AgentPath = Annotated[Name, Path(description="The agent's name.")]
-VersionPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
+VersionPath = Annotated[int, Path(ge=1, le=2**31 - 1, description="The version's number.")]
 
 
 @router.get("", responses=documented())
@@ -67,7 +67,7 @@ async def write_agent(
 
 
 @router.get("/{name}/versions", responses=documented(404))
-async def list_versions(name: AgentPath, held: Held, caller: Caller) -> Items[AgentSpec]:
+async def list_agent_versions(name: AgentPath, held: Held, caller: Caller) -> Items[AgentSpec]:
     """All versions, newest first."""
     found = await held.agents.versions(caller.tenant, name)
     if not found:
@@ -76,6 +76,6 @@ async def list_versions(name: AgentPath, held: Held, caller: Caller) -> Items[Ag
 
 
 @router.get("/{name}/versions/{version}", responses=documented(404))
-async def read_version(name: AgentPath, version: VersionPath, held: Held, caller: Caller) -> AgentSpec:
+async def read_agent_version(name: AgentPath, version: VersionPath, held: Held, caller: Caller) -> AgentSpec:
     """One version."""
     return await held.agents.read(caller.tenant, name, version)

@@ -42,7 +42,7 @@ async def list_approvals(
     limit: Limit = 50,
     cursor: Cursor = None,
     status: Annotated[list[ApprovalStatus] | None, Query(description="Any of these.")] = None,
-    run_id: Annotated[str | None, Query(max_length=50)] = None,
+    run_id: Annotated[str | None, Query(max_length=50, description="What one run asks.")] = None,
 ) -> Page[Approval]:
     """What was asked, newest first."""
     ids = await held.decisions.page(

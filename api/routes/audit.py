@@ -1,13 +1,12 @@
 """The audit log: read, exported, and checked."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from api.cursors import Limit
+from api.cursors import Cursor, Limit, Since, Until, page_by_key, place
 from api.problems import documented
 from api.services import Caller, Held
 from holdfast.adapters.postgres.audit import AuditFilter
@@ -18,12 +17,12 @@ from schemas.pages import Page
 router = APIRouter(prefix="/v1/audit", tags=["access"], responses=documented())
 
 
-@router.get("")
+@router.get("", name="list_audit_lines")
 async def list_lines(
     held: Held,
     caller: Caller,
     limit: Limit = 50,
-    cursor: Annotated[int, Query(ge=0, le=2**53, description="`next` of the page before.")] = 0,
+    cursor: Cursor = None,
     actor: Annotated[
         str | None, Query(max_length=200, description="Who, as `key:0123456789ab` or `user:alice`.")
     ] = None,
@@ -34,16 +33,17 @@ async def list_lines(
         str | None,
         Query(alias="object", max_length=300, description="How its object begins: `/v1/runs/run_…`."),
     ] = None,
-    created_after: datetime | None = None,
-    created_before: datetime | None = None,
+    created_after: Since = None,
+    created_before: Until = None,
 ) -> Page[AuditLine]:
     """Lines in the order of the chain."""
     wanted = AuditFilter(actor=actor, action=action, object=about, since=created_after, until=created_before)
-    lines = await held.audit.found(caller.tenant, wanted, after=cursor, limit=limit + 1)
-    return Page(items=lines[:limit], next=str(lines[limit - 1].seq) if len(lines) > limit else None)
+    lines = await held.audit.found(caller.tenant, wanted, after=place(cursor, int) or 0, limit=limit + 1)
+    items, following = page_by_key(lines, limit, "seq")
+    return Page(items=items, next=following)
 
 
-@router.get("/verify")
+@router.get("/verify", name="verify_audit")
 async def verify(held: Held, caller: Caller) -> AuditCheck:
     """Whether any line was changed, removed, moved or cut off."""
     head = await held.audit.head(caller.tenant)
@@ -52,6 +52,7 @@ async def verify(held: Held, caller: Caller) -> AuditCheck:
 
 @router.get(
     "/export",
+    name="export_audit",
     response_class=StreamingResponse,
     responses={200: {"description": "One line of JSON for each.", "content": {"application/x-ndjson": {}}}},
 )

@@ -81,13 +81,13 @@ class Posted(Request):
     id: str
 
 
-@router.post("/pause")
+@router.post("/pause", name="pause_run")
 async def pause(run: OwnRun, request: PauseRequest, held: Held, caller: Caller) -> CommandReport:
     """Start nothing new; what is under way ends."""
     return await _command(held, run, "pause", PauseCommand(reason=request.reason, by=caller.id))
 
 
-@router.post("/resume")
+@router.post("/resume", name="resume_run")
 async def resume(run: OwnRun, request: ResumeRequest, held: Held, caller: Caller) -> CommandReport:
     """Go on: after a pause, after a failed step with whatever was mended, or from the last good step of a run that has
     ended. What succeeded is not done again."""
@@ -105,14 +105,14 @@ async def resume(run: OwnRun, request: ResumeRequest, held: Held, caller: Caller
     return CommandReport(status="running", note="A new execution goes on from the last good step.")
 
 
-@router.post("/cancel", status_code=202)
+@router.post("/cancel", name="cancel_run", status_code=202)
 async def cancel(run: OwnRun, request: CancelRequest, held: Held, caller: Caller) -> CommandReport:
     """End the run. It is `cancelled` once its sandboxes are dead."""
     command = CancelCommand(mode=request.mode, reason=request.reason, by=caller.id)
     return await _command(held, run, "cancel", command)
 
 
-@router.post("/fork", status_code=202)
+@router.post("/fork", name="fork_run", status_code=202)
 async def fork(
     run: OwnRun, request: ForkRequest, response: Response, held: Held, caller: Caller, operation: Operation
 ) -> Run:
@@ -123,7 +123,7 @@ async def fork(
     return forked
 
 
-@router.post("/events", status_code=202)
+@router.post("/events", name="post_run_event", status_code=202)
 async def post_event(
     run: OwnRun, request: PostRequest, held: Held, caller: Caller, operation: Operation
 ) -> Posted:
@@ -133,7 +133,7 @@ async def post_event(
     return Posted(id=event.id)
 
 
-@router.post("/instructions", status_code=202)
+@router.post("/instructions", name="instruct_run", status_code=202)
 async def instruct(
     run: OwnRun, request: InstructionRequest, held: Held, caller: Caller, operation: Operation
 ) -> Posted:

@@ -21,7 +21,9 @@ ConsensusId = Annotated[
 ]
 
 
-@router.post("", status_code=202, responses=documented(409, 413, 415, 503))
+@router.post(
+    "", status_code=202, responses={200: {"model": Consensus, "description": "It is over."}, **documented()}
+)
 async def ask_panel(
     request: ConsensusRequest,
     response: Response,
@@ -73,7 +75,7 @@ async def read_analytics(
     return analysed(await held.panels.since(caller.tenant, days=days, environments=caller.environments))
 
 
-@router.get("/{consensus_id}", responses=documented(404))
+@router.get("/{consensus_id}", name="read_consensus", responses=documented(404))
 async def read_one(consensus_id: ConsensusId, held: Held, caller: Caller) -> Consensus:
     """One question: what was said, by whom it was decided, or whom it waits for."""
     return await read_consensus(held, caller, consensus_id)

@@ -1,12 +1,14 @@
-"""The reference as a page: one file, nothing loaded from elsewhere."""
+"""The reference, for programs and as a page: one file each, nothing loaded from elsewhere."""
 
 import base64
 import hashlib
 import re
 from importlib.resources import files
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
+
+from api.openapi import Document
 
 router = APIRouter(include_in_schema=False)
 
@@ -24,6 +26,13 @@ _POLICY = (
     f"default-src 'none'; connect-src 'self'; script-src {_hash_of('script')}; style-src {_hash_of('style')}; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
+
+
+@router.get("/openapi.json")
+async def document(request: Request) -> Response:
+    """What this API can do, for programs."""
+    found: Document = request.app.state.document
+    return Response(await found.text(), media_type="application/json")
 
 
 @router.get("/docs")

@@ -1,6 +1,8 @@
 """The fleet brake: hold matching actions at once, in every run, and let them go again."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from api.problems import documented
 from api.services import Caller, Held, Services
@@ -13,19 +15,24 @@ router = APIRouter(prefix="/v1/freezes", tags=["freezes"])
 
 
 @router.get("", responses=documented())
-async def list_freezes(held: Held, caller: Caller, *, thawed: bool = False) -> Items[Freeze]:
+async def list_freezes(
+    held: Held,
+    caller: Caller,
+    *,
+    thawed: Annotated[bool, Query(description="Also what was held before.")] = False,
+) -> Items[Freeze]:
     """What is held now; with `thawed`, also what was held before."""
     return Items(items=await held.brakes.freezes(caller.tenant, thawed=thawed))
 
 
-@router.post("", status_code=201, responses=documented(413, 415))
+@router.post("", name="freeze_actions", status_code=201, responses=documented(413, 415))
 async def freeze(draft: FreezeDraft, held: Held, caller: Caller) -> Freeze:
     """Hold matching actions from now on. What has gone out already is not called back."""
     refuse_to_reach_further(caller, draft.environment or "")
     return await held.brakes.freeze(caller.tenant, draft, by=caller.id)
 
 
-@router.post("/thaw", responses=documented(413, 415))
+@router.post("/thaw", name="thaw_actions", responses=documented(413, 415))
 async def thaw(which: FreezeFilter, held: Held, caller: Caller) -> Items[Freeze]:
     """Release freezes; the actions they held are judged anew. Those that were released come back."""
     if caller.environments is not None:

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Response
 
-from api.cursors import Limit
+from api.cursors import Cursor, Limit, page_by_key, place
 from api.granting import reaches_no_further, refuse_grant
 from api.problems import documented
 from api.services import Caller, Held, Services
@@ -38,14 +38,12 @@ async def list_keys(
     held: Held,
     caller: Caller,
     limit: Limit = 50,
-    cursor: Annotated[
-        str | None, Query(pattern=r"^[0-9a-f]{12}$", description="`next` of the page before.")
-    ] = None,
+    cursor: Cursor = None,
 ) -> Page[ApiKey]:
     """Keys, newest first."""
-    found = await held.keys.page(caller.tenant, after=cursor, limit=limit + 1)
-    shown = [key for key in found[:limit] if reaches_no_further(caller, key)]
-    return Page(items=shown, next=found[limit - 1].id if len(found) > limit else None)
+    found = await held.keys.page(caller.tenant, after=place(cursor, str), limit=limit + 1)
+    items, following = page_by_key(found, limit, "id")
+    return Page(items=[key for key in items if reaches_no_further(caller, key)], next=following)
 
 
 @router.get("/v1/keys/{key_id}", responses=documented(404))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from api.cursors import Limit
+from api.cursors import Cursor, Limit, page_by_key, place
 from api.editing import IfMatch, refuse_stale, tag
 from api.problems import documented
 from api.routes.runs import OwnRun
@@ -45,22 +45,28 @@ ItemPath = Annotated[MemoryId, Path(description="The item's id.")]
 
 
 @router.get("/memory", responses=documented())
-async def list_items(
+async def list_memory(
     held: Held,
     caller: Caller,
     limit: Limit = 50,
-    cursor: MemoryId | None = None,
-    kind: MemoryKind | None = None,
-    status: MemoryStatus | None = None,
-    run_id: RunId | None = None,
+    cursor: Cursor = None,
+    kind: Annotated[MemoryKind | None, Query(description="Of one kind.")] = None,
+    status: Annotated[MemoryStatus | None, Query(description="Of one standing.")] = None,
+    run_id: Annotated[RunId | None, Query(description="What one run taught.")] = None,
 ) -> Page[MemoryItem]:
     """Items, oldest first; those that a run taught, where one is named."""
     memory = await held.shelf.memory()
     found = await memory.items(
-        caller.tenant, kind=kind, status=status, run_id=run_id, after=cursor or "", limit=limit + 1
+        caller.tenant,
+        kind=kind,
+        status=status,
+        run_id=run_id,
+        after=place(cursor, str) or "",
+        limit=limit + 1,
     )
-    shown = [item for item in found[:limit] if visible(caller, item.content.scope.environment)]
-    return Page(items=shown, next=found[limit - 1].id if len(found) > limit else None)
+    items, following = page_by_key(found, limit, "id")
+    shown = [item for item in items if visible(caller, item.content.scope.environment)]
+    return Page(items=shown, next=following)
 
 
 @router.post("/memory", status_code=201, responses=documented(404, 409, 413, 415))

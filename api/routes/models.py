@@ -5,8 +5,9 @@ keys are with the llm workers."""
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
+from api.cursors import Cursor, Limit, page_by_time, position
 from api.problems import documented
 from api.routes.runs import OwnRun
 from api.services import Caller, Held
@@ -22,7 +23,7 @@ from schemas.models import (
     SpendView,
     TrackRecord,
 )
-from schemas.pages import Items
+from schemas.pages import Items, Page
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
@@ -31,7 +32,9 @@ router = APIRouter(prefix="/v1", tags=["models"])
 async def read_spend(
     held: Held,
     caller: Caller,
-    scope: Literal["run", "agent", "tenant"] | None = None,
+    scope: Annotated[
+        Literal["run", "agent", "tenant"] | None, Query(description="Of runs, agents or the tenant.")
+    ] = None,
     subject: Annotated[str | None, Query(max_length=120, description="One run, agent or tenant.")] = None,
 ) -> Items[SpendView]:
     """What was spent, what is reserved by calls under way, and the limits; at most 1,000 lines. A key bound to
@@ -54,7 +57,9 @@ async def list_records(held: Held, caller: Caller) -> Items[TrackRecord]:
 
 
 @router.get("/models/experiments/{name}", responses=documented())
-async def read_experiment(name: Name, held: Held, caller: Caller) -> Items[ArmReport]:
+async def read_model_experiment(
+    name: Annotated[Name, Path(description="The experiment's name.")], held: Held, caller: Caller
+) -> Items[ArmReport]:
     """How the arms of an A/B split do, with the confidence there is; empty where none has been called."""
     return Items(items=await held.spend.experiment(caller.tenant, name))
 
@@ -75,6 +80,10 @@ async def set_limit(limit: AgentSpendLimit, held: Held, caller: Caller) -> Spend
 
 
 @router.get("/runs/{run_id}/model-calls", responses=documented(404))
-async def list_model_calls(run: OwnRun, held: Held) -> Items[ModelCall]:
+async def list_model_calls(
+    run: OwnRun, held: Held, limit: Limit = 50, cursor: Cursor = None
+) -> Page[ModelCall]:
     """Each call of a run: where it went, why, what it cost, and what was passed over."""
-    return Items(items=await held.spend.calls(run.tenant, run.id))
+    found = await held.spend.calls(run.tenant, run.id, after=position(cursor), limit=limit + 1)
+    items, following = page_by_time(found, limit)
+    return Page(items=items, next=following)

@@ -27,8 +27,8 @@ from schemas.policy_desk import (
 router = APIRouter(prefix="/v1", tags=["policies"])
 
 PolicyPath = Annotated[Name, Path(description="The policy's name.")]
-VersionPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
-VersionQuery = Annotated[int, Query(ge=1, le=2**31 - 1)]
+VersionPath = Annotated[int, Path(ge=1, le=2**31 - 1, description="The version's number.")]
+VersionQuery = Annotated[int, Query(ge=1, le=2**31 - 1, description="A version's number.")]
 Days = Annotated[float, Query(gt=0, le=3650, description="How far to look back.")]
 
 

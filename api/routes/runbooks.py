@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.cursors import Limit
+from api.cursors import Cursor, Limit, page_by_key, place
 from api.problems import documented
 from api.routes.ingestion import environment_of, refuse_foreign
 from api.services import Caller, Held, Services
@@ -36,22 +36,25 @@ async def list_documents(
     held: Held,
     caller: Caller,
     limit: Limit = 50,
-    cursor: Annotated[DocumentId | None, Query(description="`next` of the page before.")] = None,
+    cursor: Cursor = None,
     kind: Annotated[list[DocumentKind] | None, Query(description="Any of these.")] = None,
-    source: Word = None,
-    component: Word = None,
-    tag: Word = None,
+    source: Annotated[Word, Query(description="From one source.")] = None,
+    component: Annotated[Word, Query(description="About one component.")] = None,
+    tag: Annotated[Word, Query(description="With this tag.")] = None,
     *,
-    runnable: bool | None = None,
+    runnable: Annotated[
+        bool | None, Query(description="Whether its steps can be run without a model.")
+    ] = None,
 ) -> Page[Document]:
     """Documents by id, without their text."""
     where = SearchFilter(
         kinds=tuple(kind or ()), source=source, component=component, tag=tag, runnable=runnable
     )
     library = await held.shelf.library()
-    found = await library.documents(caller.tenant, where, after=cursor or "", limit=limit + 1)
-    shown = [document for document in found[:limit] if visible(caller, document.environment)]
-    return Page(items=shown, next=found[limit - 1].id if len(found) > limit else None)
+    found = await library.documents(caller.tenant, where, after=place(cursor, str) or "", limit=limit + 1)
+    items, following = page_by_key(found, limit, "id")
+    shown = [document for document in items if visible(caller, document.environment)]
+    return Page(items=shown, next=following)
 
 
 @router.post("/runbooks", responses=documented(413, 415))

@@ -4,13 +4,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from api.cursors import Cursor, Limit, page_by_time, position
+from api.cursors import Cursor, Limit, Since, Until, page_by_time, position
 from api.problems import documented
 from api.services import LONGEST_WAIT_S, Caller, Held, Operation
 from api.start import start_run, wait_for_end
@@ -19,12 +18,13 @@ from holdfast.adapters.postgres.feed import Delta
 from holdfast.adapters.postgres.readings import RunFilter
 from holdfast.errors import InvalidInput, NotFound
 from schemas.base import Name
-from schemas.events import RunEvent
+from schemas.events import ModelDelta, RunEvent
 from schemas.pages import Page
 from schemas.runs import Run, RunRequest, RunStatus
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
+ENDED_IN_TIME = {"model": Run, "description": "It ended while it was waited for."}
 RunIdPath = Annotated[str, Path(pattern=r"^run_[0-9a-z]{20,40}$", description="The id of the run.")]
 
 
@@ -39,7 +39,7 @@ async def own_run(run_id: RunIdPath, held: Held, caller: Caller) -> Run:
 OwnRun = Annotated[Run, Depends(own_run)]
 
 
-@router.post("", status_code=202, responses=documented(409, 413, 415, 503))
+@router.post("", name="start_run", status_code=202, responses={200: ENDED_IN_TIME, **documented()})
 async def start(
     request: RunRequest,
     response: Response,
@@ -65,18 +65,18 @@ async def list_runs(
     limit: Limit = 50,
     cursor: Cursor = None,
     status: Annotated[list[RunStatus] | None, Query(description="Any of these.")] = None,
-    agent: Name | None = None,
+    agent: Annotated[Name | None, Query(description="The agent that works on it.")] = None,
     environment: Annotated[list[Name] | None, Query(description="Any of these.")] = None,
-    thread: Annotated[str | None, Query(max_length=120)] = None,
-    parent: Annotated[str | None, Query(max_length=50)] = None,
+    thread: Annotated[str | None, Query(max_length=120, description="Runs of one thread.")] = None,
+    parent: Annotated[str | None, Query(max_length=50, description="Runs that this run delegated.")] = None,
     label: Annotated[
         list[str] | None,
         Query(max_length=20, description="`name=value`; all of them.", examples=[["team=db"]]),
     ] = None,
     text: Annotated[str | None, Query(max_length=200, description="Part of the goal or the answer.")] = None,
-    created_after: datetime | None = None,
-    created_before: datetime | None = None,
-    order: Literal["newest", "oldest"] = "newest",
+    created_after: Since = None,
+    created_before: Until = None,
+    order: Annotated[Literal["newest", "oldest"], Query(description="What comes first.")] = "newest",
 ) -> Page[Run]:
     """Runs of the tenant, newest first."""
     wanted = RunFilter(
@@ -148,7 +148,8 @@ def _sent(event: RunEvent | Delta | None) -> ServerSentEvent:
     if event is None:
         return ServerSentEvent(comment="here")
     if isinstance(event, Delta):
-        return ServerSentEvent(raw_data=event.data, event="model.delta")
+        delta = ModelDelta.of(event.run_id, event.data)
+        return ServerSentEvent(raw_data=delta.model_dump_json(), event=delta.type)
     return ServerSentEvent(raw_data=event.model_dump_json(), event=event.type, id=str(event.seq))
 
 

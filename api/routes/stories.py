@@ -4,13 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Response
 
+from api.cursors import Cursor, Limit, page_by_time, position
 from api.problems import documented
 from api.resuming import story_of
 from api.routes.runs import OwnRun
 from api.services import Held
 from holdfast.errors import Conflict, HoldfastError, NotFound
 from schemas.effects import Effect
-from schemas.pages import Items
+from schemas.pages import Items, Page
 from schemas.plans import Plan
 from schemas.reports import RunCost, VerdictView
 from schemas.runs import StepView
@@ -52,15 +53,21 @@ async def read_steps(run: OwnRun, held: Held) -> Items[StepView]:
 
 
 @router.get("/effects")
-async def read_effects(run: OwnRun, held: Held) -> Items[Effect]:
-    """What the run did to the world, in order."""
-    return Items(items=await held.ledger.effects(run.tenant, run.id))
+async def read_effects(run: OwnRun, held: Held, limit: Limit = 50, cursor: Cursor = None) -> Page[Effect]:
+    """What the run did to the world, in the order of its dispatch."""
+    found = await held.ledger.effects(run.tenant, run.id, after=position(cursor), limit=limit + 1)
+    items, following = page_by_time(found, limit, lambda effect: (effect.dispatched_at, effect.action_digest))
+    return Page(items=items, next=following)
 
 
 @router.get("/verdicts")
-async def read_verdicts(run: OwnRun, held: Held) -> Items[VerdictView]:
-    """What the guardian said to each action, and why."""
-    return Items(items=await held.readings.verdicts(run.tenant, run.id))
+async def read_verdicts(
+    run: OwnRun, held: Held, limit: Limit = 50, cursor: Cursor = None
+) -> Page[VerdictView]:
+    """What the guardian said to each action, and why, in the order of its word."""
+    found = await held.readings.verdicts(run.tenant, run.id, after=position(cursor), limit=limit + 1)
+    items, following = page_by_time(found, limit, lambda said: (said.created_at, said.verdict.action_digest))
+    return Page(items=items, next=following)
 
 
 @router.get("/cost")

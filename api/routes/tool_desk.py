@@ -20,26 +20,28 @@ router = APIRouter(tags=["tools"])
 _DAY_S = 86_400.0
 
 
-@router.get("/v1/tool-states", responses=documented())
+@router.get("/v1/tool-states", name="list_tool_states", responses=documented())
 async def list_states(
-    held: Held, caller: Caller, name: Annotated[str | None, Query(max_length=120)] = None
+    held: Held,
+    caller: Caller,
+    name: Annotated[str | None, Query(max_length=120, description="Of one tool.")] = None,
 ) -> Items[ToolState]:
     """Every version of every tool, also those that are withdrawn or switched off."""
     return Items(items=await held.tool_desk.states(caller.tenant, name))
 
 
-@router.get("/v1/tool-uses", responses=documented())
+@router.get("/v1/tool-uses", name="list_tool_uses", responses=documented())
 async def list_uses(
     held: Held,
     caller: Caller,
-    tool: Annotated[str | None, Query(max_length=120)] = None,
-    days: Annotated[float, Query(gt=0, le=365)] = 7,
+    tool: Annotated[str | None, Query(max_length=120, description="Of one tool.")] = None,
+    days: Annotated[float, Query(gt=0, le=365, description="How far to look back.")] = 7,
 ) -> Items[ToolUse]:
     """How each version fared: calls, failures by kind, latencies, last use."""
     return Items(items=await held.tool_desk.uses(caller.tenant, seconds=days * _DAY_S, tool=tool))
 
 
-@router.get("/v1/tool-problems", responses=documented())
+@router.get("/v1/tool-problems", name="list_tool_problems", responses=documented())
 async def list_problems(held: Held, caller: Caller) -> Items[ToolProblem]:  # noqa: ARG001 - the door asks who calls
     """Manifests and servers that workers refused. What stood before them still stands."""
     return Items(items=await held.tool_desk.problems())

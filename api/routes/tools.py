@@ -36,7 +36,7 @@ async def list_tools(
 
 
 @router.get("/{name}", responses=documented(404))
-async def list_versions(name: ToolPath, held: Held, caller: Caller) -> Items[ToolSpec]:
+async def list_tool_versions(name: ToolPath, held: Held, caller: Caller) -> Items[ToolSpec]:
     """All versions of one tool."""
     found = await held.tools.versions(caller.tenant, name)
     if not found:

@@ -66,7 +66,12 @@ async def remove_webhook(webhook_id: WebhookPath, held: Held, caller: Caller) ->
     await held.webhooks.remove(caller.tenant, webhook_id)
 
 
-@router.post("/{webhook_id}/rotate", status_code=201, responses=documented(404, 409, 413, 415))
+@router.post(
+    "/{webhook_id}/rotate",
+    name="rotate_webhook_secret",
+    status_code=201,
+    responses=documented(404, 409, 413, 415),
+)
 async def rotate_secret(
     webhook_id: WebhookPath, request: SecretRotation, response: Response, held: Held, caller: Caller
 ) -> NewWebhook:
@@ -84,7 +89,7 @@ async def list_deliveries(
     caller: Caller,
     limit: Limit = 50,
     cursor: Cursor = None,
-    status: Annotated[DeliveryStatus | None, Query()] = None,
+    status: Annotated[DeliveryStatus | None, Query(description="What became of them.")] = None,
 ) -> Page[Delivery]:
     """Messages and what became of them; `dead` are those nobody took."""
     webhook = await _own(held, caller, webhook_id)

@@ -46,16 +46,8 @@ class AuditClient:
 
     async def found(self, *, filters: Mapping[str, Any]) -> AsyncIterator[AuditLine]:
         """Lines that fit; the filters are the query parameters of GET /v1/audit."""
-        cursor: str | None = None
-        while True:
-            query = {**filters, "cursor": cursor, "limit": 200}
-            response = await self._wire.ask("GET", "/v1/audit", query=query)
-            page = Page[AuditLine].model_validate_json(response.content)
-            for line in page.items:
-                yield line
-            cursor = page.next
-            if cursor is None:
-                return
+        async for line in self._wire.items("/v1/audit", AuditLine, query=filters):
+            yield line
 
     async def verify(self) -> AuditCheck:
         return AuditCheck.model_validate_json((await self._wire.ask("GET", "/v1/audit/verify")).content)

@@ -7,6 +7,7 @@ import httpx
 
 from holdfast.client.access import AgentsClient, AuditClient, KeysClient
 from holdfast.client.approvals import ApprovalsClient
+from holdfast.client.events import EventsClient
 from holdfast.client.library import LibraryClient
 from holdfast.client.memory import MemoryClient
 from holdfast.client.panels import PanelsClient
@@ -29,6 +30,7 @@ class Holdfast:
         )
         self.wire = Wire(self._http)
         self.runs = RunsClient(self.wire)
+        self.events = EventsClient(self.wire)
         self.approvals = ApprovalsClient(self.wire)
         self.agents = AgentsClient(self.wire)
         self.keys = KeysClient(self.wire)

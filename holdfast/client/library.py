@@ -6,7 +6,7 @@ from typing import Any, Literal
 from holdfast.client.wire import Wire
 from schemas.base import JsonObject
 from schemas.knowledge import Document, DocumentDraft, IngestReport, LibraryState, SearchRequest, SearchResult
-from schemas.pages import Items, Page
+from schemas.pages import Items
 from schemas.shelf import Ingestion, LibraryJob, Removal
 
 _A_CALL, _BYTES_A_CALL = 50, 2_000_000
@@ -20,16 +20,8 @@ class LibraryClient:
 
     async def all(self, *, filters: Mapping[str, Any] | None = None) -> AsyncIterator[Document]:
         """Every document that fits, without its text; the filters are the query parameters of GET /v1/runbooks."""
-        cursor: str | None = None
-        while True:
-            query = {**(filters or {}), "cursor": cursor, "limit": 200}
-            response = await self._wire.ask("GET", "/v1/runbooks", query=query)
-            page = Page[Document].model_validate_json(response.content)
-            for document in page.items:
-                yield document
-            cursor = page.next
-            if cursor is None:
-                return
+        async for document in self._wire.items("/v1/runbooks", Document, query=filters):
+            yield document
 
     async def read(self, document_id: str, version: int | None = None) -> Document:
         query = {"id": document_id, "version": version}

@@ -16,7 +16,7 @@ from schemas.memory import (
     SaidOfRun,
     Snapshot,
 )
-from schemas.pages import Items, Page
+from schemas.pages import Items
 from schemas.shelf import Changed, Forgotten, Imported, RecallQuery, RunFeedback
 
 _A_CALL = 500
@@ -28,16 +28,8 @@ class MemoryClient:
 
     async def all(self, *, filters: Mapping[str, Any] | None = None) -> AsyncIterator[MemoryItem]:
         """Every item that fits; the filters are the query parameters of GET /v1/memory."""
-        cursor: str | None = None
-        while True:
-            query = {**(filters or {}), "cursor": cursor, "limit": 200}
-            response = await self._wire.ask("GET", "/v1/memory", query=query)
-            page = Page[MemoryItem].model_validate_json(response.content)
-            for item in page.items:
-                yield item
-            cursor = page.next
-            if cursor is None:
-                return
+        async for item in self._wire.items("/v1/memory", MemoryItem, query=filters):
+            yield item
 
     async def read(self, item_id: str) -> MemoryItem:
         return MemoryItem.model_validate_json((await self._wire.ask("GET", f"/v1/memory/{item_id}")).content)

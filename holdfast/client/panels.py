@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 
 from holdfast.client.wire import Wire
-from schemas.pages import Page
 from schemas.panels import Consensus, ConsensusRequest, PanelAnalytics, PanelResult
 
 
@@ -26,16 +25,8 @@ class PanelsClient:
 
     async def all(self, *, run_id: str | None = None) -> AsyncIterator[PanelResult]:
         """What panels said, newest first."""
-        cursor: str | None = None
-        while True:
-            query = {"run_id": run_id, "cursor": cursor, "limit": 100}
-            response = await self._wire.ask("GET", "/v1/consensus", query=query)
-            page = Page[PanelResult].model_validate_json(response.content)
-            for result in page.items:
-                yield result
-            cursor = page.next
-            if cursor is None:
-                return
+        async for result in self._wire.items("/v1/consensus", PanelResult, query={"run_id": run_id}):
+            yield result
 
     async def analytics(self, *, days: int = 90) -> PanelAnalytics:
         response = await self._wire.ask("GET", "/v1/consensus/analytics", query={"days": days})

@@ -1,7 +1,8 @@
 """Runs over HTTP: start them, follow them without losing an event, command them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import httpx
@@ -12,8 +13,10 @@ from holdfast.errors import HoldfastError
 from schemas.base import JsonObject
 from schemas.commands import CommandReport
 from schemas.effects import Effect
-from schemas.events import TERMINAL_EVENT, RunEvent
+from schemas.events import TERMINAL_EVENT, ModelDelta, RunEvent
+from schemas.models import ModelCall
 from schemas.pages import Items, Page
+from schemas.plans import Plan
 from schemas.reports import RunCost, VerdictView
 from schemas.runs import Run, RunRequest, StepView
 
@@ -45,22 +48,25 @@ class RunsClient:
 
     async def all(self, *, filters: Mapping[str, Any] | None = None) -> AsyncIterator[Run]:
         """Every run that fits, page by page."""
-        cursor: str | None = None
-        while True:
-            page = await self.page(cursor=cursor, limit=200, filters=filters)
-            for run in page.items:
-                yield run
-            cursor = page.next
-            if cursor is None:
-                return
+        async for run in self._wire.items("/v1/runs", Run, query=filters):
+            yield run
+
+    async def plan(self, run_id: str) -> Plan:
+        """The plan that was accepted last."""
+        return Plan.model_validate_json((await self._wire.ask("GET", f"/v1/runs/{run_id}/plan")).content)
 
     async def effects(self, run_id: str) -> Sequence[Effect]:
-        response = await self._wire.ask("GET", f"/v1/runs/{run_id}/effects")
-        return Items[Effect].model_validate_json(response.content).items
+        return [effect async for effect in self._wire.items(f"/v1/runs/{run_id}/effects", Effect)]
 
     async def verdicts(self, run_id: str) -> Sequence[VerdictView]:
-        response = await self._wire.ask("GET", f"/v1/runs/{run_id}/verdicts")
-        return Items[VerdictView].model_validate_json(response.content).items
+        return [verdict async for verdict in self._wire.items(f"/v1/runs/{run_id}/verdicts", VerdictView)]
+
+    async def model_calls(self, run_id: str) -> Sequence[ModelCall]:
+        return [call async for call in self._wire.items(f"/v1/runs/{run_id}/model-calls", ModelCall)]
+
+    async def artifact(self, run_id: str, digest: str) -> bytes:
+        """An output that was too large for the story, as it is."""
+        return (await self._wire.ask("GET", f"/v1/runs/{run_id}/artifacts/{digest}")).content
 
     async def steps(self, run_id: str) -> Sequence[StepView]:
         response = await self._wire.ask("GET", f"/v1/runs/{run_id}/steps")
@@ -106,13 +112,26 @@ class RunsClient:
     async def follow(self, run_id: str, *, after: int = 0, follow: bool = True) -> AsyncIterator[RunEvent]:
         """Every event from there on, once and in order, across lost connections and restarted servers; ends with the
         run. Without `follow`, ends with what is told so far."""
+        async with aclosing(self._told(run_id, after, follow=follow)) as told:
+            async for event in told:
+                if isinstance(event, RunEvent):
+                    yield event
+
+    async def live(self, run_id: str, *, after: int = 0) -> AsyncIterator[RunEvent | ModelDelta]:
+        """The same, and pieces of what models write meanwhile. Those are kept nowhere: some may be missed."""
+        async with aclosing(self._told(run_id, after, follow=True)) as told:
+            async for event in told:
+                yield event
+
+    async def _told(self, run_id: str, after: int, *, follow: bool) -> AsyncGenerator[RunEvent | ModelDelta]:
         failures = 0
         while True:
-            last: RunEvent | None = None
+            ended = False
             try:
-                async for last in self._stream(run_id, after, follow=follow):
-                    yield last
-                    after, failures = last.seq, 0
+                async for event in self._stream(run_id, after, follow=follow):
+                    yield event
+                    if isinstance(event, RunEvent):
+                        after, ended, failures = event.seq, event.type is TERMINAL_EVENT, 0
             except HoldfastError as error:
                 failures += 1
                 if not error.retryable or failures >= _PATIENCE:
@@ -121,19 +140,21 @@ class RunsClient:
                 continue
             except _Over:
                 return
-            if not follow or (last is not None and last.type == TERMINAL_EVENT):
+            if not follow or ended:
                 return
             await asyncio.sleep(wait_s(0, None))
 
-    async def _stream(self, run_id: str, after: int, *, follow: bool) -> AsyncIterator[RunEvent]:
+    async def _stream(
+        self, run_id: str, after: int, *, follow: bool
+    ) -> AsyncGenerator[RunEvent | ModelDelta]:
         query = {"follow": None if follow else "false"}
         headers = {"Last-Event-ID": str(after), "Accept": "text/event-stream"}
         async with self._wire.stream(f"/v1/runs/{run_id}/events", query=query, headers=headers) as response:
             if response.status_code == httpx.codes.NO_CONTENT:
                 raise _Over
             async for event in read_events(response.aiter_lines()):
-                if event.id:
-                    yield RunEvent.model_validate_json(event.data)
+                kind = RunEvent if event.id else ModelDelta
+                yield kind.model_validate_json(event.data)
 
 
 class _Over(Exception):

@@ -5,11 +5,11 @@ import json
 import random
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import httpx
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from holdfast.errors import HoldfastError, InvalidInput, Unavailable
 from schemas.base import JsonObject
@@ -18,8 +18,10 @@ from schemas.problems import Problem
 _ATTEMPTS = 4
 _FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 5.0
+_PAGE = 200
 
 Query = Mapping[str, Any]
+Item = TypeVar("Item", bound=BaseModel)
 
 
 class Wire:
@@ -82,6 +84,18 @@ class Wire:
         if response.is_error:
             raise error_of(response)
         return response
+
+    async def items(self, path: str, item: type[Item], *, query: Query | None = None) -> AsyncIterator[Item]:
+        """Every item of a list, page by page."""
+        cursor: str | None = None
+        while True:
+            response = await self.ask("GET", path, query={**(query or {}), "cursor": cursor, "limit": _PAGE})
+            page = response.json()
+            for found in page["items"]:
+                yield item.model_validate(found)
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     @asynccontextmanager
     async def stream(

@@ -46,7 +46,7 @@ async def test_the_calls_of_a_run_and_what_they_cost_are_told_to_its_tenant_only
             "items"
         ]
         assert (await theirs.get(f"/v1/runs/{run.id}/model-calls")).status_code == 404
-        assert (await theirs.get("/v1/models/spend")).json() == {"items": []}
+        assert (await theirs.get("/v1/models/spend")).json()["items"] == []
         scopes = {one["scope"] for one in (await bound.get("/v1/models/spend")).json()["items"]}
     assert (call["deployment"], call["status"], call["cost_usd"]) == ("large", "settled", 0.25)
     assert (spent["spent_usd"], spent["reserved_usd"]) == (0.25, 0)
@@ -67,7 +67,7 @@ async def test_what_routes_learn_from_and_what_plans_were_kept_is_told(api: Runn
     await PostgresPlanShelf(database=api.services.database).count("default", "miss")
     async with api.http() as http:
         records = (await http.get("/v1/models/records")).json()["items"]
-        assert (await http.get("/v1/models/experiments/none-yet")).json() == {"items": []}
+        assert (await http.get("/v1/models/experiments/none-yet")).json()["items"] == []
         assert (await http.get("/v1/models/plan-cache")).json()["miss"] == 1
         metrics = (await http.get("/metrics")).text
     [record] = [one for one in records if one["deployment"] == "large"]

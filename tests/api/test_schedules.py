@@ -166,7 +166,7 @@ async def test_another_tenant_neither_sees_nor_touches_a_schedule(api: RunningAp
     async with api.http() as ours, api.http(await api.new_key("admin", tenant="strangers")) as theirs:
         await ours.post("/v1/schedules", json=draft("ours"))
         await until(lambda: listed(ours, "ours"))
-        assert (await theirs.get("/v1/schedules")).json() == {"items": []}
+        assert (await theirs.get("/v1/schedules")).json()["items"] == []
         assert (await theirs.get("/v1/schedules/ours")).status_code == 404
         assert (await theirs.delete("/v1/schedules/ours")).status_code == 404
         for verb in ("pause", "unpause", "trigger"):

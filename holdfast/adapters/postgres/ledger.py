@@ -7,6 +7,7 @@ from typing import Any, Literal
 from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.readings import Position, beyond
 from holdfast.adapters.postgres.runs import events_json
 from holdfast.plan import tales
 from schemas.base import Payload
@@ -90,14 +91,19 @@ class PostgresLedger:
             events_json([tales.effect_resolved(request)]),
         )
 
-    async def effects(self, tenant: str, run_id: str) -> Sequence[Effect]:
+    async def effects(
+        self, tenant: str, run_id: str, *, after: Position | None = None, limit: int | None = None
+    ) -> Sequence[Effect]:
+        """In the order of their dispatch; all of them, unless a page is asked for."""
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(
                 """select tenant, run_id, step_id, action_digest, tool, tool_version, effect_class, environment,
                           arguments, status, result, approval_id, resolution, resolved_by, attempts, dispatched_at,
                           observed_at
-                   from effects where run_id = %s order by dispatched_at, action_digest""",
-                (run_id,),
+                   from effects where run_id = %(run)s
+                     and (%(at)s::timestamptz is null or (dispatched_at, action_digest) > (%(at)s, %(id)s))
+                   order by dispatched_at, action_digest limit %(limit)s""",
+                {"run": run_id, "limit": limit, **beyond(after)},
             )
             return [Effect.model_validate(row) for row in await cursor.fetchall()]
 

@@ -6,6 +6,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.readings import Position, beyond
 from holdfast.errors import BudgetExhausted
 from holdfast.llm.statistics import interval_of
 from holdfast.memory.signatures import goal_kind
@@ -119,14 +120,19 @@ class PostgresSpend:
             )
             return [ArmReport.model_validate({**row, **_bounds(row)}) for row in await cursor.fetchall()]
 
-    async def calls(self, tenant: str, run_id: str) -> Sequence[ModelCall]:
+    async def calls(
+        self, tenant: str, run_id: str, *, after: Position | None = None, limit: int | None = None
+    ) -> Sequence[ModelCall]:
+        """In the order in which they were made; all of them, unless a page is asked for."""
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(
                 """select id, run_id, agent, step_id, task, deployment, model, status, ok, useful, attempt,
                           reserved_usd::float8, cost_usd::float8, input_tokens, output_tokens, cached_tokens, estimated,
                           latency_ms, failure, decision, created_at
-                   from model_calls where run_id = %s order by created_at, id""",
-                (run_id,),
+                   from model_calls where run_id = %(run)s
+                     and (%(at)s::timestamptz is null or (created_at, id) > (%(at)s, %(id)s))
+                   order by created_at, id limit %(limit)s""",
+                {"run": run_id, "limit": limit, **beyond(after)},
             )
             return [_call(row) for row in await cursor.fetchall()]
 

@@ -57,6 +57,11 @@ class Position:
     id: str
 
 
+def beyond(after: Position | None) -> dict[str, Any]:
+    """The parameters `at` and `id` of a page that begins after this place; none for the first."""
+    return {"at": after.created_at if after else None, "id": after.id if after else None}
+
+
 @dataclass(frozen=True)
 class StoredArtifact:
     content_type: str
@@ -77,7 +82,7 @@ class PostgresReadings:
         order: Literal["newest", "oldest"] = "newest",
     ) -> Sequence[Run]:
         direction: LiteralString = "desc" if order == "newest" else "asc"
-        beyond: LiteralString = "<" if order == "newest" else ">"
+        than: LiteralString = "<" if order == "newest" else ">"
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(
                 f"""select {_RUN_COLUMNS} from runs r join run_heads h on h.run_id = r.id
@@ -90,18 +95,21 @@ class PostgresReadings:
                   and (%(text)s::text is null or r.goal ilike %(text)s or r.answer ilike %(text)s)
                   and (%(created_after)s::timestamptz is null or r.created_at >= %(created_after)s)
                   and (%(created_before)s::timestamptz is null or r.created_at < %(created_before)s)
-                  and (%(at)s::timestamptz is null or (r.created_at, r.id) {beyond} (%(at)s, %(id)s))
+                  and (%(at)s::timestamptz is null or (r.created_at, r.id) {than} (%(at)s, %(id)s))
                 order by r.created_at {direction}, r.id {direction} limit %(limit)s""",  # noqa: S608 - constants only
-                {**_parameters(wanted), **_place(after), "limit": limit},
+                {**_parameters(wanted), **beyond(after), "limit": limit},
             )
             return [Run.model_validate(row) for row in await cursor.fetchall()]
 
-    async def verdicts(self, tenant: str, run_id: str) -> Sequence[VerdictView]:
+    async def verdicts(
+        self, tenant: str, run_id: str, *, after: Position | None, limit: int
+    ) -> Sequence[VerdictView]:
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(
-                """select step_id, action, verdict, created_at from verdicts where run_id = %s
-                   order by created_at, action_digest limit 10000""",
-                (run_id,),
+                """select step_id, action, verdict, created_at from verdicts where run_id = %(run)s
+                     and (%(at)s::timestamptz is null or (created_at, action_digest) > (%(at)s, %(id)s))
+                   order by created_at, action_digest limit %(limit)s""",
+                {"run": run_id, "limit": limit, **beyond(after)},
             )
             return [VerdictView.model_validate(row) for row in await cursor.fetchall()]
 
@@ -219,10 +227,6 @@ def _parameters(wanted: RunFilter) -> dict[str, Any]:
         "created_after": wanted.created_after,
         "created_before": wanted.created_before,
     }
-
-
-def _place(after: Position | None) -> dict[str, Any]:
-    return {"at": after.created_at if after else None, "id": after.id if after else None}
 
 
 def _literally(text: str) -> str:
