@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypedDict
 
 import httpx
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -23,7 +23,8 @@ from api.crowd import Crowd
 from api.door import Door
 from api.engine import Engine
 from api.idempotency import Idempotency
-from api.openapi import describe
+from api.openapi import Document
+from api.parameters import refuse_unknown
 from api.routes import (
     agents,
     approvals,
@@ -134,18 +135,20 @@ def create_app(settings: Settings, *, connect: Connect) -> FastAPI:
             yield {"services": services}
 
     app = FastAPI(
-        openapi_url="/openapi.json" if settings.api.docs else None,
+        openapi_url=None,
         title="Holdfast",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         middleware=layers(settings, Table()),
+        dependencies=[Depends(refuse_unknown)],
+        generate_unique_id_function=lambda route: route.name,
     )
     problems.install(app)
     for router in (*ROUTERS, *((docs.router,) if settings.api.docs else ())):
         app.include_router(router)
-    describe(app)
+    app.state.document = Document(app)
     return app
 
 

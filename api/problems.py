@@ -1,33 +1,68 @@
 """The one mapping from errors to problem+json (RFC 9457). Whatever goes wrong on the way of a request ends here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import structlog
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError, ResponseValidationError
+from fastapi.exceptions import (
+    RequestValidationError,
+    ResponseValidationError,
+    WebSocketRequestValidationError,
+)
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
+from starlette.websockets import WebSocket
 
 from api.streams import StreamOver
-from holdfast.errors import HoldfastError, LimitReached, Unauthenticated, Unavailable
+from holdfast.errors import (
+    Conflict,
+    Forbidden,
+    HoldfastError,
+    InvalidInput,
+    LimitReached,
+    NotFound,
+    PreconditionFailed,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    Unprocessable,
+)
 from schemas.problems import MEDIA_TYPE, FieldProblem, Problem
 
 log = structlog.get_logger(__name__)
 
+Handler = Callable[[Any, Exception], Awaitable[Response]]
+
 _ALWAYS = (400, 401, 403, 422, 429, 500, 503)
+LAYERS = (408, 413, 415)
+"""What the reading of a body may come to."""
 _BODY_LEFT_UNREAD = (408, 413)
 """After these the connection ends, or the server would have to read what it has refused."""
 _SCHEMA = {"$ref": "#/components/schemas/Problem"}
+_KINDS = (
+    InvalidInput,
+    Unauthenticated,
+    Forbidden,
+    NotFound,
+    Conflict,
+    PreconditionFailed,
+    TooLarge,
+    Unprocessable,
+    LimitReached,
+    Unavailable,
+)
 _CODES = {
     400: "invalid_input",
     404: "not_found",
     405: "method_not_allowed",
     406: "not_acceptable",
+    408: "request_timeout",
     413: "too_large",
     415: "unsupported_media_type",
+    416: "range_not_satisfiable",
     422: "unprocessable",
 }
 
@@ -69,11 +104,24 @@ def error_response(error: HoldfastError, connection: HTTPConnection | None = Non
 
 def install(app: FastAPI) -> None:
     """Every error of a route, of FastAPI's own or of Starlette's, in the one shape."""
-    app.add_exception_handler(HoldfastError, _ours)
+    app.add_exception_handler(HoldfastError, _either(_ours))
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(WebSocketRequestValidationError, _either(_invalid))
     app.add_exception_handler(ResponseValidationError, _inner)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(StreamOver, _over)
+
+
+def _either(handler: Handler) -> Handler:
+    """The handler, for sockets too: one that is refused before it opens is answered over HTTP."""
+
+    async def answer(connection: Any, error: Exception) -> Response:
+        refusal = await handler(connection, error)
+        if isinstance(connection, WebSocket):
+            await connection.send_denial_response(refusal)
+        return refusal
+
+    return answer
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -84,15 +132,26 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-async def _ours(request: Request, error: Exception) -> Response:
+def example(status: int) -> Problem:
+    """What an error of this status looks like."""
+    kind = next((kind for kind in _KINDS if kind.status == status), None)
+    found = (
+        problem_of(kind())
+        if kind
+        else Problem(title=HTTPStatus(status).phrase, status=status, code=_CODES.get(status, "internal"))
+    )
+    return found.model_copy(update={"instance": "/v1/runs", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"})
+
+
+async def _ours(request: HTTPConnection, error: Exception) -> Response:
     assert isinstance(error, HoldfastError)  # noqa: S101 - what the handler is registered for
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request_failed", code=error.code, error=str(error), path=request.url.path, **error.ids)
     return error_response(error, request)
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - what the handler is registered for
+async def _invalid(request: HTTPConnection, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)  # noqa: S101 - what the handler is registered for
     found = field_problems(error.errors())
     malformed = any(one["type"] == "json_invalid" for one in error.errors())
     status = HTTPStatus.BAD_REQUEST if malformed else HTTPStatus.UNPROCESSABLE_ENTITY

@@ -1,11 +1,12 @@
 """The OpenAPI document tells the truth: whatever is sent, the answer is one that it names, and never a 5xx."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 import schemathesis
+from fastapi.routing import APIRoute
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
@@ -17,8 +18,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from holdfast.runtime.settings import AuthSettings
-from tests.api.conftest import RunningApi, reaching, serve
+from api.app import ROUTERS, create_app
+from api.openapi import document_of
+from holdfast.runtime.settings import AuthSettings, Settings
+from tests.api.conftest import RunningApi, reaching, serve, temporal_is_away
 
 EXAMPLES, EXAMPLES_IN_FULL = 1, 50
 """Requests of each kind to each operation: in every test run, and with `make fuzz`."""
@@ -30,6 +33,57 @@ async def api(module_database_url: str, temporal_address: str) -> AsyncIterator[
     auth = AuthSettings(reads_per_s=1e6, writes_per_s=1e6)
     async with serve(module_database_url, reaching(temporal_address), auth=auth) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return document_of(create_app(Settings(), connect=temporal_is_away))
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_everything_is_described(document: dict[str, Any]) -> None:
+    for named, operation in operations(document):
+        assert operation["description"], named
+        assert {tag["name"] for tag in document["tags"]} >= set(operation["tags"]), named
+        for parameter in operation.get("parameters", ()):
+            assert parameter["description"], (named, parameter["name"])
+    ids = [operation["operationId"] for _, operation in operations(document)]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_answer_and_every_error_has_an_example(document: dict[str, Any]) -> None:
+    for named, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            if "$ref" in answer:
+                answer = document["components"]["responses"][answer["$ref"].rpartition("/")[2]]  # noqa: PLW2901
+            for kind, content in answer.get("content", {}).items():
+                assert "example" in content or kind.endswith(("octet-stream", "plain", "x-ndjson")), (
+                    named,
+                    status,
+                )
+
+
+def test_every_example_of_a_body_is_one_the_route_would_read(document: dict[str, Any]) -> None:
+    for route in (route for router in ROUTERS for route in router.routes):
+        if isinstance(route, APIRoute) and route.body_field is not None:
+            method = next(iter(route.methods or ()))
+            operation = document["paths"][route.path][method.lower()]
+            (content,) = operation["requestBody"]["content"].values()
+            _, errors = route.body_field.validate(content["example"], loc=("body",))
+            assert not errors, (route.path, errors)
+
+
+def test_refusals_of_the_layers_are_told_of_every_route(document: dict[str, Any]) -> None:
+    for named, operation in operations(document):
+        if "security" in operation:
+            assert {"400", "401", "403", "422", "429", "500", "503"} <= set(operation["responses"]), named
+            if named.startswith("POST"):
+                assert {"408", "409", "413", "415"} <= set(operation["responses"]), named
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
