@@ -71,6 +71,7 @@ BODIES: Mapping[str, JsonObject] = {
     "SnapshotRequest": {"name": "before-the-move", "note": "As it was in March."},
     "MemoryRestore": {"at": _AT},
     "AgentSpendLimit": {"agent": "keeper", "period": "day", "limit_usd": 5},
+    "PriceDraft": {"model": "openai/house", "input": 1, "output": 3},
     "ConsensusRequest": {
         "question": "Is it safe to fail over now?",
         "choices": ["yes", "no"],

@@ -32,6 +32,7 @@ class Permission(StrEnum):
     MEMORY_WRITE = "memory:write"
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
+    MODELS_OPERATE = "models:operate"
     SCHEDULES_READ = "schedules:read"
     SCHEDULES_WRITE = "schedules:write"
     WEBHOOKS_READ = "webhooks:read"
@@ -70,7 +71,12 @@ _OPERATOR = _VIEWER | {
     Permission.MEMORY_WRITE,
     Permission.SCHEDULES_WRITE,
 }
-_PLATFORM = {Permission.TENANTS_READ, Permission.TENANTS_WRITE, Permission.METRICS_READ}
+_PLATFORM = {
+    Permission.TENANTS_READ,
+    Permission.TENANTS_WRITE,
+    Permission.METRICS_READ,
+    Permission.MODELS_OPERATE,
+}
 
 ROLE_PERMISSIONS: dict[str, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,

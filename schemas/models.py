@@ -343,6 +343,43 @@ class SpendLimit(Payload):
     limit_usd: float = Field(ge=0)
 
 
+class DeploymentView(Payload):
+    """A deployment as the API tells it: without its address, and without its key."""
+
+    name: Name
+    model: str
+    provider: str
+    calls_per_s: float | None = None
+    context_tokens: int
+    output_tokens: int
+    strength: int
+    residency: tuple[Name, ...] = ()
+    price: Price | None = Field(default=None, description="US dollars for a million tokens, where known.")
+    breaker: Breaker | None = Field(default=None, description="Its health, if it has failed at some time.")
+
+
+class RouteView(Payload):
+    """Where calls for one kind of task may go, in order."""
+
+    task: TaskClass
+    deployments: tuple[Name, ...]
+
+
+class PriceView(Price):
+    """A price that was set while running; it stands above the list that ships."""
+
+    model: str
+
+
+class PriceDraft(Request):
+    """What a model costs, in US dollars for a million tokens. Workers read prices when they start."""
+
+    model: str = Field(min_length=1, max_length=200)
+    input: float = Field(ge=0, le=1e6)
+    output: float = Field(default=0, ge=0, le=1e6)
+    cached_input: float | None = Field(default=None, ge=0, le=1e6)
+
+
 class AgentSpendLimit(Request):
     """How much models may cost an agent. A tenant's own limit is its operator's to set."""
 

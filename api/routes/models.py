@@ -8,17 +8,25 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 
 from api.cursors import Cursor, Limit, page_by_time, position
+from api.models import configured
 from api.problems import documented
 from api.routes.runs import OwnRun
 from api.services import Caller, Held
 from holdfast.adapters.postgres.plan_cache import PostgresPlanShelf
+from holdfast.errors import NotFound
+from holdfast.llm.showing import views_of
 from schemas.base import Name
 from schemas.models import (
     AgentSpendLimit,
     ArmReport,
     Breaker,
+    DeploymentView,
     ModelCall,
     PlanCacheCounts,
+    Price,
+    PriceDraft,
+    PriceView,
+    RouteView,
     SpendLimit,
     SpendView,
     TrackRecord,
@@ -26,6 +34,53 @@ from schemas.models import (
 from schemas.pages import Items, Page
 
 router = APIRouter(prefix="/v1", tags=["models"])
+
+
+@router.get("/models", responses=documented())
+async def list_models(held: Held) -> Items[DeploymentView]:
+    """Deployments with their prices and their health, as this process is configured."""
+    settings = await configured(held)
+    _, breakers = await held.breakers.read()
+    return Items(items=views_of(settings, breakers))
+
+
+@router.get("/models/routes", responses=documented())
+async def list_routes(held: Held) -> Items[RouteView]:
+    """Which deployments each kind of task may go to, in order, as this process is configured."""
+    routes = (await configured(held)).routes
+    return Items(
+        items=[RouteView(task=task, deployments=route.deployments) for task, route in routes.items()]
+    )
+
+
+@router.get("/models/prices", responses=documented())
+async def list_prices(held: Held) -> Items[PriceView]:
+    """Prices that were set while running; they stand above the list that ships."""
+    found = await held.spend.prices()
+    return Items(items=[PriceView(model=model, **dict(price)) for model, price in sorted(found.items())])
+
+
+@router.put("/models/prices", responses=documented())
+async def set_price(draft: PriceDraft, held: Held, caller: Caller) -> PriceView:
+    """Say what a model costs, for all tenants. Workers read prices when they start."""
+    price = Price(**draft.model_dump(exclude={"model"}))
+    await held.spend.set_price(draft.model, price, by=caller.id)
+    return PriceView(model=draft.model, **dict(price))
+
+
+@router.post("/models/breakers/{deployment}/retry", responses=documented(404))
+async def retry_deployment(
+    deployment: Annotated[Name, Path(description="The deployment's name.")], held: Held
+) -> Breaker:
+    """Let a deployment be called again at once, after what made it fail was mended: its key, its account, its server."""
+    _, before = await held.breakers.read()
+    if deployment not in {breaker.deployment for breaker in before}:
+        raise NotFound(
+            f"No deployment {deployment} has failed.", remedy="GET /v1/models/breakers lists those that have."
+        )
+    await held.breakers.report(deployment, failure=None)
+    _, after = await held.breakers.read()
+    return next(breaker for breaker in after if breaker.deployment == deployment)
 
 
 @router.get("/models/spend", responses=documented())

@@ -51,6 +51,8 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "models": Entry("holdfast.cli.models:models", "See models, routes, prices and spend."),
         "panels": Entry("holdfast.cli.panels:panels", "Put a question to several models."),
         "keys": Entry("holdfast.cli.keys:keys", "Make, rotate and revoke API keys."),
+        "roles": Entry("holdfast.cli.tenants:roles", "See what roles permit, and make your own."),
+        "tenants": Entry("holdfast.cli.tenants:tenants", "Make tenants and limit what they use up."),
         "schedules": Entry("holdfast.cli.schedules:schedules", "Runs that start by the clock."),
         "webhooks": Entry("holdfast.cli.webhooks:webhooks", "Tell other systems of events."),
         "audit": Entry("holdfast.cli.audit:audit", "Read the audit log."),

@@ -1,19 +1,22 @@
 """Models as lines of a terminal."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import click
 
-from holdfast.llm.configuring import provider_of
-from holdfast.llm.prices import PriceBook
+from holdfast.llm.showing import views_of
 from schemas.models import (
     ArmReport,
     Breaker,
     BreakerState,
+    DeploymentView,
     ModelCall,
     ModelSettings,
-    Price,
+    PriceView,
     RouteDecision,
+    RouteView,
     SpendView,
     TaskClass,
     TrackRecord,
@@ -25,44 +28,60 @@ NO_MODEL = (
 )
 
 
-def deployments(settings: ModelSettings, breakers: Sequence[Breaker]) -> None:
-    if not settings.deployments:
+def deployments(found: Sequence[DeploymentView], routes: Sequence[RouteView]) -> None:
+    if not found:
         click.echo(NO_MODEL)
-    health = {breaker.deployment: breaker for breaker in breakers}
-    for name, line in _lines(settings):
-        click.echo(f"{line} {_state(health.get(name))}")
-    for task, route in settings.routes.items():
+    for each in found:
+        click.echo(f"{_line(each)} {_state(each.breaker)}")
+    for route in routes:
         if len(route.deployments) > 1:
-            click.echo(f"{task.value:<10} goes to {', then '.join(route.deployments)}")
+            click.echo(f"{route.task.value:<10} goes to {', then '.join(route.deployments)}")
 
 
-def meaning(
-    settings: ModelSettings, decisions: Mapping[TaskClass, RouteDecision], remarks: Sequence[str]
-) -> None:
-    """What the router would do with a call of ordinary size."""
-    if not settings.deployments:
-        click.echo(NO_MODEL)
-        return
-    for _, line in _lines(settings):
-        click.echo(line)
-    for task, decision in decisions.items():
-        order = ", then ".join(each.deployment for each in decision.order) or "nowhere"
-        split = f" (experiment {decision.experiment} decides who is first)" if decision.experiment else ""
-        click.echo(f"{task.value:<10} goes to {order}{split}")
-        for passed_over in decision.excluded:
-            click.echo(f"           ✗ {passed_over.deployment}: {passed_over.why}")
-    for remark in remarks:
-        click.secho(f"note: {remark}", fg="yellow")
+@dataclass(frozen=True)
+class Meaning:
+    """What the router would do with a call of ordinary size, and what to look at."""
+
+    settings: ModelSettings
+    decisions: Mapping[TaskClass, RouteDecision]
+    remarks: Sequence[str]
+
+    def show(self) -> None:
+        if not self.settings.deployments:
+            click.echo(NO_MODEL)
+            return
+        for each in views_of(self.settings, ()):
+            click.echo(_line(each).rstrip())
+        for task, decision in self.decisions.items():
+            _show_route(task, decision)
+        for remark in self.remarks:
+            click.secho(f"note: {remark}", fg="yellow")
+
+    def as_json(self) -> None:
+        """One object: where each kind of task would go, and the remarks."""
+        routes = {
+            task.value: {
+                "order": [each.deployment for each in decision.order],
+                "passed_over": {each.deployment: each.why for each in decision.excluded},
+            }
+            for task, decision in self.decisions.items()
+        }
+        deployments = [each.model_dump(mode="json") for each in views_of(self.settings, ())]
+        click.echo(json.dumps({"deployments": deployments, "routes": routes, "remarks": self.remarks}))
 
 
-def _lines(settings: ModelSettings) -> Iterator[tuple[str, str]]:
-    book = PriceBook(settings=settings)
-    for each in settings.deployments:
-        price = book.price_of(each)
-        cost = f"{price.input:g}/{price.output:g} USD" if price else "no price known"
-        limit = each.calls_per_s or settings.calls_per_s.get(each.provider or provider_of(each.model))
-        pace = f"{limit:g} calls/s" if limit else ""
-        yield each.name, f"{each.name:<28} {each.model:<34} {cost:<18} {pace:<12}".rstrip()
+def _show_route(task: TaskClass, decision: RouteDecision) -> None:
+    order = ", then ".join(each.deployment for each in decision.order) or "nowhere"
+    split = f" (experiment {decision.experiment} decides who is first)" if decision.experiment else ""
+    click.echo(f"{task.value:<10} goes to {order}{split}")
+    for passed_over in decision.excluded:
+        click.echo(f"           ✗ {passed_over.deployment}: {passed_over.why}")
+
+
+def _line(each: DeploymentView) -> str:
+    cost = f"{each.price.input:g}/{each.price.output:g} USD" if each.price else "no price known"
+    pace = f"{each.calls_per_s:g} calls/s" if each.calls_per_s else ""
+    return f"{each.name:<28} {each.model:<34} {cost:<18} {pace:<12}"
 
 
 def records(found: Sequence[TrackRecord]) -> None:
@@ -82,10 +101,9 @@ def _state(breaker: Breaker | None) -> str:
     return click.style(f"{breaker.state.value}{until}: {breaker.reason}", fg="yellow")
 
 
-def prices(found: Mapping[str, Price], model: str | None) -> None:
-    for name, price in sorted(found.items()):
-        if model in (None, name):
-            click.echo(f"{name:<34} {price.input:g} / {price.output:g} USD for a million tokens in / out")
+def prices(found: Sequence[PriceView]) -> None:
+    for price in found:
+        click.echo(f"{price.model:<34} {price.input:g} / {price.output:g} USD for a million tokens in / out")
     if not found:
         click.echo("No prices were set here; the list that ships and the settings apply.")
 

@@ -45,10 +45,13 @@ def execute(store: Path | None) -> None:
 @click.option(
     "--store", type=click.Path(path_type=Path), envvar="HOLDFAST_SANDBOX_STORE", help="Workspaces live here."
 )
-def check(store: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(store: Path | None, *, as_json: bool) -> None:
     """Try every layer of the sandbox on this machine. Exits with 1 when one is missing."""
     health = asyncio.run(_self_test(store or default_store()))
-    for found in health.checks:
+    if as_json:
+        click.echo(health.model_dump_json())
+    for found in () if as_json else health.checks:
         mark = "ok  " if found.ok else "MISSING" if found.required else "weak"
         click.echo(f"{mark}  {found.name}  {found.detail}".rstrip())
         if found.remedy:

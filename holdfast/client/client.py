@@ -10,10 +10,12 @@ from holdfast.client.approvals import ApprovalsClient
 from holdfast.client.events import EventsClient
 from holdfast.client.library import LibraryClient
 from holdfast.client.memory import MemoryClient
+from holdfast.client.models import ModelsClient
 from holdfast.client.panels import PanelsClient
 from holdfast.client.policies import PoliciesClient
 from holdfast.client.runs import RunsClient
 from holdfast.client.schedules import SchedulesClient
+from holdfast.client.tenants import RolesClient, TenantsClient
 from holdfast.client.tools import ToolsClient
 from holdfast.client.webhooks import WebhooksClient
 from holdfast.client.wire import Wire
@@ -38,8 +40,11 @@ class Holdfast:
         self.library = LibraryClient(self.wire)
         self.memory = MemoryClient(self.wire)
         self.policies = PoliciesClient(self.wire)
+        self.models = ModelsClient(self.wire)
         self.panels = PanelsClient(self.wire)
         self.schedules = SchedulesClient(self.wire)
+        self.tenants = TenantsClient(self.wire)
+        self.roles = RolesClient(self.wire)
         self.tools = ToolsClient(self.wire)
         self.webhooks = WebhooksClient(self.wire)
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -96,6 +96,11 @@ class Wire:
             cursor = page["next"]
             if cursor is None:
                 return
+
+    async def whole(self, path: str, item: type[Item], *, query: Query | None = None) -> Sequence[Item]:
+        """A list that is one page."""
+        response = await self.ask("GET", path, query=query)
+        return [item.model_validate(found) for found in response.json()["items"]]
 
     @asynccontextmanager
     async def stream(

@@ -129,6 +129,7 @@ async def ours(api: RunningApi) -> AsyncIterator[Ours]:
             "name": NAME,
             "version": "1",
             "tenant": "default",
+            "deployment": "house",
             "digest": f"sha256:{'0' * 64}",
         }
         yield Ours(samples, question.digest)

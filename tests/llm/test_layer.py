@@ -1,19 +1,16 @@
-"""The whole model layer, as the llm worker opens it from its settings, and the command line that looks into it."""
+"""The whole model layer, as the llm worker opens it from its settings."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from psycopg import sql
 from pydantic import SecretStr
 
 from holdfast.adapters.llm.layer import ModelLayer
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.runs import PostgresRuns
-from holdfast.cli.models import models
 from holdfast.errors import Misconfigured
 from holdfast.ids import new_id
 from holdfast.runtime.settings import ModelSettings
@@ -151,39 +148,6 @@ async def test_a_broken_price_file_is_one_clear_error(database: Database, tmp_pa
     file.write_text('{"m": {"input": "cheap"}}')
     with pytest.raises(Misconfigured, match="US dollars"):
         await ModelLayer.open(ModelSettings(prices_file=file), database=database)
-
-
-@pytest.fixture
-def command(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    return CliRunner()
-
-
-def told(result: Result) -> str:
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-async def in_thread(command: CliRunner, *arguments: str) -> str:
-    """The command has an event loop of its own, as every command has."""
-    return told(await asyncio.to_thread(command.invoke, models, list(arguments)))
-
-
-async def test_the_command_line_explains_what_calls_cost_and_why(
-    layer: ModelLayer, database: Database, command: CliRunner
-) -> None:
-    asked = await request(database, "look")
-    await layer.planner(runbook=Runbooks()).plan(asked)
-    explained = await in_thread(command, "explain", asked.scope.run_id)
-    assert "plan       openai-test-large" in explained
-    assert "→ openai-test-large: in the route's order" in explained
-    assert "may spend 5 USD" in await in_thread(command, "limit", "tenant", "default", "5")
-    spend = await in_thread(command, "spend", "--scope", "tenant")
-    assert "of 5" in spend
-    assert "1 / 3 USD" in await in_thread(command, "prices", "house", "--input", "1", "--output", "3")
-    assert "runbooks plan" in await in_thread(command, "ls")
-    assert "succeeds in" in await in_thread(command, "records")
 
 
 async def test_an_agents_past_makes_its_tasks_look_harder(layer: ModelLayer, database: Database) -> None:
