@@ -94,8 +94,11 @@ class RunState(Payload):
     paused: bool = False
     status: RunStatus = Field(default=RunStatus.RUNNING, description="As it was told last.")
     instructions: tuple[str, ...] = ()
-    posted: dict[str, JsonObject] = Field(
-        default={}, description="External events, by name, until a step takes one."
+    posted: dict[str, tuple[JsonObject, ...]] = Field(
+        default={}, description="External events, by name and in their order, until a step takes one."
+    )
+    heard: tuple[str, ...] = Field(
+        default=(), description="The messages heard last, by id: what is sent again is not heard again."
     )
     wakes: dict[str, datetime] = Field(default={}, description="When each waiting step wakes.")
     deadline: datetime | None = None

@@ -9,7 +9,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError
@@ -49,8 +49,11 @@ with workflow.unsafe.imports_passed_through():
     from workflows.waits import Waits
 
 
-_BROKEN: tuple[type[BaseException], ...] = (*RUN_FAILURES, FailureError)
+_BROKEN: tuple[type[BaseException], ...] = (*RUN_FAILURES, FailureError, ExceptionGroup)
 """What a defect of ours raises. The run ends as failed and says so, instead of standing there as running."""
+
+
+Last = TypeVar("Last")
 
 
 @dataclass
@@ -108,12 +111,11 @@ class AgentRun:
         try:
             ending = await self._lived(asyncio.create_task(self._live()))
         except RollOver:
-            await workflow.wait_condition(workflow.all_handlers_finished)
-            workflow.continue_as_new(start.model_copy(update=self._carried()))
-        if ending.status is RunStatus.CANCELLED and self._cancel and self._cancel.mode == "graceful":
-            await compensate(self._progress, start, self._performer, self._teller)
-        learned = await self._stages.learn(ending.status, ending.answer)
-        return await self._close(ending, learned)
+            await _whatever_comes(asyncio.create_task(self._quiet()))
+            if self._cancel is None:
+                workflow.continue_as_new(start.model_copy(update=self._carried()))
+            ending = Ending(RunStatus.CANCELLED, reason=self._cancel.reason)
+        return await _whatever_comes(asyncio.create_task(self._wind_up(ending)))
 
     async def _live(self) -> Ending:
         """The story of a run that nobody stops."""
@@ -184,6 +186,9 @@ class AgentRun:
         started = self._teller.event(EventType.RUN_STARTED, {"generation": self._progress.generation})
         await self._teller.tell(started, patch=RunPatch(status=RunStatus.RUNNING, reason=""))
 
+    async def _quiet(self) -> None:
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
     # ending ----------------------------------------------------------------------------------------------------------
 
     async def _lived(self, life: asyncio.Task[Ending]) -> Ending:
@@ -214,6 +219,34 @@ class AgentRun:
         if self._progress.deadline is None:
             return timedelta(seconds=self._start.limits.wall_s)
         return max(self._progress.deadline - workflow.now(), timedelta(seconds=1))
+
+    async def _wind_up(self, ending: Ending) -> RunOutput:
+        """What is owed once nothing is under way any more. Nothing cuts it short but a forced cancel, and that only the
+        undoing."""
+        if ending.status is RunStatus.CANCELLED:
+            ending.reason = "; ".join(filter(None, [ending.reason, await self._undo()]))
+        learned = await self._stages.learn(ending.status, ending.answer)
+        return await self._close(ending, learned)
+
+    async def _undo(self) -> str:
+        """What could not be undone."""
+        if self._forced():
+            return ""
+        undoing = asyncio.create_task(compensate(self._progress, self._start, self._performer, self._teller))
+        await workflow.wait_condition(lambda: undoing.done() or self._forced())
+        if not undoing.done():
+            undoing.cancel()
+            await until_cancelled(undoing)
+            return "the undoing was stopped"
+        try:
+            left = undoing.result()
+        except _BROKEN as error:
+            workflow.logger.exception("undoing_broke")
+            return f"the undoing broke: {cause_of(error).message}"
+        return f"not undone: {', '.join(left)}" if left else ""
+
+    def _forced(self) -> bool:
+        return self._cancel is not None and self._cancel.mode == "force"
 
     async def _close(self, ending: Ending, events: list[NewEvent]) -> RunOutput:
         """The last word: told, searchable, and the workflow's result."""
@@ -283,16 +316,19 @@ class AgentRun:
 
     @workflow.update
     async def cancel(self, command: CancelCommand) -> CommandReport:
-        self._cancel = command
+        if self._cancel is None or command.mode == "force":
+            self._cancel = command
         return CommandReport(status=self._teller.status, note="The run ends when its sandboxes are dead.")
 
     @workflow.signal
     def post_event(self, event: PostedEvent) -> None:
-        self._progress.posted[event.name] = event.data
+        if not self._progress.heard(event.id):
+            self._progress.post(event.name, event.data)
 
     @workflow.signal
     def instruct(self, instruction: Instruction) -> None:
-        self._progress.instructions.append(instruction.text)
+        if not self._progress.heard(instruction.id):
+            self._progress.instructions.append(instruction.text)
 
     @workflow.signal
     def approval_decided(self, approval_id: str) -> None:
@@ -302,6 +338,17 @@ class AgentRun:
     @workflow.signal
     def thawed(self) -> None:
         self._gate.thaw()
+
+
+async def _whatever_comes(task: asyncio.Task[Last]) -> Last:
+    """The task, to its end: a cancellation that comes when the run is ending anyway must not leave it untold."""
+    while True:
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.done():
+                raise
+            _heard()
 
 
 def _heard() -> None:

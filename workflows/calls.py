@@ -7,7 +7,8 @@ from typing import Any
 from temporalio import workflow
 
 from activities.story import StoryActivities
-from holdfast.plan.conditions import holds
+from holdfast.plan import tales
+from holdfast.plan.conditions import ConditionProblem, holds
 from holdfast.plan.graph import references_within
 from holdfast.plan.progress import Progress
 from holdfast.plan.references import Reference, ReferenceProblem, parse, resolve
@@ -18,7 +19,7 @@ from schemas.runs import RunInput, StepOutcome
 from schemas.stages import JudgeRequest, LoadRequest
 from schemas.tools import Lane, ToolError, ToolSpec
 from workflows import options
-from workflows.gate import stop_if_cancelled
+from workflows.gate import side_by_side, stop_if_cancelled
 from workflows.parking import Parking
 from workflows.performer import Performer
 from workflows.teller import Teller, history_is_long
@@ -102,7 +103,7 @@ class Calls:
         outcome = made or await self._attempt(step, first, last, item=item, value=value)
         pause = step.retry.wait_s
         for attempt in range(first + 1, last + 1):
-            if outcome.state is not StepState.FAILED:
+            if outcome.state is not StepState.FAILED or _in_doubt(outcome):
                 break
             stop_if_cancelled()
             if step.expect and item is None:
@@ -183,30 +184,31 @@ class Calls:
         """A few at a time. Items that are done stay done across continue-as-new."""
         values = await self._list(step.for_each or "")
         done = self._progress.items.setdefault(step.id, {})
-        todo = [index for index in range(len(values)) if index not in done]
+        todo = [index for index in range(len(values)) if index not in done or not done[index].state.ended]
         slots = asyncio.Semaphore(step.concurrency)
-        busy: set[int] = set()
+        with self._parking.fan(step.id) as busy:
 
-        async def one(index: int) -> None:
-            async with slots:
-                if history_is_long():
-                    await self._rest(step, busy)
-                busy.add(index)
-                done[index] = await self._attempts(step, first=1, item=index, value=values[index])
-                busy.discard(index)
+            async def one(index: int) -> None:
+                async with slots:
+                    # Once those under way have ended, or wait, a new execution takes up the rest.
+                    await workflow.wait_condition(lambda: not history_is_long())
+                    busy.add(index)
+                    done[index] = await self._item(step, index, values[index], done.get(index))
+                    busy.discard(index)
 
-        async with asyncio.TaskGroup() as group:
-            for index in todo:
-                group.create_task(one(index))
+            await side_by_side([one(index) for index in todo])
         outcome = _together([done[index] for index in range(len(values))])
-        self._progress.items.pop(step.id, None)
+        if outcome.state is StepState.SUCCEEDED:
+            self._progress.items.pop(step.id, None)
         return await self._teller.ended(step, outcome)
 
-    async def _rest(self, step: ToolStep, busy: set[int]) -> None:
-        """Start no further item: once those under way have ended, a new execution takes up the rest."""
-        await workflow.wait_condition(lambda: not busy)
-        with self._parking.durable(step.id):
-            await workflow.wait_condition(lambda: False)
+    async def _item(self, step: ToolStep, index: int, value: Any, before: StepOutcome | None) -> StepOutcome:
+        first = (before.attempts if before else 0) + 1
+        try:
+            return await self._attempts(step, first=first, item=index, value=value)
+        except (ReferenceProblem, ConditionProblem) as problem:
+            error = ToolError(code="bad_reference", message=str(problem))
+            return StepOutcome(state=StepState.FAILED, error=error, attempts=first)
 
     async def _list(self, text: str) -> list[Any]:
         parts = parse(text)
@@ -232,6 +234,11 @@ class Calls:
             **options.local(f"read all of {reference.step}"),
         )
         return {**scope, "steps": {reference.step: {"output": output}}}
+
+
+def _in_doubt(outcome: StepOutcome) -> bool:
+    """Nobody knows whether the call happened: making another is not for us to decide."""
+    return outcome.error is not None and outcome.error.code == tales.IN_DOUBT
 
 
 def _together(outcomes: list[StepOutcome]) -> StepOutcome:

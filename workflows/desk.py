@@ -14,6 +14,8 @@ from schemas.verdicts import ApprovalTerms
 from workflows import options
 from workflows.teller import Teller
 
+_MOST_TIMES = 1000
+
 
 class Desk:
     """Asks, and waits for days if need be. A rolled-over run asks again and finds its question standing."""
@@ -27,17 +29,26 @@ class Desk:
         """Somebody decided something, or says so."""
         self._nudges.add(approval_id)
 
-    async def decide(self, request: AskRequest) -> Approval:
-        """The decided approval: approved, rejected or expired; never pending."""
+    async def decide(self, request: AskRequest, *, renew: bool = False) -> Approval:
+        """The decided approval: approved, rejected or expired; never pending. With `renew`, what expired before is asked
+        anew."""
         request = request.model_copy(update={"requested_by": self._requested_by})
-        approval: Approval = await workflow.execute_local_activity_method(
-            AskActivities.ask, request, **options.LOCAL
-        )
+        approval = await self._ask(request)
+        for time in range(2, _MOST_TIMES if renew else 0):
+            if approval.status is not ApprovalStatus.EXPIRED:
+                break
+            approval = await self._ask(request.model_copy(update={"id": f"{request.id}{time}"}))
         if approval.status is not ApprovalStatus.PENDING:
             return approval
         await self._teller.waits_for_people(request.id, f"approval: {request.summary.what}")
         approval = await self._wait(approval)
         await self._teller.was_answered(request.id)
+        return approval
+
+    async def _ask(self, request: AskRequest) -> Approval:
+        approval: Approval = await workflow.execute_local_activity_method(
+            AskActivities.ask, request, **options.LOCAL
+        )
         return approval
 
     async def _wait(self, approval: Approval) -> Approval:

@@ -1,6 +1,7 @@
 """The gate every step and every action passes: shut while the run is paused."""
 
 import asyncio
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -31,6 +32,20 @@ class Gate:
             await workflow.wait_condition(lambda: self._thaws > before, timeout=patience)
         except TimeoutError:
             return
+
+
+async def side_by_side(works: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """All of them; where one breaks or this is cancelled, each of the others has ended before anybody hears of it."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    except GeneratorExit:
+        raise  # the worker forgets this run, to replay it later: there is nobody left to wait
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 async def until_cancelled(task: asyncio.Task[Any]) -> None:

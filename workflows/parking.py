@@ -6,16 +6,29 @@ from contextlib import contextmanager
 
 class Parking:
     def __init__(self) -> None:
-        self._steps: set[str] = set()
+        self._waits: set[tuple[str, int | None]] = set()
+        self._fans: dict[str, set[int]] = {}
 
     @contextmanager
-    def durable(self, step_id: str) -> Iterator[None]:
+    def durable(self, step_id: str, item: int | None = None) -> Iterator[None]:
         """Only the wait itself: a step that has been answered is under way again, and must not be cut short."""
-        self._steps.add(step_id)
+        self._waits.add((step_id, item))
         try:
             yield
         finally:
-            self._steps.discard(step_id)
+            self._waits.discard((step_id, item))
 
-    def __contains__(self, step_id: object) -> bool:
-        return step_id in self._steps
+    @contextmanager
+    def fan(self, step_id: str) -> Iterator[set[int]]:
+        """The items of a step that are under way. The step waits where each of them does, and no other may start."""
+        busy = self._fans.setdefault(step_id, set())
+        try:
+            yield busy
+        finally:
+            del self._fans[step_id]
+
+    def __contains__(self, step_id: str) -> bool:
+        if (step_id, None) in self._waits:
+            return True
+        busy = self._fans.get(step_id)
+        return busy is not None and all((step_id, item) in self._waits for item in busy)

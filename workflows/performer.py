@@ -33,7 +33,7 @@ from schemas.tools import EffectClass, Lane, ToolError, ToolResult
 from schemas.verdicts import Decision, Settler, Verdict
 from workflows import options
 from workflows.desk import Desk
-from workflows.gate import Gate
+from workflows.gate import Gate, stop_if_cancelled
 from workflows.parking import Parking
 from workflows.second_opinion import ask_for_opinion
 from workflows.teller import Teller
@@ -125,12 +125,9 @@ class Performer:
         )
         return await self._decided(request, question.model_copy(update={"action": action}))
 
-    async def _decided(self, request: JudgeRequest, question: AskRequest) -> Approval:
-        """One item of many is not parked for it: the others of its step may be under way."""
-        if request.action.item is not None:
-            return await self._desk.decide(question)
-        with self._parking.durable(request.action.step_id):
-            return await self._desk.decide(question)
+    async def _decided(self, request: JudgeRequest, question: AskRequest, *, renew: bool = False) -> Approval:
+        with self._parking.durable(request.action.step_id, request.action.item):
+            return await self._desk.decide(question, renew=renew)
 
     async def _edited(self, request: JudgeRequest, arguments: JsonObject) -> StepOutcome:
         """What a human rewrote is a new action. It is judged anew; the approval covers exactly it, and no more."""
@@ -154,8 +151,9 @@ class Performer:
         why = f"approval {approval.status.value}" + (f": {comments}" if comments else "")
         outcome = _denied(request, why)
         if request.closes:
+            data = {"why": why, "attempt": outcome.attempts}
             await self._teller.tell(
-                self._teller.event(EventType.STEP_DENIED, {"why": why}, step=request.action.step_id)
+                self._teller.event(EventType.STEP_DENIED, data, step=request.action.step_id)
             )
         return outcome
 
@@ -196,6 +194,7 @@ class Performer:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise asyncio.CancelledError from error
+            stop_if_cancelled()  # as where its worker died meanwhile, and Temporal tries a cancelled one no more
             if (
                 len(calls) > 1
             ):  # which of them broke it is found out one by one; the ledger knows what went out
@@ -221,52 +220,54 @@ class Performer:
         question = self._desk.question(
             ApprovalSubject.EFFECT_UNKNOWN, action.digest, summary, step_id=action.step_id
         )
-        approval = await self._decided(request, question)
+        approval = await self._decided(request, question, renew=True)
         happened = approval.status is ApprovalStatus.APPROVED
         if approval.status is ApprovalStatus.EXPIRED:
-            return await self._failed(
-                request, ToolError(code="effect_unknown", message="Nobody said what happened.")
-            )
-        await workflow.execute_local_activity_method(
-            AskActivities.resolve,
-            ResolveRequest(
-                scope=request.scope,
-                step_id=action.step_id,
-                digest=action.digest,
-                happened=happened,
-                by=approval.decisions[-1].approver if approval.decisions else "",
-                comment=approval.decisions[-1].comment if approval.decisions else "",
-            ),
-            **options.LOCAL,
+            return await self._still_in_doubt(request)
+        word = ResolveRequest(
+            scope=request.scope,
+            step_id=action.step_id,
+            digest=action.digest,
+            happened=happened,
+            by=approval.decisions[-1].approver if approval.decisions else "",
+            comment=approval.decisions[-1].comment if approval.decisions else "",
         )
-        if happened:
-            return await self._happened(request)
-        return await self._failed(
-            request, ToolError(code="did_not_happen", message="A human said it did not happen.")
-        )
-
-    async def _happened(self, request: JudgeRequest) -> StepOutcome:
-        outcome = StepOutcome(
-            state=StepState.SUCCEEDED, summary="A human said it happened.", attempts=request.action.attempt
-        )
+        await workflow.execute_local_activity_method(AskActivities.resolve, word, **options.LOCAL)
+        outcome = tales.outcome_of(tales.resolved(word), attempts=action.attempt)
+        if outcome.error is not None:
+            return await self._failed(request, outcome.error)
         if request.closes:
             data = {"outcome": outcome.model_dump(mode="json")}
-            await self._teller.tell(
-                self._teller.event(EventType.STEP_SUCCEEDED, data, step=request.action.step_id)
-            )
+            await self._teller.tell(self._teller.event(EventType.STEP_SUCCEEDED, data, step=action.step_id))
         return outcome
 
+    async def _still_in_doubt(self, request: JudgeRequest) -> StepOutcome:
+        """The attempt does not count as made: who takes the step up again is asked about this one first."""
+        error = ToolError(
+            code=tales.IN_DOUBT,
+            message="Nobody said whether it happened.",
+            remedy="Look, and resume the run: it asks again.",
+        )
+        if request.closes:
+            data = {"error": error.model_dump(mode="json")}
+            await self._teller.tell(
+                self._teller.event(EventType.STEP_FAILED, data, step=request.action.step_id)
+            )
+        return StepOutcome(state=StepState.FAILED, error=error, attempts=request.action.attempt - 1)
+
     async def _failed(self, request: JudgeRequest, error: ToolError) -> StepOutcome:
+        attempt = request.action.attempt
         if request.closes:
             kind = EventType.STEP_FAILED if request.final else EventType.STEP_RETRYING
-            data = {"error": error.model_dump(mode="json")}
+            data = {"error": error.model_dump(mode="json"), "attempt": attempt}
             await self._teller.tell(self._teller.event(kind, data, step=request.action.step_id))
-        return StepOutcome(state=StepState.FAILED, error=error, attempts=request.action.attempt)
+        return StepOutcome(state=StepState.FAILED, error=error, attempts=attempt)
 
     async def _thawed(self, request: JudgeRequest, why: str) -> None:
         """Frozen from outside: wait, without losing anything, and look again."""
         self._teller.doing(request.action.step_id, f"held: {why}")
-        await self._gate.thaw_or(options.HELD_WAIT)
+        with self._parking.durable(request.action.step_id, request.action.item):
+            await self._gate.thaw_or(options.HELD_WAIT)
 
 
 def _goes_out(verdict: Verdict) -> bool:

@@ -9,9 +9,10 @@ from activities.guard import GuardActivities
 from activities.think import ThinkActivities
 from holdfast.guardian.planned import entries_of_plan
 from holdfast.plan import tales
-from holdfast.plan.progress import Progress
+from holdfast.plan.progress import Progress, still_to_do
 from holdfast.runtime.failures import cause_of
 from schemas.approvals import ApprovalStatus, ApprovalSubject, ApprovalSummary
+from schemas.base import JsonObject
 from schemas.canonical import digest_of
 from schemas.commands import ResumeCommand
 from schemas.events import EventType, NewEvent
@@ -28,11 +29,12 @@ from schemas.stages import (
 )
 from workflows import options
 from workflows.desk import Desk
-from workflows.executor import Executor
+from workflows.executor import Executor, LimitHit
 from workflows.stopping import RunStopped
 from workflows.teller import Teller
 
 _MOST_REPEATS = 3
+_LOOKED_BACK = 12
 _MOST_DRAFTS = 3
 
 
@@ -103,8 +105,9 @@ class Planning:
             await self._took(command.plan)
         elif command.step is not None and command.arguments is not None:
             await self._rewrite(command.step, command.arguments)
-        names = [command.step] if command.step else self._progress.failures()
-        self._progress.reopen(names)
+        names = [command.step] if command.step else self._failed()
+        if names:
+            self._progress.reopen(names)
         if command.skip:
             for name in names:
                 self._progress.outcomes[name] = StepOutcome(
@@ -117,7 +120,9 @@ class Planning:
     async def observe_and_act(self, recalled: Recollection) -> str:
         """The next move after each observation, until there is an answer. Bounded by the run's limits."""
         plan = self._progress.plan or Plan(steps=(), source=PlanSource.REACT)
-        seen: dict[str, int] = {}
+        for step in plan.steps:
+            if not self._has_ended(step):  # an execution before this one was stopped in the middle of it
+                await self._executor.take(step)
         while True:
             self._executor.turn()
             move = await self._next(plan, recalled)
@@ -126,7 +131,7 @@ class Planning:
             if move.step is None:
                 raise RunStopped(RunStatus.FAILED, f"{move.by} gave neither a step nor an answer")
             step = move.step.model_copy(update={"id": f"move_{len(plan.steps) + 1}"})
-            self._refuse_repetition(step, seen)
+            _refuse_repetition(step, plan)
             plan = plan.model_copy(update={"steps": (*plan.steps, step)})
             self._progress.plan = plan
             await self._executor.take(step)
@@ -206,12 +211,13 @@ class Planning:
                 self._progress.spend_usd += move.spend_usd
                 return move
 
-    def _refuse_repetition(self, step: Step, seen: dict[str, int]) -> None:
-        """The same move again and again is a loop, however the model words its reasons."""
-        essence = digest_of(step.model_dump(mode="json", exclude={"id", "title", "why", "cites"}))
-        seen[essence] = seen.get(essence, 0) + 1
-        if seen[essence] > _MOST_REPEATS:
-            raise RunStopped(RunStatus.FAILED, f"the agent repeats itself: {step.title or step.kind}")
+    def _failed(self) -> list[str]:
+        """What stands in the way. A failed move does not: the agent has seen it, and goes on from there."""
+        return [] if self._start.mode == "react" else self._progress.failures()
+
+    def _has_ended(self, step: Step) -> bool:
+        outcome = self._progress.outcomes.get(step.id)
+        return outcome is not None and outcome.state.ended
 
     async def _check(
         self, plan: Plan, *, told: tuple[NewEvent, ...] = (), accepts: bool = True
@@ -283,8 +289,8 @@ class Planning:
         kept = tuple(step for step in old if step.id in done)
         new = tuple(step for step in plan.steps if step.id not in done)
         for step in old:
-            if step.id not in done:
-                self._progress.outcomes.pop(step.id, None)
+            if step.id not in done and step.id in self._progress.outcomes:
+                self._progress.outcomes[step.id] = still_to_do(self._progress.outcomes[step.id])
         return plan.model_copy(update={"steps": (*kept, *new)})
 
     def _done(self) -> dict[str, StepOutcome]:
@@ -314,3 +320,14 @@ class Planning:
             attempt=attempt,
             bundle=self._start.bundle,
         )
+
+
+def _refuse_repetition(step: Step, plan: Plan) -> None:
+    """The same move again and again is a loop, however the model words its reasons."""
+    made = [_essence(move) for move in plan.steps[-_LOOKED_BACK:]]
+    if made.count(_essence(step)) >= _MOST_REPEATS:
+        raise LimitHit(f"the agent repeats itself: {step.title or step.kind}")
+
+
+def _essence(step: Step) -> JsonObject:
+    return step.model_dump(mode="json", exclude={"id", "title", "why", "cites"})

@@ -24,24 +24,37 @@ class RunStopped(Exception):
         super().__init__(reason)
 
 
-async def compensate(progress: Progress, start: RunInput, performer: Performer, teller: Teller) -> None:
-    """Undo, last first, what succeeded and says how to undo it. Each undoing is judged like any other action."""
+async def compensate(progress: Progress, start: RunInput, performer: Performer, teller: Teller) -> list[str]:
+    """Undo, last first, what succeeded and says how to undo it. Each undoing is judged like any other action. What comes
+    back could not be undone."""
     steps = progress.plan.steps if progress.plan else ()
     undoable = [step for step in steps if isinstance(step, ToolStep) and step.compensation is not None]
     if not undoable:
-        return
+        return []
     if progress.paused:
         progress.paused = False
         await teller.status_is(RunStatus.RUNNING, "undoing")
     progress.outcomes.update(await _ends_of(undoable, teller))
+    left = []
     for step in reversed(undoable):
         if step.id not in progress.outcomes or progress.outcomes[step.id].state is not StepState.SUCCEEDED:
             continue
-        request = _undoing(step, progress, start, teller)
-        if request is not None:
-            [result] = await performer.perform([request])
-            undone = {"undone": step.id, "state": result.state, "tool": request.action.tool}
-            await teller.tell(teller.event(EventType.RUN_MESSAGE, undone, step=step.id))
+        state = await _undo(step, progress, start, performer, teller)
+        if state is not StepState.SUCCEEDED:
+            left.append(step.id)
+    return left
+
+
+async def _undo(
+    step: ToolStep, progress: Progress, start: RunInput, performer: Performer, teller: Teller
+) -> StepState:
+    request = _undoing(step, progress, start, teller)
+    if request is None:
+        return StepState.FAILED
+    [result] = await performer.perform([request])
+    undone = {"undone": step.id, "state": result.state, "tool": request.action.tool}
+    await teller.tell(teller.event(EventType.RUN_MESSAGE, undone, step=step.id))
+    return result.state
 
 
 async def _ends_of(steps: list[ToolStep], teller: Teller) -> dict[str, StepOutcome]:

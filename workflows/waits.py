@@ -30,10 +30,11 @@ class Waits:
 
     async def for_people(self, step: ApprovalStep) -> StepOutcome:
         message = str(resolve(step.message, self._scope()))
+        attempt = self._progress.attempts(step.id) + 1
         await self._teller.started(step)
         question = self._desk.question(
             ApprovalSubject.STEP,
-            digest_of([self._start.run_id, step.id, message, self._progress.generation]),
+            digest_of([self._start.run_id, step.id, message, self._progress.generation, attempt]),
             ApprovalSummary(
                 what=step.title or message[:140], where=self._start.environment, why=step.why, detail=message
             ),
@@ -49,7 +50,8 @@ class Waits:
             output = {"approvers": by, "comment": comment}
             return await self._teller.ended(step, StepOutcome(state=StepState.SUCCEEDED, output=output))
         why = f"approval {approval.status.value}" + (f": {comment}" if comment else "")
-        denied = StepOutcome(state=StepState.DENIED, error=ToolError(code="denied", message=why))
+        error = ToolError(code="denied", message=why)
+        denied = StepOutcome(state=StepState.DENIED, error=error, attempts=attempt)
         return await self._teller.ended(step, denied)
 
     async def for_time_or_event(self, step: WaitStep) -> StepOutcome:
@@ -66,20 +68,27 @@ class Waits:
         return await self._teller.ended(step, await self._event(step, step.event))
 
     async def _event(self, step: WaitStep, event: str) -> StepOutcome:
-        has_deadline = step.seconds is not None or step.until is not None
-        left = max(self._wake(step) - workflow.now(), timedelta(0)) if has_deadline else None
-        try:
-            with self._parking.durable(step.id):
-                await workflow.wait_condition(
-                    lambda: event in self._progress.posted,
-                    timeout=left,
-                    timeout_summary=f"{step.id}: waits for {event}",
-                )
-        except TimeoutError:
-            error = ToolError(code="event_missing", message=f"The event {event} did not come in time.")
-            return StepOutcome(state=StepState.FAILED, error=error)
-        data = self._progress.posted.pop(event)
+        data = None
+        while (
+            data is None
+        ):  # two steps that wait for one event are woken together, and one of them goes on waiting
+            try:
+                with self._parking.durable(step.id):
+                    await workflow.wait_condition(
+                        lambda: event in self._progress.posted,
+                        timeout=self._patience(step),
+                        timeout_summary=f"{step.id}: waits for {event}",
+                    )
+            except TimeoutError:
+                error = ToolError(code="event_missing", message=f"The event {event} did not come in time.")
+                return StepOutcome(state=StepState.FAILED, error=error)
+            data = self._progress.take(event)
         return StepOutcome(state=StepState.SUCCEEDED, output=data, untrusted=True)
+
+    def _patience(self, step: WaitStep) -> timedelta | None:
+        if step.seconds is None and step.until is None:
+            return None
+        return max(self._wake(step) - workflow.now(), timedelta(0))
 
     def _wake(self, step: WaitStep) -> datetime:
         """When it wakes; fixed at its start, so that a roll-over does not make it wait anew."""

@@ -11,6 +11,7 @@ from schemas.runs import RunInput, RunState, StepOutcome
 from schemas.tools import ToolResult
 
 FAILURES = frozenset({StepState.FAILED, StepState.DENIED})
+_REMEMBERED = 256
 
 
 class Progress:
@@ -32,7 +33,8 @@ class Progress:
         self.spend_usd = state.spend_usd
         self.paused = state.paused
         self.instructions: list[str] = list(state.instructions)
-        self.posted: dict[str, JsonObject] = dict(state.posted)
+        self.posted: dict[str, tuple[JsonObject, ...]] = dict(state.posted)
+        self._heard: dict[str, None] = dict.fromkeys(state.heard)
         self.wakes: dict[str, datetime] = dict(state.wakes)
         self.deadline = state.deadline
         self.generation = state.generation
@@ -52,6 +54,7 @@ class Progress:
             paused=self.paused,
             instructions=tuple(self.instructions),
             posted=self.posted,
+            heard=tuple(self._heard),
             wakes=self.wakes,
             deadline=self.deadline,
             generation=self.generation,
@@ -62,6 +65,25 @@ class Progress:
         """The key of the next event the workflow tells of its own accord."""
         self.told += 1
         return f"w{self.generation}.{self.told}"
+
+    def heard(self, message: str) -> bool:
+        """Whether this message came before: whoever sends one may have to send it twice."""
+        if message in self._heard:
+            return True
+        self._heard[message] = None
+        if len(self._heard) > _REMEMBERED:
+            del self._heard[next(iter(self._heard))]
+        return False
+
+    def post(self, event: str, data: JsonObject) -> None:
+        self.posted[event] = (*self.posted.get(event, ()), data)
+
+    def take(self, event: str) -> JsonObject | None:
+        """The oldest event of that name, for one step alone."""
+        waiting = self.posted.pop(event, ())
+        if len(waiting) > 1:
+            self.posted[event] = waiting[1:]
+        return waiting[0] if waiting else None
 
     def states(self) -> dict[str, StepState]:
         return {name: outcome.state for name, outcome in self.outcomes.items()}
@@ -104,16 +126,31 @@ class Progress:
         ]
 
     def reopen(self, names: list[str]) -> None:
-        """Let these steps, and those that were given up because of them, be tried again."""
+        """Let these steps, and those that were given up because of them, be tried again; of a `for_each`, the calls that
+        did not succeed."""
         for name, outcome in list(self.outcomes.items()):
             if name in names or outcome.state is StepState.CANCELLED:
-                self.outcomes[name] = outcome.model_copy(update={"state": StepState.PENDING, "error": None})
+                self.outcomes[name] = still_to_do(outcome)
+                if name in self.items:
+                    self.items[name] = open_again(self.items[name])
 
     def _untrusted(self, step: str | None) -> bool:
         return bool(step and step in self.outcomes and self.outcomes[step].untrusted)
 
     def _for_each_untrusted(self, step: ToolStep) -> bool:
         return any(self._untrusted(reference.step) for reference in references_in(step.for_each or ""))
+
+
+def still_to_do(outcome: StepOutcome) -> StepOutcome:
+    """Only how often it was tried is remembered: the next attempt is another action."""
+    return StepOutcome(state=StepState.PENDING, attempts=outcome.attempts)
+
+
+def open_again(items: Mapping[int, StepOutcome]) -> dict[int, StepOutcome]:
+    return {
+        index: outcome if outcome.state is StepState.SUCCEEDED else still_to_do(outcome)
+        for index, outcome in items.items()
+    }
 
 
 class _StepsView(Mapping[str, Any]):

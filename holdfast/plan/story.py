@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
+from holdfast.plan.progress import open_again, still_to_do
 from schemas.events import EventType, RunEvent
-from schemas.plans import Plan, StepState
+from schemas.plans import Plan, PlanSource, StepState
 from schemas.runs import RunState, StepOutcome, StepView
 from schemas.tools import ToolError
 
@@ -27,6 +28,7 @@ class StoryReader:
         self.generation = 0
         self.outcomes: dict[str, StepOutcome] = {}
         self.items: dict[str, dict[int, StepOutcome]] = {}
+        self.tool_s = 0.0
         self._views: dict[str, StepView] = {}
 
     def read(self, events: Iterable[RunEvent]) -> "StoryReader":
@@ -37,17 +39,26 @@ class StoryReader:
     def state(self) -> RunState:
         """The state a new execution of this run starts from: what succeeded stays, the rest is open again."""
         kept = {StepState.SUCCEEDED, StepState.SKIPPED}
+        if self.plan is not None and self.plan.source is PlanSource.REACT:
+            kept |= {
+                StepState.FAILED,
+                StepState.DENIED,
+                StepState.CANCELLED,
+            }  # the agent has seen how it went
         outcomes = {
-            name: outcome
-            if outcome.state in kept
-            else StepOutcome(state=StepState.PENDING, attempts=outcome.attempts)
+            name: outcome if outcome.state in kept else still_to_do(outcome)
             for name, outcome in self.outcomes.items()
         }
         return RunState(
             plan=self.plan,
             accepted=self.plan is not None,
             outcomes=outcomes,
-            items=self.items,
+            items={
+                name: open_again(items)
+                for name, items in self.items.items()
+                if name not in outcomes or outcomes[name].state is StepState.PENDING
+            },
+            tool_s=self.tool_s,
             steps_done=sum(outcome.state in kept for outcome in outcomes.values()),
             generation=self.generation + 1,
         )
@@ -86,6 +97,7 @@ class StoryReader:
 
     def _called(self, event: RunEvent, step_id: str) -> None:
         outcome = StepOutcome.model_validate(event.data["outcome"])
+        self.tool_s += event.data.get("duration_ms", 0) / 1000
         if event.data.get("item") is None:
             self.outcomes[step_id] = outcome
         else:
@@ -98,9 +110,18 @@ class StoryReader:
         else:
             error = event.data.get("error")
             self.outcomes[step_id] = before.model_copy(
-                update={"state": state, "error": ToolError.model_validate(error) if error else before.error}
+                update={
+                    "state": state,
+                    "error": ToolError.model_validate(error) if error else before.error,
+                    "attempts": max(before.attempts, _attempts_ended(event)),
+                }
             )
         view = self._views.get(step_id, StepView(id=step_id, kind="tool", started_at=event.at))
         self._views[step_id] = view.model_copy(
             update={"state": state, "ended_at": event.at if state.ended else None}
         )
+
+
+def _attempts_ended(event: RunEvent) -> int:
+    """An attempt that only began, or of which nobody knows how it ended, is to be asked about again under its number."""
+    return 0 if event.type is EventType.STEP_STARTED else int(event.data.get("attempt", 0))

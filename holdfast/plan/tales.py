@@ -10,11 +10,14 @@ from schemas.events import EventType, NewEvent
 from schemas.plans import Finding, Plan, StepState
 from schemas.runs import StepOutcome
 from schemas.stages import ActRequest, JudgeRequest, ResolveRequest
-from schemas.tools import ToolResult
+from schemas.tools import ToolError, ToolResult
 from schemas.verdicts import Decision, VerdictRecord
 
 CANCELLED = "cancelled"
 """The error of a call that was stopped; no attempt follows it."""
+
+IN_DOUBT = "effect_unknown"
+"""The error of a call of which nobody said whether it happened; no attempt follows it unasked."""
 
 _LONGEST_TEXT = 600
 
@@ -100,6 +103,14 @@ def effect_unknown(request: ActRequest, why: str) -> NewEvent:
     )
 
 
+def resolved(request: ResolveRequest) -> ToolResult:
+    """What a person's word leaves in the place of a result."""
+    if request.happened:
+        return ToolResult(ok=True, summary="A human said it happened.", untrusted=False)
+    error = ToolError(code="did_not_happen", message="A human said it did not happen.")
+    return ToolResult(ok=False, error=error, untrusted=False)
+
+
 def effect_resolved(request: ResolveRequest) -> NewEvent:
     return NewEvent(
         key=f"{request.digest}:resolved",
@@ -175,7 +186,8 @@ def _tool_finished(action: Action, result: ToolResult) -> NewEvent:
 
 
 def _ended(action: Action, kind: EventType, data: dict[str, Any]) -> NewEvent:
-    return NewEvent(key=f"{action.key}:{kind.value}", type=kind, step_id=action.step_id, data=data)
+    told = {**data, "attempt": action.attempt}
+    return NewEvent(key=f"{action.key}:{kind.value}", type=kind, step_id=action.step_id, data=told)
 
 
 def _error(result: ToolResult) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """Who thinks in these tests: a guardian that goes by words, a planner with a script, a memory without memory."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from holdfast.errors import HoldfastError, Misconfigured
@@ -28,8 +29,13 @@ class ByName:
 
     terms: ApprovalTerms = field(default_factory=ApprovalTerms)
     forbidden: str = "forbidden"
+    wait: asyncio.Event | None = None
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def judge(self, request: JudgeRequest) -> VerdictRecord:
+        self.asked.set()
+        if self.wait is not None:
+            await self.wait.wait()
         text = str(request.action.arguments)
         decision = Decision.ALLOW
         if self.forbidden in text:
@@ -81,10 +87,15 @@ class Forgetful:
     """A memory without memory: it only knows what it was asked."""
 
     asked: list[RecallRequest] = field(default_factory=list)
+    wait: asyncio.Event | None = None
+    learning: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def recall(self, request: RecallRequest) -> Recollection:
         self.asked.append(request)
         return Recollection()
 
     async def learn(self, request: LearnRequest) -> Learned:
+        self.learning.set()
+        if self.wait is not None:
+            await self.wait.wait()
         return Learned()

@@ -82,12 +82,13 @@ class PostgresLedger:
 
     async def resolve(self, request: ResolveRequest) -> None:
         await self._call(
-            b"select resolve_effect(%s, %s, %s, %s, %s, %s)",
+            b"select resolve_effect(%s, %s, %s, %s, %s, %s, %s)",
             request.scope.tenant,
             request.scope.run_id,
             request.digest,
             request.happened,
             request.by,
+            _json(tales.resolved(request)),
             events_json([tales.effect_resolved(request)]),
         )
 
