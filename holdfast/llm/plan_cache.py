@@ -1,11 +1,13 @@
 """Plans kept for reuse: found by the same goal, or by a near one whose parameters can be bound anew, and never on
 similarity alone. What comes out of the cache is checked and judged like any other plan."""
 
+import json
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, Protocol
 
 from holdfast.llm.goal_reading import Reading, normalised, read_goal
+from holdfast.llm.goal_standing import days_in, stands_alone
 from holdfast.llm.rebinding import NotTheSame, rebound
 from holdfast.ports import Planner
 from schemas.base import Digest, JsonObject, Payload
@@ -72,7 +74,7 @@ class CachingPlanner:
             return await self._planner.plan(request)
         space, key = space_of(request), key_of(request)
         same = await self._shelf.exact(request.scope.tenant, space, key)
-        if same and not self._check(same.plan, request):
+        if same and _still_known(same.plan, request) and not self._check(same.plan, request):
             return await self._reused(request, same, same.plan, "exact")
         wanted = read_goal(request.goal)
         vector = await self._vector(request, wanted)
@@ -120,7 +122,7 @@ class CachingPlanner:
         )
 
     def _bound(self, kept: KeptPlan, wanted: Reading, request: PlanRequest) -> Plan | None:
-        if kept.inputs != request.inputs:
+        if kept.inputs != request.inputs or not _still_known(kept.plan, request):
             return None
         try:
             plan = rebound(kept.plan, read_goal(kept.goal), wanted)
@@ -133,6 +135,8 @@ class CachingPlanner:
     ) -> PlanProposal:
         proposal = await self._planner.plan(request)
         if proposal.plan is None or proposal.plan.source is not PlanSource.MODEL:
+            return proposal
+        if not days_in(proposal.plan.model_dump_json()) <= days_in(_given(request)):
             return proposal
         kept = KeptPlan(
             tenant=request.scope.tenant,
@@ -173,9 +177,23 @@ def key_of(request: PlanRequest) -> Digest:
 
 
 def _is_first(request: PlanRequest) -> bool:
-    """A plan that answers to findings, a failure or a word from outside is for its own run only."""
+    """A plan that answers to findings, a failure, a conversation or a word from outside is for its own run only."""
     special = (request.previous, request.findings, request.failure, request.done, request.instructions)
-    return request.mode == "plan" and request.bundle is not None and not any(special)
+    talked = any(
+        item.cite.source == "memory" and item.cite.version is None for item in request.recalled.items
+    )
+    own = any(special) or talked or not stands_alone(request.goal)
+    return request.mode == "plan" and request.bundle is not None and not own
+
+
+def _given(request: PlanRequest) -> str:
+    return f"{request.goal} {json.dumps(request.inputs, default=str)}"
+
+
+def _still_known(plan: Plan, request: PlanRequest) -> bool:
+    """What the plan was made of is still recalled, in the version it was made of."""
+    known = {(item.cite.source, item.cite.id, item.cite.version) for item in request.recalled.items}
+    return all((cite.source, cite.id, cite.version) in known for cite in plan.cites)
 
 
 def _cosine(one: Sequence[float], other: Sequence[float]) -> float:

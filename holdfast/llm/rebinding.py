@@ -55,6 +55,7 @@ def rebound(plan: Plan, made_for: Reading, wanted: Reading) -> Plan:
     for old in changes:
         if not any(re.search(_whole(old), text) for text in written):
             raise NotTheSame(f"the plan does not carry {old!r}, so it cannot be told what it stands for")
+        _refuse_chance(old, [each.value for each in made_for.parameters].count(old), plan)
     return _replaced(plan, {old: new.value for old, new in changes.items()})
 
 
@@ -75,12 +76,16 @@ def _changes(before: Sequence[Parameter], after: Sequence[Parameter]) -> dict[st
 
 
 def _refuse_other_kind(old: Parameter, new: Parameter) -> None:
+    if not new.value.isascii():
+        raise NotTheSame(f"{new.value!r} is written in other digits than a plan's")
     if old.kind in _FIXED or (old.stem != new.stem and old.kind is not Kind.NUMBER):
         raise NotTheSame(f"{old.value!r} and {new.value!r} differ in more than their digits")
     if old.kind is Kind.NUMBER:
         ours, theirs = _NUMBER.fullmatch(old.value), _NUMBER.fullmatch(new.value)
         if not ours or not theirs or ours.group(1, 3) != theirs.group(1, 3):
             raise NotTheSame(f"{old.value!r} and {new.value!r} differ in sign or unit")
+        if ("," in old.value) != ("," in new.value):
+            raise NotTheSame(f"{old.value!r} and {new.value!r} may be written in different ways")
         if 0 in (_amount(ours.group(2)), _amount(theirs.group(2))):
             raise NotTheSame("nothing and something are not the same amount")
 
@@ -106,6 +111,41 @@ def _refuse_derived(changes: Mapping[str, Parameter], made_for: Reading, plan: P
         rest = re.sub("|".join(map(_whole, changes)), " ", text)
         if digits & {int(run) for run in re.findall(r"\d+", rest)} or any(old in rest for old in changes):
             raise NotTheSame(f"the plan holds parts of {', '.join(changes)} elsewhere")
+
+
+def _refuse_chance(old: str, named: int, plan: Plan) -> None:
+    """A number may stand in a plan by chance: in more places than the goal named it, one of them may be another's."""
+    if not re.fullmatch(r"-?[\d.,]+", old):
+        return
+    steps = plan.model_dump(mode="json", exclude_defaults=True)["steps"]
+    places = {
+        (where, *_before(text[: found.start()]))
+        for step in steps
+        for where, text in _placed(step, "")
+        for found in re.finditer(_whole(old), text)
+    }
+    if len(places) > named:
+        raise NotTheSame(f"the plan holds {old!r} in {len(places)} places, and the goal names it less often")
+
+
+def _before(text: str) -> tuple[str, ...]:
+    """What tells whose number follows: what is glued to it, and the two words in front."""
+    *words, glued = text.split(" ")
+    return (*[word for word in words if word][-2:], glued)
+
+
+def _placed(value: Any, where: str) -> Iterator[tuple[str, str]]:
+    """What a step does, with where in it each text stands. Its title and reasons only tell."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name not in ("title", "why", *_UNREAD):
+                yield from _placed(item, f"{where}.{name}")
+    elif isinstance(value, list):
+        for item in value:
+            yield from _placed(item, where)
+    else:
+        for text in _strings(value):
+            yield where, text
 
 
 def _whole(value: str) -> str:
