@@ -58,7 +58,7 @@ class Acceptance:
                 f"{principal.id} may not work in environment {request.environment}.",
                 remedy=f"It may in {', '.join(principal.environments or ())}.",
             )
-        agent = await self._agent(principal.tenant, request)
+        agent = await self._named(principal.tenant, request.agent, request.agent_version)
         catalogue = await self._catalogues.tools(principal.tenant, request.environment, patterns=agent.tools)
         return RunInput(
             run_id=run_id_for(operation),
@@ -94,19 +94,13 @@ class Acceptance:
                 names.extend(found[name].delegates)
         return found
 
-    async def _agent(self, tenant: str, request: RunRequest) -> AgentSpec:
-        try:
-            return await self._named(tenant, request.agent, request.agent_version)
-        except Unprocessable:
-            if request.agent == DEFAULT_AGENT.name and request.agent_version in (None, DEFAULT_AGENT.version):
-                return DEFAULT_AGENT
-            raise
-
     async def _named(self, tenant: str, name: str, version: int | None) -> AgentSpec:
-        """The agent that a request or another agent names: its absence is the request's fault."""
+        """The agent that a request or another agent names, also the built-in one; its absence is the request's fault."""
         try:
             return await self._agents.read(tenant, name, version)
         except NotFound as error:
+            if name == DEFAULT_AGENT.name and version in (None, DEFAULT_AGENT.version):
+                return DEFAULT_AGENT
             raise Unprocessable(error.message, remedy=error.remedy) from error
 
 

@@ -149,7 +149,7 @@ def watch(ctx: click.Context, run_id: str, *, as_json: bool) -> None:
 @as_json
 def logs(run_id: str, *, follow: bool, after: int, as_json: bool) -> None:
     """The story of a run, one event a line."""
-    from holdfast.cli.run_view import told  # noqa: PLC0415 - rich is slow to import
+    from holdfast.cli.run_lines import told  # noqa: PLC0415 - rich is slow to import
 
     async def story() -> None:
         async with connect() as holdfast:

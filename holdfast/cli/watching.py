@@ -2,19 +2,26 @@
 
 import asyncio
 import signal
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import click
 from rich.console import Console
 from rich.live import Live
 
-from holdfast.cli.run_view import RunView, told
+from holdfast.cli.run_lines import told
+from holdfast.cli.run_picture import Picture
+from holdfast.cli.run_view import RunView, StepLine
 from holdfast.client import Holdfast
-from schemas.events import EventType
+from holdfast.errors import NotFound
+from schemas.events import EventType, ModelDelta
+from schemas.plans import StepState
 from schemas.runs import Run, RunStatus
 
 _PICTURES_A_SECOND = 8
 _INTERRUPTED = 130
+_LOOK_AGAIN_S = 0.3
+_LAST_WORDS_S = 2.0
 
 
 async def follow_lines(holdfast: Holdfast, run: Run, *, as_json: bool, after: int = 0) -> None:
@@ -29,16 +36,16 @@ async def follow_lines(holdfast: Holdfast, run: Run, *, as_json: bool, after: in
 
 async def follow_live(holdfast: Holdfast, run: Run) -> None:
     """The plan as a tree that changes under the eyes. Ctrl-C asks what should become of the run."""
-    view = RunView.of(run)
-    following = asyncio.create_task(_follow(holdfast, view))
+    view, console = RunView.of(run), Console()
+    following = asyncio.create_task(Watcher(holdfast).follow(view))
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, following.cancel)
     try:
-        with Live(console=Console(), refresh_per_second=_PICTURES_A_SECOND) as live:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
             while not following.done():
-                live.update(view.draw(now=datetime.now(UTC)))
+                live.update(Picture(view, now=datetime.now(UTC)), refresh=True)
                 await asyncio.wait({following}, timeout=1 / _PICTURES_A_SECOND)
-            live.update(view.draw())
+        console.print(Picture(view, now=datetime.now(UTC), whole=view.status.ended))
     finally:
         loop.remove_signal_handler(signal.SIGINT)
     if following.cancelled():
@@ -47,16 +54,60 @@ async def follow_live(holdfast: Holdfast, run: Run) -> None:
         following.result()
 
 
-async def _follow(holdfast: Holdfast, view: RunView) -> None:
-    async for event in holdfast.runs.follow(view.run_id):
-        view.take(event)
+class Watcher:
+    """Takes the story of a run into its view, and those of the runs that its steps delegate to."""
+
+    def __init__(self, holdfast: Holdfast) -> None:
+        self._holdfast = holdfast
+
+    async def follow(self, view: RunView) -> None:
+        below: dict[str, asyncio.Task[None]] = {}
+        try:
+            async for event in self._holdfast.runs.live(view.run_id):
+                if isinstance(event, ModelDelta):
+                    view.show(event)
+                    continue
+                view.take(event)
+                for line in _delegated(view):
+                    if line.id not in below:
+                        below[line.id] = asyncio.create_task(self._follow_child(view, line))
+            if below:
+                await asyncio.wait(below.values(), timeout=_LAST_WORDS_S)
+        finally:
+            for task in below.values():
+                task.cancel()
+            await asyncio.gather(*below.values(), return_exceptions=True)
+
+    async def _follow_child(self, view: RunView, line: StepLine) -> None:
+        """It is there a moment after its step began, and may be in an environment that this key may not see."""
+        child = RunView(line.title, view.child_of(line.id))
+        while not await self._exists(child.run_id):
+            if line.state is not StepState.RUNNING:
+                return
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        view.children[line.id] = child
+        await self.follow(child)
+
+    async def _exists(self, run_id: str) -> bool:
+        try:
+            await self._holdfast.runs.read(run_id)
+        except NotFound:
+            return False
+        return True
+
+
+def _delegated(view: RunView) -> Iterator[StepLine]:
+    """Steps that another run carries out, and that have begun."""
+    return (
+        line for line in view.steps.values() if line.kind == "agent" and line.state is not StepState.PENDING
+    )
 
 
 async def _leave(holdfast: Holdfast, run: Run) -> None:
     choice = click.prompt(
-        "The run goes on. Leave it to itself, or cancel it?",
-        type=click.Choice(["leave", "cancel"]),
-        default="leave",
+        "The run goes on. Detach from it, or cancel it?",
+        type=click.Choice(["detach", "cancel"]),
+        default="detach",
         err=True,
     )
     if choice == "cancel":

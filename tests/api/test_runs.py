@@ -27,6 +27,15 @@ async def test_an_accepted_run_is_written_down_and_its_workflow_is_started(
     assert described.workflow_type == "AgentRun"
 
 
+async def test_the_built_in_agent_may_be_delegated_to(api: RunningApi) -> None:
+    async with api.http() as http:
+        await http.post("/v1/agents", json={"name": "lead", "delegates": ["operator"]})
+        started = await http.post("/v1/runs", json={"goal": "x", "agent": "lead"})
+        unknown = await http.post("/v1/agents", json={"name": "lost", "delegates": ["nobody"]})
+        refused = await http.post("/v1/runs", json={"goal": "x", "agent": "lost"})
+    assert (started.status_code, unknown.status_code, refused.status_code) == (202, 201, 422)
+
+
 async def test_a_run_can_be_read_where_its_location_says(api: RunningApi) -> None:
     async with api.http() as http:
         answer = await http.post("/v1/runs", json={"goal": "look around"})

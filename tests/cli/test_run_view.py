@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 
-from holdfast.cli.run_view import RunView, told
+from holdfast.cli.run_lines import told
+from holdfast.cli.run_picture import Picture
+from holdfast.cli.run_view import RunView
 from schemas.base import JsonObject
-from schemas.events import EventType, RunEvent
+from schemas.events import EventType, ModelDelta, RunEvent
 from schemas.plans import StepState
 from schemas.runs import RunStatus
 
@@ -51,10 +53,10 @@ STORY = story(
 )
 
 
-def seen(view: RunView) -> str:
-    shown = Console(width=120, force_terminal=False)
+def seen(view: RunView, *, width: int = 120, height: int = 50, whole: bool = True) -> str:
+    shown = Console(width=width, height=height, force_terminal=False)
     with shown.capture() as capture:
-        shown.print(view.draw())
+        shown.print(Picture(view, whole=whole))
     return capture.get()
 
 
@@ -69,10 +71,60 @@ def test_the_picture_shows_plan_states_reasons_and_what_waits() -> None:
         "91 % full",
         "deny: it deletes",
         "rm -r /var/tmp",
-        "approvals approve apr_1",
+        "approvals show|approve|reject apr_1",
     ):
         assert words in picture
-    assert (view.steps["look"].state, view.steps["clean"].state) == (StepState.SUCCEEDED, StepState.DENIED)
+    assert (view.steps["look"].state, view.steps["clean"].state) == (StepState.SUCCEEDED, StepState.WAITING)
+
+
+def test_the_picture_fits_its_terminal_and_keeps_what_matters() -> None:
+    view = RunView(goal="make room " * 30, run_id=RUN)
+    steps = [{"id": f"s{n}", "kind": "tool", "tool": "shell", "title": f"Step {n} " * 20} for n in range(60)]
+    view.take(story((EventType.PLAN_ACCEPTED, None, {"plan": {"steps": steps}}))[0])
+    for event in story(
+        *((EventType.STEP_SUCCEEDED, f"s{n}", {}) for n in range(40)),
+        (EventType.STEP_FAILED, "s40", {"error": {"message": "no such host"}}),
+        (EventType.STEP_STARTED, "s41", {}),
+        (EventType.APPROVAL_REQUESTED, "s42", {"approval_id": "apr_1", "summary": {"what": "reboot"}}),
+    ):
+        view.take(event)
+    for width, height in ((80, 24), (120, 30), (40, 12)):
+        lines = seen(view, width=width, height=height, whole=False).splitlines()
+        assert len(lines) < height
+        assert max(map(len, lines)) <= width
+        picture = "\n".join(lines)
+        if width < 80:
+            continue
+        for words in ("✗ Step 40", "no such host", "▸ Step 41", "⏸ Step 42", "apr_1", "lines more"):
+            assert words in picture, (width, picture)
+    assert "Step 59" in seen(view)
+
+
+def test_steps_appear_while_a_model_writes_them_and_make_way_for_the_plan() -> None:
+    view = RunView(goal="make room", run_id=RUN)
+    for delta in ({"text": "{"}, {"step": {"id": "x", "title": "Void"}}, {"restart": True}, {"text": "ab"}):
+        view.show(ModelDelta.model_validate({"run_id": RUN, **delta}))
+    view.show(ModelDelta(run_id=RUN, step={"id": "look", "tool": "sys.disk", "title": "Look first"}))
+    picture = seen(view)
+    assert "Look first" in picture
+    assert "Void" not in picture
+    assert "planning, 2 characters" in picture
+    view.take(story((EventType.PLAN_ACCEPTED, None, {"plan": PLAN}))[0])
+    assert "Look first" not in seen(view)
+
+
+def test_a_delegated_run_is_drawn_below_its_step_and_its_cost_counts() -> None:
+    view = RunView(goal="make room", run_id=RUN)
+    plan = {"steps": [{"id": "ask", "kind": "agent", "agent": "keeper", "goal": "Look around"}]}
+    for event in story((EventType.PLAN_ACCEPTED, None, {"plan": plan}), (EventType.STEP_STARTED, "ask", {})):
+        view.take(event)
+    child = view.children["ask"] = RunView("Look around", view.child_of("ask"))
+    for event in (*STORY, *story((EventType.MODEL_CALLED, None, {"cost_usd": 0.25}))):
+        child.take(event)
+    picture = seen(view)
+    assert "   ├─ ✓ Look at the disk" in picture
+    assert "$0.2500" in picture
+    assert "approvals show|approve|reject apr_1" in picture
 
 
 def test_a_decided_approval_no_longer_waits_and_the_end_is_shown() -> None:
@@ -87,6 +139,16 @@ def test_a_decided_approval_no_longer_waits_and_the_end_is_shown() -> None:
     assert view.waits_for == {}
     assert view.status is RunStatus.SUCCEEDED
     assert "There is room again." in seen(view)
+
+
+def test_a_run_that_a_failed_step_stopped_says_how_it_goes_on() -> None:
+    view = RunView(goal="make room", run_id=RUN)
+    view.take(
+        story((EventType.RUN_STATUS, None, {"status": "input_required", "reason": "step_failed: look"}))[0]
+    )
+    assert f"holdfast runs resume {RUN}" in seen(view)
+    view.take(story((EventType.RUN_ENDED, None, {"status": "cancelled"}))[0])
+    assert "resume" not in seen(view)
 
 
 def test_every_kind_of_event_has_its_line() -> None:
