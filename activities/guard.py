@@ -4,6 +4,7 @@ import asyncio
 
 from temporalio import activity
 
+from activities.fast_lane import FastLane
 from holdfast.plan import tales
 from holdfast.plan.checks import findings_in
 from holdfast.ports import Guardian, Ledger, Story, ToolHost
@@ -18,8 +19,8 @@ from schemas.stages import (
     RecordRequest,
     Verdicts,
 )
-from schemas.tools import EffectClass, Lane, ToolResult
-from schemas.verdicts import Decision, VerdictRecord
+from schemas.tools import ToolResult
+from schemas.verdicts import VerdictRecord
 
 _LONGEST_ROW_S = 5.0
 """A row of reads ends early rather than to hold up the workflow task that waits for it."""
@@ -30,7 +31,7 @@ class GuardActivities:
         self._story = story
         self._guardian = guardian
         self._ledger = ledger
-        self._fast_tools = fast_tools
+        self._fast = FastLane(guardian=guardian, tools=fast_tools)
 
     @activity.defn
     async def check(self, request: CheckRequest) -> CheckReport:
@@ -61,31 +62,18 @@ class GuardActivities:
         done: list[tuple[JudgeRequest, VerdictRecord, ToolResult]] = []
         ends = asyncio.get_running_loop().time() + _LONGEST_ROW_S
         for request in row.requests:
-            record = await self._guardian.judge(request)
-            if not self._harmless(request, record):
+            record, result = await self._fast.tried(request)
+            if result is None:
                 if not done:
                     verdict = await self._ledger.give_verdict(request, record)
                     return FastReports(reports=(FastReport(verdict=verdict),))
                 break
-            action = request.action
-            spec = self._fast_tools.find(action.tool, action.tool_version)
-            result = await self._fast_tools.call(action, spec, idempotency_key=action.digest)
             done.append((request, record, result))
             if not result.ok or asyncio.get_running_loop().time() > ends:
                 break
         await self._ledger.perform(done)
         return FastReports(
             reports=tuple(FastReport(verdict=record.verdict, result=result) for _, record, result in done)
-        )
-
-    def _harmless(self, request: JudgeRequest, record: VerdictRecord) -> bool:
-        spec = self._fast_tools.find(request.action.tool, request.action.tool_version)
-        return (
-            spec.lane is Lane.FAST
-            and spec.effect is EffectClass.READ_ONLY
-            and spec.digest == request.tool.digest
-            and not record.verdict.held
-            and record.verdict.decision is Decision.ALLOW
         )
 
 

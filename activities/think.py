@@ -3,6 +3,7 @@
 from temporalio import activity
 
 from activities.heartbeat import heartbeats
+from activities.moving import Moves
 from holdfast.llm.lessons import LessonWriter
 from holdfast.ports import Planner
 from schemas.stages import (
@@ -22,8 +23,10 @@ _PATIENT_ATTEMPTS = 3
 class ThinkActivities:
     """Safe to repeat: a second answer may differ, but only the one that enters history is acted on."""
 
-    def __init__(self, *, planner: Planner) -> None:
+    def __init__(self, *, planner: Planner, moves: Moves | None = None) -> None:
+        """Without `moves`, the run itself has them judged."""
         self._planner = planner
+        self._moves = moves
 
     @activity.defn
     async def plan(self, request: PlanRequest) -> PlanProposal:
@@ -33,7 +36,8 @@ class ThinkActivities:
     @activity.defn
     async def next_move(self, request: NextRequest) -> NextMove:
         async with heartbeats():
-            return await self._planner.next(request)
+            move = await self._planner.next(request)
+            return await self._moves.judged(move, request) if self._moves else move
 
     @activity.defn
     async def answer(self, request: AnswerRequest) -> Answer:

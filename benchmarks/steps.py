@@ -273,19 +273,23 @@ async def prepared(stack: AsyncExitStack, *, planner: Planner | None = None) -> 
     policies = StoredPolicies(
         policies=PostgresPolicies(database=database), brakes=PostgresBrakes(database=database)
     )
+    guardian = PolicyGuardian(policies=policies)
     host, fast, mute = RegistryToolHost(Registry([no_op])), RegistryToolHost(Registry([calc])), Mute()
     made = [
         pools.orchestration(
             story=runs,
             runs=runs,
             artifacts=artifacts,
-            guardian=PolicyGuardian(policies=policies),
+            guardian=guardian,
             ledger=ledger,
             approvals=PostgresApprovals(database=database),
             fast_tools=fast,
         ),
         pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="bench"),
-        pools.llm(planner=planner or mute),
+        pools.llm(
+            planner=planner or mute,
+            moves=pools.moves(guardian=guardian, ledger=ledger, fast_tools=fast),
+        ),
         pools.knowledge(memory=mute),
     ]
     for pool in made:

@@ -73,6 +73,17 @@ class Ledger(Protocol):
         """The same for several, in one transaction."""
         ...
 
+    async def give_verdict_under_way(self, request: JudgeRequest, record: VerdictRecord) -> Verdict | None:
+        """As `give_verdict`, for whoever is not the run itself: nothing is told, and None comes back, where the run is
+        paused or over by now."""
+        ...
+
+    async def perform_under_way(
+        self, request: JudgeRequest, record: VerdictRecord, result: ToolResult
+    ) -> bool:
+        """As `perform`, in the same way: whether it was told."""
+        ...
+
     async def dispatch(self, request: ActRequest, *, effect: EffectClass, worker: str) -> Dispatch:
         """Check the verdict and the approval, and write `dispatched`, in one transaction."""
         ...

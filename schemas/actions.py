@@ -32,6 +32,7 @@ class Action(Digested):
 
     @property
     def key(self) -> str:
-        """The place of this action in its run: what makes its events and its ledger row unique."""
+        """This action at its place in the run: what makes its events unique. Where two were judged for one place, as by two
+        attempts to think of a move, the story has both."""
         item = "" if self.item is None else f"[{self.item}]"
-        return f"{self.step_id}{item}#{self.attempt}"
+        return f"{self.step_id}{item}#{self.attempt}@{self.digest.removeprefix('sha256:')[:12]}"

@@ -137,16 +137,14 @@ class NextRequest(Payload):
     outcomes: dict[str, StepOutcome] = {}
     instructions: tuple[str, ...] = ()
     turn: int = 0
+    runbook: str | None = None
+    labels: Labels = {}
+    bundle: Digest | None = None
 
-
-class NextMove(Payload):
-    """One step to take, or the final answer."""
-
-    step: Step | None = None
-    answer: str | None = None
-    thought: str = ""
-    by: str = ""
-    spend_usd: float = 0
+    @property
+    def name(self) -> StepId:
+        """What the step will be called that the move leads to."""
+        return f"move_{self.turn + 1}"
 
 
 class JudgeRequest(Payload):
@@ -229,10 +227,21 @@ class ActReports(Payload):
 
 
 class FastReport(Payload):
-    """The verdict of a harmless read and, where it allows, what the read brought."""
+    """The verdict on an action and, where it allows a harmless read, what the read brought."""
 
     verdict: Verdict
     result: ToolResult | None = None
+
+
+class NextMove(Payload):
+    """One step to take, or the final answer. Where the step's action could be judged at once, its verdict comes along."""
+
+    step: Step | None = None
+    answer: str | None = None
+    thought: str = ""
+    by: str = ""
+    spend_usd: float = 0
+    judged: FastReport | None = None
 
 
 class FastReports(Payload):

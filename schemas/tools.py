@@ -84,6 +84,11 @@ class ToolSpec(Digested):
     def key(self) -> str:
         return f"{self.name}@{self.version}"
 
+    @property
+    def fast(self) -> bool:
+        """Whether a call may be made where it is judged."""
+        return self.lane is Lane.FAST and self.effect is EffectClass.READ_ONLY
+
     def said(self) -> JsonObject:
         return self.model_dump(mode="json", exclude={"way"} if self.way is None else set())
 

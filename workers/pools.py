@@ -12,6 +12,7 @@ from activities.ask import AskActivities
 from activities.guard import GuardActivities
 from activities.ingest import IngestActivities, QuestionActivities
 from activities.judge_action import OpinionActivities, Opinions
+from activities.moving import Moves
 from activities.panel import PanelActivities
 from activities.remember import RememberActivities
 from activities.scheduled_run import Accepting, ScheduledRunActivities
@@ -107,16 +108,22 @@ def tools(*, ledger: Ledger, tools: ToolHost, artifacts: Artifacts, worker: str)
     return Pool(Queue.TOOLS, activities=(act.act,))
 
 
+def moves(*, guardian: Guardian, ledger: Ledger, fast_tools: ToolHost) -> Moves:
+    """Who judges a model's move where the model is asked."""
+    return Moves(guardian=guardian, ledger=ledger, fast_tools=TracedTools(fast_tools))
+
+
 def llm(
     *,
     planner: Planner,
+    moves: Moves | None = None,
     lessons: LessonWriter | None = None,
     panels: Panels | None = None,
     opinions: Opinions | None = None,
     questions: QuestionDesk | None = None,
 ) -> Pool:
     """Everything that needs a model's key."""
-    think = ThinkActivities(planner=planner)
+    think = ThinkActivities(planner=planner, moves=moves)
     ask = QuestionActivities(desk=questions)
     look_back = LookBackActivities(writer=lessons)
     sit = (PanelActivities(panels=panels).convene,) if panels else ()

@@ -100,6 +100,7 @@ class AgentRun:
             executor=self._executor,
             needs_help=self._needs_help,
             recall_after=self._stages.recall_after,
+            foresee=self._performer.foresee,
         )
         self._recalled = Recollection()
         self._cancel: CancelCommand | None = None

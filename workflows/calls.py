@@ -12,12 +12,12 @@ from holdfast.plan.conditions import ConditionProblem, holds
 from holdfast.plan.graph import references_within
 from holdfast.plan.progress import Progress
 from holdfast.plan.references import Reference, ReferenceProblem, parse, resolve
-from schemas.actions import Action
+from holdfast.plan.requests import first_question_of, is_one_call, question_of
 from schemas.events import EventType, NewEvent
 from schemas.plans import Step, StepState, ToolStep
 from schemas.runs import RunInput, StepOutcome
-from schemas.stages import JudgeRequest, LoadRequest
-from schemas.tools import Lane, ToolError, ToolSpec
+from schemas.stages import LoadRequest
+from schemas.tools import Lane, ToolError
 from workflows import options
 from workflows.gate import side_by_side, stop_if_cancelled
 from workflows.parking import Parking
@@ -46,7 +46,9 @@ class Calls:
     async def row(self, row: Sequence[Step]) -> list[StepOutcome]:
         """Raises ReferenceProblem before anything is done, where an action is not known after all."""
         steps = [step for step in row if isinstance(step, ToolStep)]
-        outcomes = await self._performer.perform([self._first(step) for step in steps])
+        outcomes = await self._performer.perform(
+            [first_question_of(step, self._start, self._progress) for step in steps]
+        )
         last = steps[len(outcomes) - 1]
         if outcomes[-1].state is not StepState.FAILED or last.retry.attempts == 1:
             return outcomes
@@ -63,15 +65,8 @@ class Calls:
     # ----------------------------------------------------------------------------------------------------------------
 
     def _plain(self, step: Step) -> bool:
-        return (
-            isinstance(step, ToolStep)
-            and step.when is None
-            and step.for_each is None
-            and step.expect is None
-            and step.timeout_s is None
-            and all(
-                self._has_ended(reference.step) for reference in references_within(step) if reference.step
-            )
+        return is_one_call(step) and all(
+            self._has_ended(reference.step) for reference in references_within(step) if reference.step
         )
 
     def _has_ended(self, name: str) -> bool:
@@ -84,9 +79,6 @@ class Calls:
 
     def _next(self, step: Step) -> int:
         return self._progress.attempts(step.id) + 1
-
-    def _first(self, step: ToolStep) -> JudgeRequest:
-        return self._request(step, attempt=self._next(step), final=step.retry.attempts == 1)
 
     async def _attempts(
         self,
@@ -116,7 +108,15 @@ class Calls:
     async def _attempt(
         self, step: ToolStep, attempt: int, last: int, *, item: int | None, value: Any
     ) -> StepOutcome:
-        request = self._request(step, attempt=attempt, item=item, value=value, final=attempt == last)
+        request = question_of(
+            step,
+            self._start,
+            self._progress,
+            attempt=attempt,
+            item=item,
+            value=value,
+            final=attempt == last,
+        )
         [outcome] = await self._performer.perform([request])
         return self._expected(step, outcome, value)
 
@@ -136,44 +136,6 @@ class Calls:
     def _retrying(self, step: ToolStep, outcome: StepOutcome) -> NewEvent:
         error = outcome.error.model_dump(mode="json") if outcome.error else None
         return self._teller.event(EventType.STEP_RETRYING, {"error": error}, step=step.id)
-
-    def _request(
-        self, step: ToolStep, *, attempt: int, item: int | None = None, value: Any = None, final: bool = True
-    ) -> JudgeRequest:
-        tool = self._tool(step)
-        action = Action(
-            tenant=self._start.tenant,
-            run_id=self._start.run_id,
-            step_id=step.id,
-            item=item,
-            attempt=attempt,
-            tool=tool.name,
-            tool_version=tool.version,
-            arguments=resolve(step.arguments, self._scope(value)),
-            environment=self._start.environment,
-            agent=self._start.agent.name,
-            runbook=self._start.runbook,
-            labels=self._start.labels,
-            tainted=self._progress.tainted(step),
-            claimed_risk=step.claimed_risk,
-        )
-        return JudgeRequest(
-            scope=self._teller.scope,
-            action=action,
-            tool=tool,
-            step_title=step.title,
-            step_why=step.why,
-            bundle=self._start.bundle,
-            opens=not item,
-            closes=item is None and step.expect is None,
-            final=final,
-        )
-
-    def _tool(self, step: ToolStep) -> ToolSpec:
-        tool = self._start.catalogue.find(step.tool)
-        if tool is None:
-            raise ReferenceProblem(f"there is no tool {step.tool} in this run's catalogue")
-        return tool
 
     def _scope(self, item: Any = None) -> dict[str, Any]:
         return self._progress.scope(self._start.run_id, item)

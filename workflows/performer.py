@@ -15,7 +15,7 @@ from holdfast.plan.progress import Progress
 from holdfast.plan.words import describe
 from schemas.actions import Action
 from schemas.approvals import Approval, ApprovalStatus, ApprovalSubject, ApprovalSummary
-from schemas.base import JsonObject
+from schemas.base import Digest, JsonObject
 from schemas.events import EventType
 from schemas.plans import StepState
 from schemas.runs import RunStatus, StepOutcome
@@ -29,7 +29,7 @@ from schemas.stages import (
     JudgeRow,
     ResolveRequest,
 )
-from schemas.tools import EffectClass, Lane, ToolError, ToolResult
+from schemas.tools import ToolError, ToolResult
 from schemas.verdicts import Decision, Settler, Verdict
 from workflows import options
 from workflows.desk import Desk
@@ -50,13 +50,21 @@ class Performer:
         self._gate = gate
         self._progress = progress
         self._parking = parking
+        self._foreseen: dict[Digest, FastReport] = {}
+
+    def foresee(self, report: FastReport) -> None:
+        """What came with a model's move, until the action is asked about that it speaks of; no other is served by it."""
+        self._foreseen = {report.verdict.action_digest: report}
 
     async def perform(self, row: Sequence[JudgeRequest]) -> list[StepOutcome]:
         """What became of the first actions of the row, at least of one: each goes out when the one before it has
         succeeded. A denied or failed one is an outcome, not an error; a row ends there, or where people are asked."""
         await self._gate.passed()
         first = row[0]
-        if first.tool.lane is Lane.FAST and first.tool.effect is EffectClass.READ_ONLY:
+        foreseen = self._foreseen.pop(first.action.digest, None)
+        if foreseen is not None:
+            return [await self._as_foreseen(first, foreseen)]
+        if first.tool.fast:
             reports = await self._fast(row)
             done = [report.result for report in reports if report.result is not None]
             if done:
@@ -67,6 +75,11 @@ class Performer:
         if not allowed:
             return [await self._after(first, verdicts[0])]
         return await self._act([request for request, _ in allowed])
+
+    async def _as_foreseen(self, request: JudgeRequest, report: FastReport) -> StepOutcome:
+        if report.result is not None:
+            return self._observed(request, report.result)
+        return await self._after(request, report.verdict)
 
     async def _fast(self, row: Sequence[JudgeRequest]) -> Sequence[FastReport]:
         found = await workflow.execute_local_activity_method(

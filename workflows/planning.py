@@ -10,9 +10,9 @@ from activities.think import ThinkActivities
 from holdfast.guardian.planned import entries_of_plan
 from holdfast.plan import tales
 from holdfast.plan.progress import Progress, still_to_do
+from holdfast.plan.repetition import repeats
 from holdfast.runtime.failures import cause_of
 from schemas.approvals import ApprovalStatus, ApprovalSubject, ApprovalSummary
-from schemas.base import JsonObject
 from schemas.canonical import digest_of
 from schemas.commands import ResumeCommand
 from schemas.events import EventType, NewEvent
@@ -21,6 +21,7 @@ from schemas.runs import RunInput, RunStatus, StepOutcome
 from schemas.stages import (
     CheckReport,
     CheckRequest,
+    FastReport,
     NextMove,
     NextRequest,
     PlanProposal,
@@ -33,8 +34,6 @@ from workflows.executor import Executor, LimitHit
 from workflows.stopping import RunStopped
 from workflows.teller import Teller
 
-_MOST_REPEATS = 3
-_LOOKED_BACK = 12
 _MOST_DRAFTS = 3
 
 
@@ -49,6 +48,7 @@ class Planning:
         executor: Executor,
         needs_help: Callable[[str, str], Awaitable[None]],
         recall_after: Callable[[list[str], Recollection], Awaitable[Recollection]],
+        foresee: Callable[[FastReport], None],
     ) -> None:
         self._start = start
         self._progress = progress
@@ -57,6 +57,7 @@ class Planning:
         self._executor = executor
         self._needs_help = needs_help
         self._recall_after = recall_after
+        self._foresee = foresee
 
     async def settle(self, recalled: Recollection) -> None:
         """A plan that stands up to the checks and, where it was asked for, to a human."""
@@ -125,13 +126,17 @@ class Planning:
                 await self._executor.take(step)
         while True:
             self._executor.turn()
-            move = await self._next(plan, recalled)
+            request = self._next_request(plan, recalled)
+            move = await self._next(request)
             if move.answer is not None:
                 return move.answer
             if move.step is None:
                 raise RunStopped(RunStatus.FAILED, f"{move.by} gave neither a step nor an answer")
-            step = move.step.model_copy(update={"id": f"move_{len(plan.steps) + 1}"})
-            _refuse_repetition(step, plan)
+            step = move.step.model_copy(update={"id": request.name})
+            if repeats(step, plan.steps):
+                raise LimitHit(f"the agent repeats itself: {step.title or step.kind}")
+            if move.judged is not None:
+                self._foresee(move.judged)
             plan = plan.model_copy(update={"steps": (*plan.steps, step)})
             self._progress.plan = plan
             await self._executor.take(step)
@@ -183,8 +188,8 @@ class Planning:
                 self._progress.spend_usd += proposal.spend_usd
                 return proposal
 
-    async def _next(self, plan: Plan, recalled: Recollection) -> NextMove:
-        request = NextRequest(
+    def _next_request(self, plan: Plan, recalled: Recollection) -> NextRequest:
+        return NextRequest(
             scope=self._teller.scope,
             goal=self._start.goal,
             inputs=self._progress.inputs,
@@ -195,7 +200,12 @@ class Planning:
             outcomes=self._progress.outcomes,
             instructions=tuple(self._progress.instructions),
             turn=len(plan.steps),
+            runbook=self._start.runbook,
+            labels=self._start.labels,
+            bundle=self._start.bundle,
         )
+
+    async def _next(self, request: NextRequest) -> NextMove:
         while True:
             try:
                 move: NextMove = await workflow.execute_activity_method(
@@ -320,14 +330,3 @@ class Planning:
             attempt=attempt,
             bundle=self._start.bundle,
         )
-
-
-def _refuse_repetition(step: Step, plan: Plan) -> None:
-    """The same move again and again is a loop, however the model words its reasons."""
-    made = [_essence(move) for move in plan.steps[-_LOOKED_BACK:]]
-    if made.count(_essence(step)) >= _MOST_REPEATS:
-        raise LimitHit(f"the agent repeats itself: {step.title or step.kind}")
-
-
-def _essence(step: Step) -> JsonObject:
-    return step.model_dump(mode="json", exclude={"id", "title", "why", "cites"})

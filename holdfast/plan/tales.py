@@ -41,7 +41,7 @@ def plan_rejected(place: str, findings: Sequence[Finding]) -> NewEvent:
 def step_started(action: Action, title: str) -> NewEvent:
     """Told with the verdict of the step's first action, or with its call: starting costs no round trip of its own."""
     return NewEvent(
-        key=f"{action.step_id}:started:{action.attempt}",
+        key=f"{action.key}:started",
         type=EventType.STEP_STARTED,
         step_id=action.step_id,
         data={"title": title, "tool": action.tool, "attempt": action.attempt},

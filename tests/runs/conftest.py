@@ -171,7 +171,9 @@ async def make_stage(database: Database, temporal_address: str) -> AsyncIterator
                     fast_tools=fast,
                 ),
                 pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="test"),
-                pools.llm(planner=script),
+                pools.llm(
+                    planner=script, moves=pools.moves(guardian=guardian, ledger=ledger, fast_tools=fast)
+                ),
                 pools.knowledge(memory=memory),
             ]
             settings = WorkerSettings(cached_runs=cached_runs, drain_s=0.1)

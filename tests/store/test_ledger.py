@@ -16,8 +16,16 @@ from schemas.agents import AgentSpec
 from schemas.approvals import ApprovalSubject, ApprovalSummary
 from schemas.events import EventType, NewEvent
 from schemas.facts import Facts
-from schemas.runs import Run, RunInput
-from schemas.stages import ActRequest, AskRequest, JudgeRequest, RecordRequest, ResolveRequest, RunScope
+from schemas.runs import Run, RunInput, RunStatus
+from schemas.stages import (
+    ActRequest,
+    AskRequest,
+    JudgeRequest,
+    RecordRequest,
+    ResolveRequest,
+    RunPatch,
+    RunScope,
+)
 from schemas.tools import EffectClass, ToolResult, ToolSpec
 from schemas.verdicts import Decision, Reason, Verdict, VerdictRecord
 
@@ -288,3 +296,21 @@ async def test_a_run_that_is_paused_or_over_sends_nothing(
     async with database.tenant(run.tenant) as connection:
         await connection.execute("update runs set status = %s where id = %s", (status, run.id))
     assert await dispatch(ledger, request) == outcome
+
+
+@pytest.mark.parametrize("status", ["paused", "cancelled", "succeeded"])
+async def test_the_verdict_on_a_move_is_told_only_while_its_run_is_under_way(
+    database: Database, run: Run, ledger: PostgresLedger, status: RunStatus
+) -> None:
+    runs, request = PostgresRuns(database=database), act(run)
+    read = ToolResult(ok=True)
+    await runs.record(RecordRequest(scope=scope_of(run), patch=RunPatch(status=status)))
+    assert await ledger.give_verdict_under_way(*judge(request)) is None
+    assert not await ledger.perform_under_way(*judge(request), read)
+    assert await ledger.effects(run.tenant, run.id) == []
+    assert len(await runs.events(run.tenant, run.id)) == 1
+    await runs.record(RecordRequest(scope=scope_of(run), patch=RunPatch(status=RunStatus.RUNNING)))
+    assert await ledger.give_verdict_under_way(*judge(request)) is not None
+    assert await dispatch(ledger, request) == "go"
+    other = act(run, arguments={"command": "pwd"})
+    assert await ledger.perform_under_way(*judge(other), read)

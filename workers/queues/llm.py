@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from activities.moving import Moves
 from holdfast.adapters.llm.layer import ModelLayer
+from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.models import PostgresSpend
 from holdfast.adapters.postgres.opinions import PostgresOpinions
 from holdfast.adapters.postgres.writing import ShownWriting
@@ -15,7 +17,7 @@ from holdfast.llm.panels.panel import Embed as EmbedAnswers
 from holdfast.llm.plan_cache import Embed
 from holdfast.llm.questions import ModelQuestionWriter
 from schemas.memory import MemoryStatus
-from workers import pools
+from workers import judging, pools
 from workers.housekeeping import Chore
 from workers.parts import Parts
 
@@ -43,7 +45,14 @@ async def pool(held: Parts) -> pools.Pool:
     )
     asker = ModelQuestionWriter(model=layer.model) if layer.settings.deployments else None
     questions = shelf.library.questions(asker) if asker else None
-    return pools.llm(planner=planner, lessons=lessons, panels=panel, opinions=opinions, questions=questions)
+    return pools.llm(
+        planner=planner,
+        moves=await _moves(held) if layer.settings.deployments else None,
+        lessons=lessons,
+        panels=panel,
+        opinions=opinions,
+        questions=questions,
+    )
 
 
 async def chores(held: Parts) -> Mapping[str, Chore]:
@@ -54,6 +63,14 @@ async def chores(held: Parts) -> Mapping[str, Chore]:
         return await spend.presume_spent()
 
     return {"settle_lapsed_claims": settle}
+
+
+async def _moves(held: Parts) -> Moves:
+    return pools.moves(
+        guardian=await judging.guardian(held),
+        ledger=PostgresLedger(database=await held.database()),
+        fast_tools=await judging.fast_host(held),
+    )
 
 
 def _embedding(embedder: Embedder | None) -> Embed | None:

@@ -19,6 +19,8 @@ from schemas.verdicts import Verdict, VerdictRecord
 Outcome = Literal["go", "done", "in_doubt", "unknown", "held", "refused", "paused", "stale", "over"]
 
 _GIVE = b"select give_verdict(%s, %s, %s, %s, %s, %s) as verdict"
+_GIVE_UNDER_WAY = b"select give_verdict_under_way(%s, %s, %s, %s, %s, %s) as verdict"
+_PERFORM_UNDER_WAY = b"select perform_effect_under_way(%s, %s, %s, %s, %s, %s, %s, %s, %s) as told"
 _DISPATCH = b"select outcome, result, why from dispatch_effect(%s, %s, %s, %s, %s, %s)"
 _OBSERVE = b"select observe_effect(%s, %s, %s, %s, %s, %s)"
 _PERFORM = b"select perform_effect(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
@@ -49,6 +51,16 @@ class PostgresLedger:
         """All in one transaction and one round trip."""
         calls = [(_GIVE, _verdict(*pair)) for pair in zip(requests, records, strict=True)]
         return [Verdict.model_validate(row["verdict"]) for row in await self._calls(calls)]
+
+    async def give_verdict_under_way(self, request: JudgeRequest, record: VerdictRecord) -> Verdict | None:
+        row = await self._call(_GIVE_UNDER_WAY, *_verdict(request, record))
+        return Verdict.model_validate(row["verdict"]) if row["verdict"] else None
+
+    async def perform_under_way(
+        self, request: JudgeRequest, record: VerdictRecord, result: ToolResult
+    ) -> bool:
+        row = await self._call(_PERFORM_UNDER_WAY, *_performed(request, record, result))
+        return bool(row["told"])
 
     async def dispatch(self, request: ActRequest, *, effect: EffectClass, worker: str) -> LedgerAnswer:
         return _answer(await self._call(_DISPATCH, *_dispatched(request, effect, worker)))
