@@ -10,44 +10,43 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast.knowledge.mentions import mentioned
 from holdfast.knowledge.runbooks import placeholders_bound
 from schemas.base import JsonObject
 from schemas.knowledge import BlockKind, RunbookInput, RunnableRunbook
 
 _REFERENCE = re.compile(r"\$\{\s*inputs\.([a-z][a-z0-9_]*)\s*\}")
 _ENGINE = re.compile(r"\$\{\s*(?:steps|item|run)\b")
-_MENTION: dict[str, str] = {
-    "path": r"(?<![\w./-])(/[\w.@+/-]*[\w/])",
-    "host": r"\b((?:\d{1,3}\.){3}\d{1,3}|(?:[a-z0-9-]+\.)+[a-z]{2,}|localhost)\b",
-    "service": r"\b(?:service|unit|daemon)\s+[`'\"]?([a-zA-Z0-9@._-]+)|\b(?!(?:the|a|this|that|my|our|is|which|every|any|each)\s)([a-zA-Z0-9@._-]+)\s+(?:service|unit|daemon)\b",
-}
-_VALUE: dict[str, str] = {
-    "integer": r"(-?\d+)",
-    "number": r"(-?\d+(?:\.\d+)?)",
-    "boolean": r"(true|false|yes|no)",
-}
-_COMMON = frozenset({"the", "a", "this", "that", "my", "our", "is", "which", "every", "any", "each"})
 
 
 @dataclass(frozen=True)
 class Bound:
-    """The values of the inputs; the names nobody gave; what is wrong with those that were given."""
+    """The values of the inputs; the names nobody gave; what is wrong with those that were given; which values nobody
+    gave as such, and where they are from."""
 
     values: JsonObject
     missing: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 def bind_inputs(runbook: RunnableRunbook, *, goal: str, given: Mapping[str, Any]) -> Bound:
-    """Given first, then what the goal mentions, then the default."""
+    """Given first, then what the goal says beyond doubt, then, where it says nothing, the default."""
     values: JsonObject = dict(given)
-    missing, problems = [], []
+    missing, problems, told = [], [], []
     for wanted in runbook.inputs:
         value = given.get(wanted.name)
         if value is None:
-            value = _mentioned(wanted, runbook, goal)
-        if value is None:
-            value = wanted.default
+            said = mentioned(wanted, runbook, goal)
+            if said.doubt and (wanted.required or wanted.default is not None):
+                missing.append(wanted.name)
+                problems.append(f"{wanted.name}: {said.doubt}")
+                continue
+            value = said.value if said.value is not None else wanted.default
+            if value is not None:
+                told.append(
+                    f"{wanted.name} = {value} ({'from the goal' if said.value is not None else 'as the runbook says'})"
+                )
         if value is None:
             if wanted.required:
                 missing.append(wanted.name)
@@ -57,30 +56,7 @@ def bind_inputs(runbook: RunnableRunbook, *, goal: str, given: Mapping[str, Any]
         except ValueError as error:
             missing.append(wanted.name)
             problems.append(f"{wanted.name}: {error}")
-    return Bound(values, tuple(missing), tuple(problems))
-
-
-def _mentioned(wanted: RunbookInput, runbook: RunnableRunbook, goal: str) -> str | None:
-    name = re.escape(wanted.name).replace("_", "[ _-]")
-    shape = _VALUE.get(wanted.type, r"[`'\"]?([^\s,;`'\"]+)")
-    if said := re.search(rf"(?i)\b{name}\s*(?:=|:|\bis\b)\s*{shape}", goal):
-        return said[1].rstrip(".")
-    if wanted.type in _VALUE and (said := re.search(rf"(?i)\b{name}\s+{shape}", goal)):
-        return said[1]
-    for choice in wanted.choices:
-        if re.search(rf"(?i)(?<!\w){re.escape(choice)}(?!\w)", goal):
-            return choice
-    alone = sum(each.type == wanted.type for each in runbook.inputs) == 1
-    return _alone(wanted.type, goal) if alone else None
-
-
-def _alone(kind: str, goal: str) -> str | None:
-    """The first thing in the goal that has the shape of this kind."""
-    for said in re.finditer(_MENTION.get(kind, r"(?!)"), goal):
-        found = next(group for group in said.groups() if group)
-        if found.lower() not in _COMMON:
-            return found
-    return None
+    return Bound(values, tuple(missing), tuple(problems), tuple(told))
 
 
 def _typed(wanted: RunbookInput, value: Any) -> Any:

@@ -40,8 +40,9 @@ def plan_from_runbook(
         steps = tuple(_steps(runbook, bound.values, catalogue))
     except Unprocessable as error:
         return PlanProposal(by=BY, note=str(error))
+    told = f" With {', '.join(bound.told)}." if bound.told else ""
     return PlanProposal(
-        plan=_plan(runbook, steps, bound.values), by=BY, note=f"From runbook {runbook.title}."
+        plan=_plan(runbook, steps, bound.values), by=BY, note=f"From runbook {runbook.title}.{told}"
     )
 
 
