@@ -1,15 +1,27 @@
 """What the doors to runbooks and memory take, beyond what both already have words for."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, Base64Bytes, BeforeValidator, Field, StringConstraints
 
 from schemas.base import JsonObject, Labels, Name, Payload, Request, strictly
 from schemas.knowledge import DocumentDraft, DocumentId, IngestProgress, LintFinding
 from schemas.memory import MemoryId, MemoryItem, MemoryScope, Signature
 
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*={0,2}\s*")
 Reason = Annotated[str, StringConstraints(max_length=1000)]
+
+
+def _of_base64(value: object) -> object:
+    """pydantic leaves out what is no base64; here it is refused."""
+    if not isinstance(value, str) or not _BASE64.fullmatch(value):
+        raise ValueError("must be base64")
+    return value
+
+
+FileBytes = Annotated[Base64Bytes, BeforeValidator(_of_base64)]
 
 
 class UploadRequest(Request):
@@ -18,11 +30,30 @@ class UploadRequest(Request):
     documents: tuple[DocumentDraft, ...] = Field(min_length=1, max_length=50)
 
 
+class DocumentFile(Request):
+    """A file as it is. The end of its id says what it is: Markdown without one, and a PDF whatever its name."""
+
+    id: DocumentId
+    data: FileBytes
+    source: str = Field(default="", max_length=300, description="The collection it belongs to.")
+
+
+class FilesRequest(Request):
+    """Files for the library. Each that can be read goes in; the others are told, with why."""
+
+    files: tuple[DocumentFile, ...] = Field(min_length=1, max_length=50)
+
+
 class SyncRequest(Request):
     """All that a collection is to hold, and nothing else of it."""
 
     source: str = Field(min_length=1, max_length=300, description="The collection.")
     documents: tuple[DocumentDraft, ...] = Field(max_length=5000)
+    kept: tuple[DocumentId, ...] = Field(
+        default=(),
+        max_length=5000,
+        description="What stays as it stands: files that could not be read just now.",
+    )
 
 
 class IngestionRequest(Request):

@@ -124,6 +124,7 @@ RULES: tuple[Rule, ...] = (
     _read("/v1/runbooks", Permission.RUNBOOKS_READ),
     _write("POST", "/v1/runbooks", Permission.RUNBOOKS_WRITE, upload=True),
     _write("POST", "/v1/runbooks/search", Permission.RUNBOOKS_READ),
+    _write("POST", "/v1/runbooks/files", Permission.RUNBOOKS_WRITE, upload=True),
     _write("POST", "/v1/runbooks/sync", Permission.RUNBOOKS_WRITE, upload=True, everywhere=True),
     _write("POST", "/v1/runbooks/lint", Permission.RUNBOOKS_READ, upload=True),
     _write("POST", "/v1/ingestions", Permission.RUNBOOKS_WRITE, upload=True),

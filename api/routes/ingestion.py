@@ -37,7 +37,9 @@ async def sync_documents(request: SyncRequest, held: Held, caller: Caller) -> In
     """Make a collection hold exactly these documents. What is unchanged is not embedded again, what moved is followed,
     and what is not named is taken out."""
     library = await held.shelf.library()
-    return await library.sync(caller.tenant, request.source, request.documents, author=caller.id)
+    return await library.sync(
+        caller.tenant, request.source, request.documents, author=caller.id, kept=request.kept
+    )
 
 
 @router.post("/runbooks/lint", responses=documented(413, 415))
@@ -51,9 +53,7 @@ async def start_ingestion(
     request: IngestionRequest, response: Response, held: Held, caller: Caller, operation: Operation
 ) -> Ingestion:
     """Put documents down, to be read by knowledge workers. Once this is answered, they are read, whatever crashes."""
-    for draft in request.documents:
-        refuse_to_reach_further(caller, environment_of(draft))
-        await refuse_foreign(held, caller, draft.id)
+    await refuse_foreign_drafts(held, caller, request.documents)
     job = new_id("ing") if operation is None else f"ing_{operation.removeprefix('sha256:')[:32]}"
     jobs = (await held.shelf.library()).jobs
     await jobs.stage(caller.tenant, job, request.documents)
@@ -99,6 +99,15 @@ def _linted(drafts: Sequence[DocumentDraft]) -> list[LintReport]:
     ]
 
 
+async def refuse_foreign_drafts(held: Services, caller: Principal, drafts: Sequence[DocumentDraft]) -> None:
+    """Each must hold where the caller may write, and what stands under its id as well."""
+    if caller.environments is None:
+        return
+    for draft in drafts:
+        refuse_to_reach_further(caller, await asyncio.to_thread(_environment_of, draft))
+        await refuse_foreign(held, caller, draft.id)
+
+
 async def refuse_foreign(held: Services, caller: Principal, document_id: str) -> None:
     """What stands under this id must be the caller's to change as well."""
     if caller.environments is None:
@@ -108,7 +117,7 @@ async def refuse_foreign(held: Services, caller: Principal, document_id: str) ->
         refuse_to_reach_further(caller, standing[0].environment)
 
 
-def environment_of(draft: DocumentDraft) -> str:
+def _environment_of(draft: DocumentDraft) -> str:
     """Where it will hold: its front matter may say. What cannot be read goes nowhere."""
     try:
         return read_draft(draft).document.environment

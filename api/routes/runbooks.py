@@ -1,16 +1,19 @@
 """Runbooks and other documents of the library: given, found, read, taken out and brought back. An id may hold slashes,
 so it is named in the query."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
 from api.cursors import Cursor, Limit, page_by_key, place
 from api.problems import documented
-from api.routes.ingestion import environment_of, refuse_foreign
+from api.routes.ingestion import refuse_foreign, refuse_foreign_drafts
 from api.services import Caller, Held, Services
 from api.shelf import refuse_to_reach_further, visible
 from holdfast.errors import NotFound
+from holdfast.knowledge.sources import Found, read_bytes
 from schemas.access import Principal
 from schemas.knowledge import (
     Document,
@@ -22,7 +25,7 @@ from schemas.knowledge import (
     SearchResult,
 )
 from schemas.pages import Items, Page
-from schemas.shelf import DocumentRollback, Removal, UploadRequest
+from schemas.shelf import DocumentFile, DocumentRollback, FilesRequest, Removal, UploadRequest
 
 router = APIRouter(prefix="/v1", tags=["runbooks"])
 
@@ -61,11 +64,20 @@ async def list_documents(
 async def upload_documents(request: UploadRequest, held: Held, caller: Caller) -> IngestReport:
     """Put documents in, or new versions of them. What stands there already is left alone; what cannot be read is told,
     and the rest goes in."""
-    for draft in request.documents:
-        refuse_to_reach_further(caller, environment_of(draft))
-        await refuse_foreign(held, caller, draft.id)
+    await refuse_foreign_drafts(held, caller, request.documents)
     library = await held.shelf.library()
     return await library.ingest(caller.tenant, request.documents, author=caller.id)
+
+
+@router.post("/runbooks/files", responses=documented(413, 415))
+async def upload_files(request: FilesRequest, held: Held, caller: Caller) -> IngestReport:
+    """Put files in as they are: Markdown, reStructuredText, HTML, text, PDF, alert rules. What cannot be read is told,
+    and the rest goes in."""
+    found = await asyncio.to_thread(_read, request.files)
+    await refuse_foreign_drafts(held, caller, found.drafts)
+    library = await held.shelf.library()
+    report = await library.ingest(caller.tenant, found.drafts, author=caller.id)
+    return report.model_copy(update={"failures": (*found.failures, *report.failures)})
 
 
 @router.post("/runbooks/search", responses=documented(413, 415))
@@ -116,6 +128,15 @@ async def roll_document_back(request: DocumentRollback, held: Held, caller: Call
     library = await held.shelf.library()
     await library.restore(caller.tenant, request.id, request.version, author=caller.id)
     return await library.read(caller.tenant, request.id)
+
+
+def _read(files: Sequence[DocumentFile]) -> Found:
+    found = Found()
+    for file in files:
+        one = read_bytes(file.id, file.data, source=file.source)
+        found.drafts.extend(one.drafts)
+        found.failures.extend(one.failures)
+    return found
 
 
 async def _own(held: Services, caller: Principal, document_id: str, version: int | None = None) -> Document:

@@ -16,7 +16,7 @@ from holdfast.cli.plain import plain
 from holdfast.client import Holdfast
 from holdfast.errors import InvalidInput
 from holdfast.knowledge.linting import lint_runbook
-from holdfast.knowledge.sources import Found, draft_of, read_path
+from holdfast.knowledge.sources import Found, read_bytes, read_path
 from schemas.base import JsonObject
 from schemas.knowledge import (
     Document,
@@ -42,7 +42,11 @@ for command in (state, reembed, ask_questions):
 
 @runbooks.command()
 @click.argument("path", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--id", "document_id", help="The document's id, where it comes from standard input.")
+@click.option(
+    "--id",
+    "document_id",
+    help="The document's id, where it comes from standard input: notes.html is read as HTML.",
+)
 @click.option("--source", default="", help="The collection it belongs to.")
 @click.option("--later", is_flag=True, help="Put them down for workers to read, and do not wait.")
 @as_json
@@ -81,7 +85,9 @@ def sync(origin: str, source: str | None, *, as_json: bool) -> None:
         path = _checked_out(origin, Path(folder)) if _is_git(origin) else Path(origin)
         name = source or (Path(origin.rstrip("/")).name.removesuffix(".git") or "local")
         found = read_path(path, source=name)
-    report = ask(lambda holdfast: holdfast.library.sync(name, found.drafts))
+    # A file that cannot be read just now is no file that vanished.
+    unread = [failure.id for failure in found.failures]
+    report = ask(lambda holdfast: holdfast.library.sync(name, found.drafts, kept=unread))
     _tell(report.model_copy(update={"failures": (*found.failures, *report.failures)}), as_json=as_json)
 
 
@@ -227,7 +233,7 @@ def run(
 def _from_stdin(document_id: str | None, source: str) -> Found:
     if not document_id:
         raise InvalidInput("A document from standard input needs an id.", remedy="Add --id NAME.")
-    return Found(drafts=[draft_of(sys.stdin.buffer.read(), document_id, media="markdown", source=source)])
+    return read_bytes(document_id, sys.stdin.buffer.read(), source=source)
 
 
 async def _added(holdfast: Holdfast, found: Found, *, quiet: bool) -> IngestReport:
@@ -247,11 +253,15 @@ async def _added(holdfast: Holdfast, found: Found, *, quiet: bool) -> IngestRepo
 def _put_down(found: Found, *, as_json: bool) -> None:
     if not found.drafts:
         raise InvalidInput("There is no document to read.", remedy="Name a file or a folder with runbooks.")
-    standing = ask(lambda holdfast: holdfast.library.ingest(found.drafts))
-    if as_json:
-        print_json(standing)
-    else:
-        click.echo(f"{_standing(standing)}; see: holdfast runbooks progress {standing.id}")
+
+    async def put_down(holdfast: Holdfast) -> Sequence[Ingestion]:
+        return [standing async for standing in holdfast.library.ingest(found.drafts)]
+
+    for standing in ask(put_down):
+        if as_json:
+            print_json(standing)
+        else:
+            click.echo(f"{_standing(standing)}; see: holdfast runbooks progress {standing.id}")
     for failure in found.failures:
         click.echo(f"not read: {failure.id}: {failure.message}", err=True)
     sys.exit(1 if found.failures else 0)

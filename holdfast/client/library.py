@@ -10,6 +10,7 @@ from schemas.pages import Items
 from schemas.shelf import Ingestion, LibraryJob, Removal
 
 _A_CALL, _BYTES_A_CALL = 50, 2_000_000
+_A_JOB, _BYTES_A_JOB = 2_000, 16_000_000
 _PATIENCE_S = 600
 """Documents are embedded before they are answered for."""
 
@@ -33,18 +34,21 @@ class LibraryClient:
 
     async def add(self, drafts: Sequence[DocumentDraft]) -> AsyncIterator[IngestReport]:
         """Put documents in, as many a call as the server takes; what became of each call."""
-        for page in _pages(drafts):
+        for page in _pages(drafts, most=_A_CALL, size=_BYTES_A_CALL):
             yield IngestReport.model_validate_json(await self._post("/v1/runbooks", {"documents": page}))
 
-    async def sync(self, source: str, drafts: Sequence[DocumentDraft]) -> IngestReport:
-        """Make a collection hold exactly these."""
+    async def sync(
+        self, source: str, drafts: Sequence[DocumentDraft], *, kept: Sequence[str] = ()
+    ) -> IngestReport:
+        """Make a collection hold exactly these, and those `kept` as they stand."""
         body: JsonObject = {"source": source, "documents": [_body(draft) for draft in drafts]}
+        body |= {"kept": list(kept)} if kept else {}
         return IngestReport.model_validate_json(await self._post("/v1/runbooks/sync", body))
 
-    async def ingest(self, drafts: Sequence[DocumentDraft]) -> Ingestion:
-        """Put documents down for workers to read; see `ingestion` for how far they are."""
-        body: JsonObject = {"documents": [_body(draft) for draft in drafts]}
-        return Ingestion.model_validate_json(await self._post("/v1/ingestions", body))
+    async def ingest(self, drafts: Sequence[DocumentDraft]) -> AsyncIterator[Ingestion]:
+        """Put documents down for workers to read, as many a call as the server takes; see `ingestion` for how far each is."""
+        for page in _pages(drafts, most=_A_JOB, size=_BYTES_A_JOB):
+            yield Ingestion.model_validate_json(await self._post("/v1/ingestions", {"documents": page}))
 
     async def ingestion(self, ingestion_id: str) -> Ingestion:
         response = await self._wire.ask("GET", f"/v1/ingestions/{ingestion_id}")
@@ -74,16 +78,16 @@ class LibraryClient:
         return (await self._wire.post(path, body, patience_s=_PATIENCE_S)).content
 
 
-def _pages(drafts: Sequence[DocumentDraft]) -> Iterator[list[JsonObject]]:
+def _pages(drafts: Sequence[DocumentDraft], *, most: int, size: int) -> Iterator[list[JsonObject]]:
     page: list[JsonObject] = []
-    size = 0
+    held = 0
     for draft in drafts:
-        length = len(draft.text.encode())
-        if page and (len(page) == _A_CALL or size + length > _BYTES_A_CALL):
+        length = len(draft.text.encode("utf-8", "replace"))
+        if page and (len(page) == most or held + length > size):
             yield page
-            page, size = [], 0
+            page, held = [], 0
         page.append(_body(draft))
-        size += length
+        held += length
     if page:
         yield page
 

@@ -9,19 +9,22 @@ from collections.abc import Iterable
 SURE = 0.5
 """At this confidence and above, a result counts as an answer."""
 
+NEAR, COVERED, MOST = 0.575, 0.15, 1.25
+"""Sharing words helps only so far: what is far in meaning is never sure."""
+NEAR_ALONE = 0.45
+WORDS_ALONE = 1.0
 
-NEAR = 0.45
-WORDS = 0.9
 
-
-def confidence(*, nearest: float | None, covered: float) -> float:
-    """From the nearness of the nearest document; where only words were asked, from the share of the best score.
+def confidence(*, nearest: float | None, covered: float | None) -> float:
+    """From the nearness of the nearest document and the share of the best score, as far as both were asked.
 
     Words alone tell an answer from a chance match far worse; only the plain cases come out sure.
     """
     if nearest is None:
-        return _logistic(6.0 * (covered - WORDS))
-    return _logistic(20.0 * (nearest - NEAR))
+        return _logistic(6.0 * ((covered or 0.0) - WORDS_ALONE))
+    if covered is None:
+        return _logistic(20.0 * (nearest - NEAR_ALONE))
+    return _logistic(20.0 * (nearest + COVERED * min(covered, MOST) - NEAR))
 
 
 def share_of_words(score: float, weights: Iterable[float]) -> float:

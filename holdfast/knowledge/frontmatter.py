@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from holdfast.errors import InvalidInput
+from holdfast.knowledge.plain_yaml import read_yaml
 
 _FRONT = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*\r?$\n?", re.DOTALL | re.MULTILINE)
 MAX_CHARS = 64_000
@@ -17,8 +18,8 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], int]:
     if found is None or len(found[1]) > MAX_CHARS:
         return {}, 0
     try:
-        meta = yaml.safe_load(found[1])
-    except (yaml.YAMLError, RecursionError) as error:
+        meta = next(iter(read_yaml(found[1])), None)
+    except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 2}" if where is not None else ""
         raise InvalidInput(

@@ -16,7 +16,7 @@ SignalName = Literal["lexical", "dense"]
 WEIGHTS: Mapping[SignalName, float] = {"dense": 0.7, "lexical": 0.3}
 CANDIDATES = 50
 
-OWN, PASSAGE, SAYING = 0.4, 0.3, 0.3
+OWN, PASSAGE, SAYING = 0.6, 0.2, 0.2
 """What a document's own vector, its nearest chunk and its nearest sentence or question weigh in `dense`."""
 
 

@@ -1,6 +1,6 @@
 """HTML as Markdown: headings, paragraphs, lists and code survive; scripts, styles and navigation do not."""
 
-from html.parser import HTMLParser
+from holdfast.knowledge.tags import pieces_of
 
 _SILENT = frozenset({"script", "style", "noscript", "template", "nav", "svg", "head", "iframe"})
 _BREAKS = frozenset(
@@ -11,15 +11,20 @@ _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 
 def markdown_of_html(text: str) -> str:
     """The readable part of a page. Never raises: broken markup is read as far as it goes."""
-    reader = _Reader()
-    reader.feed(text)
-    reader.close()
-    return reader.text()
+    page = _Page()
+    for piece in pieces_of(text):
+        match piece.kind:
+            case "open":
+                page.opened(piece.said)
+            case "close":
+                page.closed(piece.said)
+            case "text":
+                page.said(piece.said)
+    return page.text()
 
 
-class _Reader(HTMLParser):
+class _Page:
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
         self._parts: list[str] = []
         self._silent = 0
         self._code = 0
@@ -29,8 +34,10 @@ class _Reader(HTMLParser):
         kept = [line for at, line in enumerate(lines) if line or (at and lines[at - 1])]
         return "\n".join(kept).strip() + "\n"
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 -- the parser calls it so
-        if tag in _SILENT:
+    def opened(self, tag: str) -> None:
+        if tag == "body":  # a head need not be closed
+            self._silent = 0
+        elif tag in _SILENT:
             self._silent += 1
         elif tag in _HEADINGS:
             self._parts.append("\n\n" + "#" * int(tag[1]) + " ")
@@ -46,7 +53,7 @@ class _Reader(HTMLParser):
         elif tag in _BREAKS:
             self._parts.append("\n\n")
 
-    def handle_endtag(self, tag: str) -> None:
+    def closed(self, tag: str) -> None:
         if tag in _SILENT:
             self._silent = max(0, self._silent - 1)
         elif tag == "pre" and self._code:
@@ -55,7 +62,7 @@ class _Reader(HTMLParser):
         elif tag in _HEADINGS or tag in _BREAKS:
             self._parts.append("\n\n")
 
-    def handle_data(self, data: str) -> None:
+    def said(self, data: str) -> None:
         if self._silent:
             return
         if self._code:

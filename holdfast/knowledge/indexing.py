@@ -1,7 +1,7 @@
 """What the index keeps of a document: its words with their weights, and the texts that get a vector.
 
-A document has one vector of its own, the mean of its lead and its whole; each chunk has one, under the document's
-title; and so has each of its first sentences, and each question that it is known to answer.
+A document has one vector of its own, the mean of its lead, its whole and its title in plain words; each chunk has one,
+under the document's title; and so has each of its first sentences, and each question that it is known to answer.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from holdfast.knowledge.bm25 import LEAD_WEIGHT, QUESTION_WEIGHT, TITLE_WEIGHT
+from holdfast.knowledge.bm25 import LEAD_WEIGHT, MEANING_WEIGHT, QUESTION_WEIGHT, TITLE_WEIGHT
+from holdfast.knowledge.glossary import said_plainly
 from holdfast.knowledge.ports import Vectors
 from holdfast.knowledge.reading import Reading
 from holdfast.knowledge.sentences import first_sentences
@@ -17,16 +18,20 @@ from holdfast.knowledge.terms import count_terms, split_words
 from schemas.canonical import digest_of_bytes
 from schemas.knowledge import Chunk, Document
 
+PLAIN = 2.0
+"""What a title in plain words weighs in the vector of a document, beside its lead and its whole at one each."""
+
 DOCUMENT = -1
 """The position of a document's own vector. Its questions and first sentences follow below: -2, -3, …"""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A text that gets a vector, and the place that vector is for."""
+    """A text that gets a vector, the place that vector is for, and how much it counts among others of that place."""
 
     position: int
     text: str
+    weight: float = 1.0
 
     @property
     def digest(self) -> str:
@@ -49,6 +54,7 @@ def entry_of(reading: Reading, lent: Sequence[str] = ()) -> Entry:
             (spelt(document.title), TITLE_WEIGHT),
             (reading.lead, LEAD_WEIGHT),
             (reading.body, 1.0),
+            *((meaning, MEANING_WEIGHT) for meaning in said_plainly(document.title).meant),
             *((question, QUESTION_WEIGHT) for question in (*document.questions, *lent)),
         ]
     )
@@ -59,6 +65,8 @@ def entry_of(reading: Reading, lent: Sequence[str] = ()) -> Entry:
 def _views(reading: Reading, lent: Sequence[str]) -> list[View]:
     document, title = reading.document, spelt(reading.document.title)
     own = [View(DOCUMENT, text) for text in (f"{title}\n{reading.lead}", f"{title}\n{reading.body}")]
+    plain = said_plainly(document.title)
+    own += [View(DOCUMENT, plain.title, PLAIN)] if plain.meant else []
     said = [*document.questions, *lent, *first_sentences(reading.chunks)]
     sayings = [View(DOCUMENT - 1 - at, text) for at, text in enumerate(said)]
     return own + sayings + [View(chunk.position, chunk_text(document, chunk)) for chunk in reading.chunks]
@@ -82,7 +90,12 @@ def placed(views: Sequence[View], vectors: Vectors) -> list[tuple[int, Vectors]]
 
     A mean of unit vectors is shorter than one; its product with a query is then the mean of the products.
     """
-    rows: dict[int, list[Vectors]] = {}
+    rows: dict[int, list[tuple[Vectors, float]]] = {}
     for view, vector in zip(views, vectors, strict=True):
-        rows.setdefault(view.position, []).append(vector)
-    return [(position, np.mean(group, axis=0, dtype=np.float32)) for position, group in rows.items()]
+        rows.setdefault(view.position, []).append((vector, view.weight))
+    return [(position, _mean(group)) for position, group in rows.items()]
+
+
+def _mean(group: Sequence[tuple[Vectors, float]]) -> Vectors:
+    vectors, weights = zip(*group, strict=True)
+    return np.average(np.stack(vectors), axis=0, weights=weights).astype(np.float32)

@@ -1,5 +1,6 @@
 """A draft, read: its readable text, its front matter, its title, its chunks, and the words that stand for it."""
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -14,9 +15,11 @@ from schemas.base import JsonObject
 from schemas.canonical import digest_of
 from schemas.knowledge import Chunk, Document, DocumentDraft, DocumentKind, Media
 
+_LONE = re.compile(r"[\ud800-\udfff]")
 MAX_CHARS = 8_000_000
 MAX_CHUNKS = 20_000
-_WORDS = ("title", "source", "component", "environment", "alert", "owner", "uri")
+_WORDS = {"source": 300, "component": 200, "environment": 64, "alert": 300, "owner": 200, "uri": 2000}
+"""What front matter may say in a word or two, and how long that may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,15 @@ def _refuse_unreadable(draft: DocumentDraft) -> None:
             remedy="Split it into several documents.",
             id=draft.id,
         )
-    if "\x00" in draft.text:
+    if not _is_text(draft.text, *draft.questions, *draft.tags):
         raise InvalidInput(
             f"{draft.id} is not text.", remedy="Only text can be read; leave it out.", id=draft.id
         )
+
+
+def _is_text(*said: str) -> bool:
+    """Whether it can be kept: no NUL, and no half of a character."""
+    return not any("\x00" in each or _LONE.search(each) for each in said)
 
 
 def _front_matter(draft: DocumentDraft, text: str) -> tuple[dict[str, Any], int]:
@@ -79,14 +87,17 @@ def _document(
     draft: DocumentDraft, text: str, offset: int, meta: dict[str, Any], title: str, chunks: int
 ) -> Document:
     said: dict[str, str] = {name: getattr(draft, name) or _text(meta.get(name)) for name in _WORDS}
+    tags = draft.tags or _texts(meta.get("tags"))
+    questions = draft.questions or _texts(meta.get("questions"))
+    _refuse_front_matter(draft, said, title, *tags, *questions)
     said["title"] = title[:300]
     fields: JsonObject = {
         **said,
         "text": text,
         "kind": draft.kind if draft.kind is not DocumentKind.RUNBOOK else _kind(meta),
         "media": "markdown" if draft.media == "html" else draft.media,
-        "tags": list(draft.tags or _texts(meta.get("tags"))),
-        "questions": list(draft.questions or _texts(meta.get("questions"))),
+        "tags": list(tags),
+        "questions": list(questions),
     }
     about: JsonObject = {
         "runnable": draft.kind is DocumentKind.RUNBOOK and is_annotated(text, offset, draft.media),
@@ -95,6 +106,15 @@ def _document(
     return Document.model_validate(
         {**fields, **about, "id": draft.id, "version": 1, "digest": digest_of(fields), "chunks": chunks}
     )
+
+
+def _refuse_front_matter(draft: DocumentDraft, said: dict[str, str], *others: str) -> None:
+    long = next((name for name, value in said.items() if len(value) > _WORDS[name]), "")
+    if long or not _is_text(*said.values(), *others):
+        what = f"{long} has more than {_WORDS[long]} characters" if long else "it holds what is not text"
+        raise InvalidInput(
+            f"{draft.id}: in the front matter {what}.", remedy="Mend its front matter.", id=draft.id
+        )
 
 
 def is_annotated(text: str, offset: int, media: Media) -> bool:
@@ -117,7 +137,7 @@ def _text(value: Any) -> str:
 def _texts(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
-    return tuple(str(item) for item in value) if isinstance(value, list) else ()
+    return tuple(_text(item) for item in value if _text(item)) if isinstance(value, list) else ()
 
 
 def _date(value: Any) -> datetime | None:

@@ -15,6 +15,7 @@ from holdfast.errors import InvalidInput
 from holdfast.knowledge.blocks import Block, read_blocks
 from holdfast.knowledge.fences import Fence, read_fence
 from holdfast.knowledge.frontmatter import split_front_matter
+from holdfast.knowledge.plain_yaml import read_yaml
 from schemas.base import JsonObject
 from schemas.knowledge import LintFinding, Media, Risk, RunbookInput, RunbookStep, RunnableRunbook, Severity
 
@@ -165,8 +166,8 @@ class Reader:
         if fence.kind != "tool":
             return arguments
         try:
-            body = yaml.safe_load(block.text) or {}
-        except (yaml.YAMLError, RecursionError):
+            body = next(iter(read_yaml(block.text)), None) or {}
+        except yaml.YAMLError:
             body = None
         if not isinstance(body, dict):
             self.problem("arguments", "The body of a tool block is a YAML mapping of its arguments.", line)

@@ -5,14 +5,15 @@ A file that cannot be read becomes a failure with its name; the others go on.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import yaml
 from pydantic import ValidationError
 
-from holdfast.errors import HoldfastError, InvalidInput
+from holdfast.errors import HoldfastError, InvalidInput, TooLarge
 from holdfast.knowledge.pdf import text_of_pdf
+from holdfast.knowledge.plain_yaml import read_yaml
 from schemas.knowledge import DocumentDraft, DocumentKind, IngestFailure, Media
 
 SUFFIXES: dict[str, Media] = {
@@ -62,24 +63,37 @@ def _name_of(file: Path, root: Path) -> str:
     return (name.with_suffix("") if SUFFIXES.get(file.suffix.lower()) == "markdown" else name).as_posix()
 
 
+def read_bytes(name: str, data: bytes, *, source: str = "") -> Found:
+    """A file that came without a disk. The end of its name says what it is; without one it is Markdown."""
+    found = Found()
+    suffix = PurePosixPath(name).suffix.lower()
+    try:
+        found.drafts.extend(_drafts_of(data, name, suffix or ".md", source))
+    except HoldfastError as error:
+        found.failures.append(IngestFailure(id=name, code=error.code, message=str(error)))
+    return found
+
+
 def _read_file(file: Path, name: str, source: str, found: Found) -> None:
     try:
-        data = _bytes(file, name)
-        if file.suffix.lower() in RULES:
-            found.drafts.extend(alert_rules(decoded(data, name), name, source=source))
-        else:
-            found.drafts.append(
-                draft_of(data, name, media=SUFFIXES.get(file.suffix.lower(), "text"), source=source)
-            )
+        if file.stat().st_size > MAX_BYTES:
+            raise _too_large(name)
+        found.drafts.extend(_drafts_of(file.read_bytes(), name, file.suffix.lower(), source))
     except (HoldfastError, OSError) as error:
         code = error.code if isinstance(error, HoldfastError) else "unreadable"
         found.failures.append(IngestFailure(id=name, code=code, message=str(error)))
 
 
-def _bytes(file: Path, name: str) -> bytes:
-    if file.stat().st_size > MAX_BYTES:
-        raise InvalidInput(f"{name} is larger than {MAX_BYTES // 1_000_000} MB.", remedy="Split it.")
-    return file.read_bytes()
+def _drafts_of(data: bytes, name: str, suffix: str, source: str) -> Sequence[DocumentDraft]:
+    if len(data) > MAX_BYTES:
+        raise _too_large(name)
+    if suffix in RULES:
+        return alert_rules(decoded(data, name), name, source=source)
+    return [draft_of(data, name, media=SUFFIXES.get(suffix, "text"), source=source)]
+
+
+def _too_large(name: str) -> TooLarge:
+    return TooLarge(f"{name} is larger than {MAX_BYTES // 1_000_000} MB.", remedy="Split it.")
 
 
 def draft_of(data: bytes, name: str, *, media: Media, source: str = "") -> DocumentDraft:
@@ -117,10 +131,16 @@ def decoded(data: bytes, name: str) -> str:
 def alert_rules(text: str, name: str, *, source: str = "") -> Sequence[DocumentDraft]:
     """The alerting rules of a Prometheus rule file that name a runbook; nothing, where it is another kind of YAML."""
     try:
-        documents = list(yaml.safe_load_all(text))
-    except (yaml.YAMLError, RecursionError) as error:
+        documents = read_yaml(text)
+    except yaml.YAMLError as error:
         raise InvalidInput(f"{name} is not valid YAML.", remedy="Mend it, or leave it out.") from error
-    return [_rule_draft(rule, name, source) for document in documents for rule in _rules(document)]
+    try:
+        return [_rule_draft(rule, name, source) for document in documents for rule in _rules(document)]
+    except ValidationError as error:
+        raise InvalidInput(
+            f"{name} has a rule that cannot be kept: {error.errors()[0]['msg']}.",
+            remedy="Give its alert a shorter name, without control characters.",
+        ) from error
 
 
 def _rules(document: Any) -> Iterator[dict[str, Any]]:
@@ -132,8 +152,12 @@ def _rules(document: Any) -> Iterator[dict[str, Any]]:
                 yield rule
 
 
+def _is_plain(value: Any) -> bool:
+    return not isinstance(value, dict | list | None)
+
+
 def _rule_draft(rule: dict[str, Any], name: str, source: str) -> DocumentDraft:
-    notes = {str(key): str(value) for key, value in rule["annotations"].items()}
+    notes = {str(key): str(value) for key, value in rule["annotations"].items() if _is_plain(value)}
     alert = str(rule["alert"])
     said = [notes[key] for key in ("summary", "description", "message") if notes.get(key)]
     return DocumentDraft(

@@ -1,5 +1,7 @@
 """The library over HTTP: given, found, read, taken out, brought back; and nobody else's."""
 
+import base64
+
 import httpx
 import pytest
 
@@ -83,6 +85,32 @@ async def test_what_cannot_be_read_is_told_and_the_rest_goes_in(api: RunningApi)
         report = (await http.post("/v1/runbooks", json={"documents": documents})).json()
     assert report["added"] == 2
     assert [one["code"] for one in report["failures"]] == ["duplicate_id"]
+
+
+async def test_files_go_in_as_they_are_and_those_that_cannot_be_read_are_told(api: RunningApi) -> None:
+    rules = b"groups: [{rules: [{alert: DiskFull, expr: x, annotations: {summary: No space left}}]}]"
+    files = {
+        "files/page.html": b"<h1>Page</h1><p>Of a disk.</p>",
+        "files/notes": DISK.encode(),
+        "files/rules.yaml": rules,
+        "files/wide.txt": "für alle".encode("utf-16"),
+        "files/broken.pdf": b"%PDF-1.7 nothing",
+        "files/old.txt": "für".encode("latin-1"),
+        "files/empty.md": b"",
+    }
+    sent = [{"id": name, "data": base64.b64encode(data).decode()} for name, data in files.items()]
+    async with api.http() as http:
+        report = (await http.post("/v1/runbooks/files", json={"files": sent})).json()
+        read = (await http.get("/v1/runbook", params={"id": "files/page.html"})).json()
+        nonsense = await http.post("/v1/runbooks/files", json={"files": [{"id": "x", "data": "?"}]})
+    assert report["added"] == 4
+    assert {one["id"] for one in report["failures"]} == {
+        "files/broken.pdf",
+        "files/old.txt",
+        "files/empty.md",
+    }
+    assert read["text"].startswith("# Page")
+    assert nonsense.status_code == 422
 
 
 @pytest.mark.parametrize("query", [{"source": "a\0b"}, {"cursor": "a\0b"}, {"limit": "0"}])

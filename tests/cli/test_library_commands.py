@@ -52,6 +52,9 @@ async def test_a_folder_is_added_searched_shown_and_removed(say: Say) -> None:
 async def test_standard_input_is_a_document_and_bad_bytes_are_refused(say: Say) -> None:
     assert (await say("runbooks", "add", "-", "--id", "mine", given="# Mine\n\nWords.\n")).code == 0
     assert (await say("runbooks", "add", "-", given="x")).code == 2
+    page = "<head><title>x</title></head><h1>Mine</h1><p>Words.</p>"
+    assert (await say("runbooks", "add", "-", "--id", "mine.html", given=page)).code == 0
+    assert "# Mine" in (await say("runbooks", "show", "mine.html")).out
 
 
 async def test_sync_takes_out_what_vanished(say: Say, tmp_path: Path) -> None:
@@ -60,6 +63,10 @@ async def test_sync_takes_out_what_vanished(say: Say, tmp_path: Path) -> None:
     (folder / "a.md").write_text("# A\n\nwords")
     (folder / "b.md").write_text("# B\n\nother words")
     assert "2 added" in (await say("runbooks", "sync", str(folder))).out
+    (folder / "b.md").write_bytes(b"\xff\xfe\xfd")
+    half_written = await say("runbooks", "sync", str(folder))
+    assert (half_written.code, "removed" in half_written.out) == (1, False)
+    assert "other words" in (await say("runbooks", "show", "b")).out
     (folder / "b.md").unlink()
     assert "1 removed" in (await say("runbooks", "sync", str(folder))).out
 

@@ -2,10 +2,14 @@
 
 import pytest
 
-from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres import knowledge_ingest
+from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
+from holdfast.adapters.postgres.knowledge_entries import ByModel, write_entry
 from holdfast.errors import NotFound
-from schemas.knowledge import DocumentDraft, DocumentKind, SearchFilter, SearchRequest
+from holdfast.knowledge.indexing import Entry
+from schemas.knowledge import DocumentDraft, DocumentKind, IngestJob, SearchFilter, SearchRequest
+from tests.knowledge.victim import HashedWords
 
 TENANT = "default"
 DISK = "# Disk filling up\n\n## Meaning\n\nA file system has little space left.\n\n## Do\n\n```shell\ndf -h\n```\n"
@@ -103,6 +107,54 @@ async def test_a_sync_adds_changes_moves_and_removes(library: PostgresLibrary) -
     assert [each.id for each in await library.documents(TENANT)] == ["host/disk", "mine", "node"]
     again = await library.sync(TENANT, "git", second, author="ann")
     assert (again.unchanged, again.changed + again.added + again.moved + again.removed) == (2, 0)
+
+
+async def test_a_sync_keeps_what_could_not_be_read_just_now(library: PostgresLibrary) -> None:
+    drafts = [DocumentDraft(id=name, text=DISK + name) for name in ("a", "rules.yaml/Down", "rules.yaml.md")]
+    await library.sync(TENANT, "git", drafts, author="ann")
+    report = await library.sync(TENANT, "git", [], author="ann", kept=["a", "rules.yaml"])
+    assert report.removed == 1
+    assert [each.id for each in await library.documents(TENANT)] == ["a", "rules.yaml/Down"]
+
+
+async def test_a_document_that_cannot_be_stored_keeps_no_other_out(
+    library: PostgresLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def write(connection: Connection, tenant: str, entry: Entry, vectors: ByModel, author: str) -> bool:
+        if entry.reading.document.id == "odd":
+            await connection.execute("select 1 / 0")
+        return await write_entry(connection, tenant, entry, vectors, author)
+
+    monkeypatch.setattr(knowledge_ingest, "write_entry", write)
+    drafts = [DocumentDraft(id=name, text=DISK + name) for name in ("one", "odd", "two")]
+    report = await library.ingest(TENANT, drafts, author="ann")
+    assert (report.added, [failure.id for failure in report.failures]) == (2, ["odd"])
+
+
+async def test_of_two_documents_of_a_job_with_one_id_the_first_goes_in(library: PostgresLibrary) -> None:
+    drafts = [DocumentDraft(id=name, text=f"# {at}\n\ntext\n") for at, name in enumerate("abca")]
+    await library.jobs.stage(TENANT, "job", drafts)
+    job = IngestJob(tenant=TENANT, job="job", author="ann", page=2)
+    while (progress := await library.jobs.page(job)).left:
+        pass
+    assert progress.outcomes == {"done": 3, "failed": 1}
+    assert (await library.read(TENANT, "a")).title == "0"
+
+
+async def test_common_words_bring_up_nothing_beside_vectors_and_still_count(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("knowledge_search.EXACT", 1), ("knowledge_query.POSTINGS", 1)):
+        monkeypatch.setattr(f"holdfast.adapters.postgres.{name}", value)
+    library = PostgresLibrary(database=database, embedder=HashedWords())
+    await library.ingest(
+        TENANT, [DocumentDraft(id="disk", text=DISK), DocumentDraft(id="node", text=NODE)], author="ann"
+    )
+    words = PostgresLibrary(database=database)
+    for each in (library, words):
+        found = await each.search(TENANT, SearchRequest(query="the disk of a node"))
+        assert found.hits[0].signals
+        assert {term for hit in found.hits for term in hit.words} >= {"disk"}
 
 
 async def test_a_removed_document_is_not_found_and_can_come_back(library: PostgresLibrary) -> None:

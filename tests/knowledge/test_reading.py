@@ -1,5 +1,6 @@
 """Every markup is cut at its headings, and every chunk is an exact span of the text."""
 
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,7 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import InvalidInput, TooLarge
+from holdfast.knowledge.bm25 import MEANING_WEIGHT
 from holdfast.knowledge.chunking import CHUNK_WORDS, cut
+from holdfast.knowledge.glossary import said_plainly
+from holdfast.knowledge.html import markdown_of_html
+from holdfast.knowledge.indexing import entry_of
 from holdfast.knowledge.reading import MAX_CHARS, read_draft
 from holdfast.knowledge.sources import alert_rules, read_path
 from holdfast.knowledge.stemming import stem
@@ -128,3 +133,75 @@ groups:
     )
     assert draft.questions == ("The node is down.",)
     assert alert_rules("a: b", "other.yaml") == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["<!--" * 100_000, "<a " * 100_000, '<a href="' * 100_000, "<" * 200_000, "<script>" * 100_000, "<![CDATA[" * 50_000,
+     "<div>" * 100_000, "</" * 100_000, "&#" * 100_000, "<a b='>" * 100_000],
+)  # fmt: skip
+def test_hostile_markup_is_read_in_one_pass(page: str) -> None:
+    before = time.process_time()
+    assert markdown_of_html("<p>The disk is full.</p>" + page).startswith("The disk is full.")
+    assert time.process_time() - before < 5
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("<head><title>no</title><body><h1>Yes</h1>", "# Yes\n"),
+        ("<svg/><p>after a drawing</p>", "after a drawing\n"),
+        ("1 < 2 &amp; 3 > 2 <img alt='a > b'>", "1 < 2 & 3 > 2\n"),
+        ("<ScRiPt>if (a</b) x</sCrIpT>seen", "seen\n"),
+    ],
+)
+def test_html_is_read_as_a_browser_does(page: str, text: str) -> None:
+    assert markdown_of_html(page) == text
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        "a: &a [x, x]\ntags: [*a, *a]",
+        "date: 2024-05-40",
+        "title: [",
+        'title: "a\\0b"',
+        'owner: "\\ud800"',
+        f"source: {'s' * 3000}",
+        "- a list",
+    ],
+)
+def test_front_matter_that_cannot_be_kept_is_refused_by_name(front: str) -> None:
+    with pytest.raises(InvalidInput, match="book"):
+        read_draft(DocumentDraft(id="book", text=f"---\n{front}\n---\n# T\n\nText.\n"))
+
+
+def test_a_rule_that_cannot_be_kept_is_named_and_other_files_go_in(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        f"groups: [{{rules: [{{alert: {'A' * 400}, annotations: {{summary: x}}}}]}}]"
+    )
+    (tmp_path / "b.md").write_text("# B\n\ntext")
+    found = read_path(tmp_path)
+    assert [draft.id for draft in found.drafts] == ["b"]
+    assert [failure.id for failure in found.failures] == ["a.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("title", "plain"),
+    [
+        ("KubeletTooManyPods", "agent of the control plane on each node too many pods"),
+        ("etcdHighFsyncDurations", "key-value store that holds the state of the cluster high write to disk durations"),
+        ("Kube proxy is down", "network forwarding rules on each node is down"),
+        ("Disk filling up", "disk filling up"),
+    ],
+)  # fmt: skip
+def test_a_title_is_said_plainly(title: str, plain: str) -> None:
+    assert said_plainly(title).title == plain
+
+
+def test_a_runbook_has_the_words_of_what_its_name_stands_for() -> None:
+    entry = entry_of(read_draft(DocumentDraft(id="x", text="# KubeletDown\n\nIt stopped.\n")))
+    assert entry.frequencies["agent"] == MEANING_WEIGHT
+    assert [view.text for view in entry.views if view.weight != 1] == [
+        "agent of the control plane on each node down"
+    ]

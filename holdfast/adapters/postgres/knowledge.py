@@ -60,9 +60,15 @@ class PostgresLibrary:
         return await self._writer.ingest(tenant, drafts, author=author)
 
     async def sync(
-        self, tenant: str, source: str, drafts: Sequence[DocumentDraft], *, author: str
+        self,
+        tenant: str,
+        source: str,
+        drafts: Sequence[DocumentDraft],
+        *,
+        author: str,
+        kept: Sequence[str] = (),
     ) -> IngestReport:
-        return await self._keeper.sync(tenant, source, drafts, author=author)
+        return await self._keeper.sync(tenant, source, drafts, author=author, kept=kept)
 
     async def remove(self, tenant: str, ids: Sequence[str]) -> int:
         return await self._keeper.remove(tenant, ids)

@@ -1,6 +1,7 @@
 """Writes documents into the library. A document becomes visible whole: words, chunks and vectors in one transaction."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,15 +61,25 @@ class LibraryWriter:
         # Documents that went in before there was a model are caught up with here.
         if batch.unchanged and self._embedder is not None:
             await self.embed_missing(tenant, limit=len(drafts))
+        written = 0
         for entry, by_model in zip(entries, vectors, strict=True):
-            async with self._database.tenant(tenant) as connection:
-                added += await write_entry(connection, tenant, entry, by_model, author)
+            try:
+                async with self._database.tenant(tenant) as connection:
+                    added += await write_entry(connection, tenant, entry, by_model, author)
+                written += 1
+            except HoldfastError as error:
+                if error.retryable:
+                    raise
+                # One document that Postgres cannot hold keeps none of the others out.
+                batch.failures.append(
+                    IngestFailure(id=entry.reading.document.id, code=error.code, message=str(error))
+                )
         await self._lend(tenant, names_lent(batch.fresh))
         if entries:
             await self._keep_pace(tenant)
         return IngestReport(
             added=added,
-            changed=len(batch.fresh) - added,
+            changed=written - added,
             unchanged=batch.unchanged,
             chunks=batch.chunks,
             embedded=embedded,
@@ -76,27 +87,9 @@ class LibraryWriter:
         )
 
     async def _sorted(self, tenant: str, drafts: Sequence[DocumentDraft]) -> _Batch:
-        batch = _Batch()
         standing = await self._digests(tenant, [draft.id for draft in drafts])
-        seen: set[str] = set()
-        for draft in drafts:
-            if draft.id in seen:
-                batch.failures.append(
-                    _failure(draft, "duplicate_id", "Two documents of one call have this id.")
-                )
-                continue
-            seen.add(draft.id)
-            try:
-                reading = read_draft(draft)
-            except HoldfastError as error:
-                batch.failures.append(_failure(draft, error.code, str(error)))
-                continue
-            batch.chunks += len(reading.chunks)
-            if standing.get(draft.id) == reading.document.digest:
-                batch.unchanged += 1
-            else:
-                batch.fresh.append(reading)
-        return batch
+        # Large documents take long to read: others are served meanwhile.
+        return await asyncio.to_thread(_read, drafts, standing)
 
     async def _entries(self, tenant: str, readings: Sequence[Reading]) -> list[Entry]:
         async with self._database.tenant(tenant) as connection:
@@ -208,6 +201,28 @@ class LibraryWriter:
             await keep_pace(
                 connection, tenant, model=model, dimensions=self._embedder.dimensions if self._embedder else 0
             )
+
+
+def _read(drafts: Sequence[DocumentDraft], standing: Mapping[str, str]) -> _Batch:
+    """Each draft read: as changed, as it stands, or refused."""
+    batch = _Batch()
+    seen: set[str] = set()
+    for draft in drafts:
+        if draft.id in seen:
+            batch.failures.append(_failure(draft, "duplicate_id", "Two documents of one call have this id."))
+            continue
+        seen.add(draft.id)
+        try:
+            reading = read_draft(draft)
+        except HoldfastError as error:
+            batch.failures.append(_failure(draft, error.code, str(error)))
+            continue
+        batch.chunks += len(reading.chunks)
+        if standing.get(draft.id) == reading.document.digest:
+            batch.unchanged += 1
+        else:
+            batch.fresh.append(reading)
+    return batch
 
 
 def _computed_chunks(views: Sequence[View], computed: frozenset[str]) -> int:

@@ -9,6 +9,7 @@ from holdfast.adapters.postgres.knowledge_ingest import LibraryWriter
 from schemas.knowledge import DocumentDraft, IngestJob, IngestProgress
 
 _PAGE = 500
+TWICE = "Two documents of one job have this id."
 
 
 class LibraryJobs:
@@ -19,19 +20,23 @@ class LibraryJobs:
         self._writer = writer
 
     async def stage(self, tenant: str, job: str, drafts: Sequence[DocumentDraft], *, first: int = 0) -> int:
-        """Put documents down for a job, numbered from `first`; how many are down now."""
+        """Put documents down for a job, numbered from `first`; how many are down now. Of two with one id the first goes in."""
+        repeated = _repeated(drafts)
         async with self._database.tenant(tenant) as connection:
             for at in range(0, len(drafts), _PAGE):
                 page = drafts[at : at + _PAGE]
                 await connection.execute(
-                    """insert into knowledge_staged (tenant, job, number, draft)
-                       select %s, %s, s.number, s.draft from unnest(%s::int[], %s::jsonb[]) s (number, draft)
+                    """insert into knowledge_staged (tenant, job, number, draft, outcome, message)
+                       select %s, %s, s.number, s.draft, case when s.again then 'failed' end, case when s.again then %s else '' end
+                       from unnest(%s::int[], %s::jsonb[], %s::bool[]) s (number, draft, again)
                        on conflict do nothing""",
                     (
                         tenant,
                         job,
+                        TWICE,
                         list(range(first + at, first + at + len(page))),
                         [Jsonb(draft.model_dump(mode="json")) for draft in page],
+                        repeated[at : at + len(page)],
                     ),
                 )
             cursor = await connection.execute(
@@ -81,3 +86,11 @@ class LibraryJobs:
         """Build the graph where the tenant has grown large, and put a model that is complete in force."""
         await self._writer.settle(job.tenant)
         return await self.progress(job.tenant, job.job)
+
+
+def _repeated(drafts: Sequence[DocumentDraft]) -> list[bool]:
+    """For each, whether one before it has its id."""
+    first: dict[str, int] = {}
+    for at, draft in enumerate(drafts):
+        first.setdefault(draft.id, at)
+    return [first[draft.id] != at for at, draft in enumerate(drafts)]

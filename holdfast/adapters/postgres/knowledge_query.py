@@ -19,8 +19,9 @@ from schemas.knowledge import SearchRequest
 EXACT_DOCUMENTS = 1_500
 TERMS, FEWEST = 32, 2
 POSTINGS = 6_000
+"""So many postings a search can afford."""
 COMMON = 3_000
-"""A word in so many documents is searched for only where there is hardly another."""
+"""A word in so many documents brings up none by itself."""
 COUNTED = 500
 """A word is counted so far; beyond, the count that is kept of common words has to do."""
 
@@ -148,14 +149,26 @@ class Query:
         return where_json(self.request.where)
 
     def terms(self) -> list[str]:
-        """The rarest words, as many as a search can afford: common ones cost most and tell least."""
+        """The words that count: the rarest, as many as a search can afford; all, where they only measure what the
+        vectors bring up; and a few common ones, where there is nothing else to go by.
+        """
         if self.request.signals == "dense":
             return []
+        ranked = sorted(self.rarities, key=lambda each: (-self.rarities[each], each))[:TERMS]
+        affordable = self._affordable(ranked)
+        return affordable or (ranked[:FEWEST] if self.vector is None else ranked)
+
+    @property
+    def finds_by_words(self) -> bool:
+        """Whether words bring up documents of their own. Common ones cost most and tell least: they only measure."""
+        return self.vector is None or bool(self._affordable(self.terms()))
+
+    def _affordable(self, ranked: Sequence[str]) -> list[str]:
         chosen: list[str] = []
         cost = 0
-        for term in sorted(self.rarities, key=lambda each: (-self.rarities[each], each))[:TERMS]:
+        for term in ranked:
             cost += self.containing[term]
-            if len(chosen) >= FEWEST and (cost > POSTINGS or self.containing[term] >= COMMON):
+            if cost > POSTINGS or self.containing[term] >= COMMON:
                 break
             chosen.append(term)
         return chosen

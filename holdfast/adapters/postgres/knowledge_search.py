@@ -157,8 +157,9 @@ async def _find(connection: Connection, query: Query) -> tuple[str, dict[str, An
         near = within
     else:
         near = await _nearest(connection, query, within)
-    found = FIND_NEAR if within is None else FIND_NEAR_AMONG
-    return found, query.parameters(near=near, keys=within)
+    if within is None and query.finds_by_words:
+        return FIND_NEAR, query.parameters(near=near)
+    return FIND_NEAR_AMONG, query.parameters(near=near, keys=near if within is None else within)
 
 
 async def _nearest(connection: Connection, query: Query, within: list[int] | None) -> list[int]:
@@ -241,7 +242,8 @@ def _result(query: Query, ranked: Sequence[Candidate], hits: list[SearchHit]) ->
         return SearchResult(note=note or "Nothing matches.")
     nearest = max(candidate.dense or 0.0 for candidate in ranked) if query.vector is not None else None
     best = max(candidate.lexical for candidate in ranked)
-    sure = confidence(nearest=nearest, covered=share_of_words(best, map(query.weight, query.rarities)))
+    covered = share_of_words(best, map(query.weight, query.rarities)) if query.terms() else None
+    sure = confidence(nearest=nearest, covered=covered)
     return SearchResult(
         hits=tuple(hits), confidence=sure, answered=sure >= SURE, model=query.model, note=note
     )

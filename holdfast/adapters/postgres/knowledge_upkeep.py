@@ -20,32 +20,47 @@ class LibraryKeeper:
         self._writer = writer
 
     async def sync(
-        self, tenant: str, source: str, drafts: Sequence[DocumentDraft], *, author: str
+        self,
+        tenant: str,
+        source: str,
+        drafts: Sequence[DocumentDraft],
+        *,
+        author: str,
+        kept: Sequence[str],
     ) -> IngestReport:
-        """Make a source hold these documents and no others. A document under a new name is moved, not embedded again."""
+        """Make a source hold these documents and no others but those `kept` as they stand. A document under a new name is
+        moved, not embedded again.
+        """
         given = [draft.model_copy(update={"source": source}) for draft in drafts]
-        moved = await self._follow_moves(tenant, source, given)
+        moved = await self._follow_moves(tenant, source, given, kept)
         total = IngestReport(moved=moved)
         for first in range(0, len(given), _PAGE):
             total = added(
                 total, await self._writer.ingest(tenant, given[first : first + _PAGE], author=author)
             )
-        gone = await self._absent(tenant, source, [draft.id for draft in given])
+        gone = await self._absent(tenant, source, given, kept)
         await self.remove(tenant, gone)
         return added(total, IngestReport(removed=len(gone)))
 
-    async def _absent(self, tenant: str, source: str, ids: Sequence[str]) -> list[str]:
+    async def _absent(
+        self, tenant: str, source: str, drafts: Sequence[DocumentDraft], kept: Sequence[str]
+    ) -> list[str]:
+        ids = [draft.id for draft in drafts]
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(
                 """select id from knowledge_documents
-                   where source = %s and deleted_at is null and not id = any(%s) order by id""",
-                (source, list(ids)),
+                   where source = %s and deleted_at is null and not id = any(%s)
+                     and not exists (select from unnest(%s::text[]) k where id = k or starts_with(id, k || '/'))
+                   order by id""",
+                (source, list(ids), list(kept)),
             )
             return [row["id"] for row in await cursor.fetchall()]
 
-    async def _follow_moves(self, tenant: str, source: str, drafts: Sequence[DocumentDraft]) -> int:
+    async def _follow_moves(
+        self, tenant: str, source: str, drafts: Sequence[DocumentDraft], kept: Sequence[str]
+    ) -> int:
         """A document that vanished while the same text appeared under a new id has moved."""
-        gone = await self._absent(tenant, source, [draft.id for draft in drafts])
+        gone = await self._absent(tenant, source, drafts, kept)
         if not gone:
             return 0
         digests = {digest: draft.id for draft in drafts if (digest := _digest(draft))}
