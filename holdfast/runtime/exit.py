@@ -13,8 +13,9 @@ def leave(status: int = 0) -> NoReturn:
     so that a good run ends in exit code 134. There, nothing is left for the interpreter to take apart.
     """
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # whoever started us may have closed it
+            stream.flush()
     if sys.version_info < (3, 14):
         os._exit(status)
     sys.exit(status)

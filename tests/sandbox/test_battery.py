@@ -23,7 +23,8 @@ from tests.sandbox.hostile_results import LIES
 
 CASES = (*ESCAPES, *INTERFACES, *EXHAUSTION, *NETWORK, *LIES)
 _PROJECT = Path(__file__).parents[2]
-_NOBODY = 65534
+_ORDINARY = 61234
+"""An ordinary user: `nobody` would not do, which is what everybody is in a namespace before it is mapped."""
 
 
 def _judge(case: Case, world: World, result: SandboxResult, took: float) -> None:
@@ -59,13 +60,13 @@ async def test_hostile_program_harms_nothing_but_itself(
 
 
 def _interpreters() -> list[tuple[str, Sequence[str]]]:
-    """As ourselves, and, for root, as nobody with an interpreter nobody can reach."""
+    """As ourselves, and, for root, as an ordinary user with an interpreter that everybody can reach."""
     found: list[tuple[str, Sequence[str]]] = [("self", (sys.executable,))]
     if os.geteuid() == 0:
         packages = next(path for path in sys.path if path.endswith("site-packages"))
-        drop = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
+        drop = ("setpriv", f"--reuid={_ORDINARY}", f"--regid={_ORDINARY}", "--clear-groups")
         environment = ("env", "HOME=/nonexistent", f"PYTHONPATH={packages}", "PYTHONDONTWRITEBYTECODE=1")
-        found.append(("nobody", (*drop, *environment, "/usr/bin/python3")))
+        found.append(("ordinary", (*drop, *environment, "/usr/bin/python3")))
     return found
 
 

@@ -1,11 +1,14 @@
 """`holdfast sandbox exec` from outside: what is a request, what is a result, and how quickly it is there."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from holdfast.cli.sandbox import default_store
 
 _PROJECT = Path(__file__).parents[2]
 
@@ -41,6 +44,54 @@ def test_an_unusable_request_exits_with_two_and_one_line(request_text: bytes, tm
     assert done.stdout == b""
     assert done.stderr.count(b"\n") == 1
     assert b"Traceback" not in done.stderr
+
+
+def _in_shell(tail: str, store: Path) -> subprocess.CompletedProcess[str]:
+    command = f'echo \'{{"program": "echo hi"}}\' | "$0" -m holdfast.cli.sandbox exec --store "$1" {tail}'
+    return subprocess.run(
+        ["/bin/bash", "-c", command, sys.executable, str(store)],
+        capture_output=True,
+        text=True,
+        cwd=_PROJECT,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(("tail", "code"), [("<&-", 2), (">&-", 2), (">/dev/full", 1)])
+def test_without_a_place_to_read_from_or_write_to_one_line_says_so(
+    tail: str, code: int, tmp_path: Path
+) -> None:
+    done = _in_shell(tail, tmp_path / "store")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1)
+
+
+def test_a_closed_standard_error_harms_nothing(tmp_path: Path) -> None:
+    done = _in_shell("2>&-", tmp_path / "store")
+    assert (done.returncode, json.loads(done.stdout)["stdout"]) == (0, "hi\n")
+
+
+def test_an_unusable_name_is_told_short_and_without_terminal_codes(tmp_path: Path) -> None:
+    done = execute(json.dumps({"program": "x", "\x1b[31m" + "y" * 9999: 1}).encode(), tmp_path / "store")
+    assert done.returncode == 2
+    assert b"\x1b" not in done.stderr
+    assert len(done.stderr) < 500
+
+
+@pytest.mark.parametrize("home", ["/nonexistent", "/proc/1/fd", "/etc/passwd", ".", ""])
+def test_a_home_that_cannot_be_used_is_replaced(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr("os.geteuid", lambda: 54321)  # nobody's, with no entry in the table of users
+    assert default_store() == Path("/tmp/holdfast-sandbox-54321")
+
+
+def test_the_home_of_whoever_calls_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr("os.geteuid", lambda: 54321)
+    if os.getuid() == 0:
+        os.chown(tmp_path, 54321, -1)
+        assert default_store() == tmp_path / "state/holdfast/sandbox"
 
 
 def test_a_refused_request_is_a_result(tmp_path: Path) -> None:

