@@ -131,7 +131,7 @@ class Usage(Payload):
 
 
 class NetworkDecision(Payload):
-    """One connection the tool asked for, and what became of it."""
+    """One connection the tool asked for, or several alike after the first two hundred, and what became of it."""
 
     host: str
     port: int
@@ -141,6 +141,7 @@ class NetworkDecision(Payload):
     address: str | None = None
     bytes_up: int = 0
     bytes_down: int = 0
+    connections: int = 1
 
 
 class Isolation(Payload):

@@ -19,11 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
+from holdfast.adapters.egress.decisions import Decisions
 from holdfast.adapters.egress.http import BadRequest, parse_head
 from holdfast.adapters.egress.proxy import EgressLimits, EgressProxy
 from holdfast.adapters.egress.tls import NotTls, server_name
 from holdfast.sandbox.egress import BadRule, Destination, EgressRules, canonical_host
-from schemas.sandbox import NetworkPolicy, SandboxRequest, SecretHeader
+from schemas.sandbox import NetworkDecision, NetworkPolicy, SandboxRequest, SecretHeader
 from tests.sandbox.conftest import until
 
 SECRET = "s3cret-value-of-the-api"
@@ -235,6 +236,41 @@ async def test_bytes_are_limited() -> None:
     ):
         await said(port, f"GET http://127.0.0.1:{target}/{'x' * 100} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert "bytes" in proxy.decisions[0].reason
+
+
+async def test_a_burst_is_served_up_to_the_limit() -> None:
+    async with (
+        echo_server() as target,
+        proxy_for(allow(f"127.0.0.1:{target}"), limits=EgressLimits(at_once=4)) as (_, port),
+    ):
+        request = f"GET http://127.0.0.1:{target}/ HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(7)]
+        for _, writer in opened:
+            writer.write(request)
+        answers = [await asyncio.wait_for(reader.read(), 10) for reader, _ in opened]
+        for _, writer in opened:
+            writer.close()
+    assert [answer[9:12] for answer in answers] == [b"200"] * 4 + [b"403"] * 3
+
+
+async def test_no_connection_hides_behind_many_others() -> None:
+    async with echo_server() as target, proxy_for(allow(f"127.0.0.1:{target}")) as (proxy, port):
+        many = f"GET http://127.0.0.1:{target}/ HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        for _ in range(210):
+            await said(port, many)
+        await said(port, b"GET http://evil.test/ HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (proxy.decisions[-1].host, proxy.decisions[-1].verdict) == ("evil.test", "denied")
+    assert sum(decision.connections for decision in proxy.decisions) == 211
+    assert len(proxy.decisions) == 202
+
+
+def test_a_thousand_places_are_counted_in_a_bounded_record() -> None:
+    record = Decisions()
+    for number in range(1000):
+        record.append(number, NetworkDecision(host=f"h{number}", port=1, verdict="denied", reason="no"))
+    told = record.in_order()
+    assert sum(decision.connections for decision in told) == 1000
+    assert len(told) <= 301
 
 
 async def test_a_chunked_body_arrives_whole() -> None:

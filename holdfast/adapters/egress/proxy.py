@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from holdfast.adapters.egress.decisions import Decisions
 from holdfast.adapters.egress.http import BadRequest, Head, copy_body, read_head
 from holdfast.adapters.egress.tls import NotTls, record_length, server_name
 from holdfast.sandbox.egress import Address, BadRule, Destination, EgressRules, canonical_host
@@ -27,7 +28,6 @@ _IDLE_S = 60.0
 _LINGER_S = 0.3
 _CHUNK = 65536
 _STREAM_LIMIT = 64 * 1024
-_RECORDED = 200
 
 
 class Denied(Exception):
@@ -54,7 +54,8 @@ class _Talk:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    number: int = 0
+    number: int
+    one_too_many: bool
     host: str = ""
     port: int = 0
     method: str = ""
@@ -75,7 +76,7 @@ class EgressProxy:
     limits: EgressLimits = EgressLimits()
     resolver: Resolver | None = None
     tls: ssl.SSLContext | None = None
-    _decided: list[tuple[int, NetworkDecision]] = field(default_factory=list)
+    _decided: Decisions = field(default_factory=Decisions)
     _servers: list[asyncio.Server] = field(default_factory=list)
     _talks: set[asyncio.Task[None]] = field(default_factory=set)
     _count: int = 0
@@ -85,7 +86,7 @@ class EgressProxy:
     @property
     def decisions(self) -> list[NetworkDecision]:
         """In the order in which the tool connected, whichever connection ended first."""
-        return [decision for _, decision in sorted(self._decided, key=lambda entry: entry[0])]
+        return self._decided.in_order()
 
     async def start(self, listeners: Sequence[socket.socket]) -> None:
         for listener in listeners:
@@ -102,7 +103,10 @@ class EgressProxy:
         await asyncio.gather(*self._talks, return_exceptions=True)
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._talk(_Talk(reader, writer)))
+        self._count += 1
+        many = len(self._talks) >= self.limits.at_once or self._count > self.limits.connections
+        talk = _Talk(reader, writer, number=self._count, one_too_many=many)
+        task = asyncio.get_running_loop().create_task(self._talk(talk))
         self._talks.add(task)
         task.add_done_callback(self._talks.discard)
 
@@ -125,9 +129,7 @@ class EgressProxy:
             talk.writer.close()
 
     async def _serve(self, talk: _Talk) -> None:
-        self._count += 1
-        talk.number = self._count
-        if len(self._talks) > self.limits.at_once or self._count > self.limits.connections:
+        if talk.one_too_many:
             raise Denied("too many connections")
         async with asyncio.timeout(_HEAD_S):
             head = await read_head(talk.reader)
@@ -309,18 +311,17 @@ class EgressProxy:
     def _record(self, talk: _Talk) -> None:
         if not talk.method and not talk.reason:
             return
-        if len(self._decided) < _RECORDED:
-            decision = NetworkDecision(
-                host=talk.host,
-                port=talk.port,
-                verdict="allowed" if talk.allowed else "denied",
-                reason=talk.reason,
-                method=talk.method,
-                address=talk.address,
-                bytes_up=talk.up,
-                bytes_down=talk.down,
-            )
-            self._decided.append((talk.number, decision))
+        decision = NetworkDecision(
+            host=talk.host,
+            port=talk.port,
+            verdict="allowed" if talk.allowed else "denied",
+            reason=talk.reason,
+            method=talk.method,
+            address=talk.address,
+            bytes_up=talk.up,
+            bytes_down=talk.down,
+        )
+        self._decided.append(talk.number, decision)
 
 
 async def resolve(host: str) -> list[str]:
