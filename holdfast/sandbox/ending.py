@@ -41,7 +41,9 @@ def status_of(
 def _of_signal(signal: int, *, oom_killed: bool, disk_full: bool, cpu_spent: bool) -> SandboxStatus:
     if signal == signals.SIGKILL and oom_killed:
         return SandboxStatus.MEMORY
-    if signal == signals.SIGXFSZ and disk_full:
+    if (
+        signal in (signals.SIGXFSZ, signals.SIGBUS) and disk_full
+    ):  # a mapped file that cannot grow is a bus error
         return SandboxStatus.DISK
     if signal in (signals.SIGXCPU, signals.SIGKILL) and cpu_spent:
         return SandboxStatus.CPU

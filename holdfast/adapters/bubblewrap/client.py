@@ -50,7 +50,7 @@ class LauncherClient:
         self._socket.settimeout(30)
         try:
             message = self._socket.recv(_MESSAGE)
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):
             message = b""
         report = LauncherReport.from_bytes(message) if message else LauncherReport(problem="it ended at once")
         if report.problem:

@@ -59,12 +59,15 @@ class Keeper:
         )
         ending = watch.until_nothing_lives()
         used = meter.usage() | {"disk_bytes": disk.peak, "inodes": disk.inodes}
+        private.used()  # a tool that fills /tmp has filled a disk too
         if self.group:
             self.group.release_memory()
         files = dict(self._collected(disk.directory))
         after = self._write_back(disk.directory, before, ending)
         too_large = self._at_file_limit(after, private) if ending.failed else False
-        return self._report(watch, ending, after, files, used, disk_full=disk.full or too_large)
+        return self._report(
+            watch, ending, after, files, used, disk_full=disk.full or private.full or too_large
+        )
 
     def _meter(self, disk: Disk, private: Disk) -> Meter:
         memory, cpu = self.call.limits["memory_mb"], self.call.limits["cpu_s"]

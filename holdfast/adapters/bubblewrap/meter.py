@@ -5,6 +5,7 @@ disk limit for it: the group's limit is raised by what the workspace holds, and 
 """
 
 import contextlib
+import functools
 import os
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -133,6 +134,10 @@ class TreeMeter:
         used = self._private.used() + sum(_resident(pid) for pid in tree)
         if used > self._memory:  # pages shared after a fork were counted once per process: look closer
             used = self._private.used() + sum(_proportional(pid) for pid in tree)
+        if (
+            used > self._memory
+        ):  # mapped files of the workspace are no memory, those of /tmp were counted twice
+            used = self._private.used() + sum(_without_files(pid) for pid in tree)
         self._peak = max(self._peak, used)
         self._slack = max(0, self._memory - used)
         if used > self._memory:
@@ -186,6 +191,29 @@ def _resident(pid: int) -> int:
 
 def _proportional(pid: int) -> int:
     return _lines(f"/proc/{pid}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
+
+
+def _without_files(pid: int) -> int:
+    """Bytes of this process's share that belong to no file with a place: its own, and shared without one."""
+    total, counted = 0, ""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps") as file:  # noqa: PTH123
+        for line in file:
+            words = line.split(maxsplit=5)
+            if "-" in words[0]:
+                placeless = words[4] == "0" or words[3] == _placeless_device()
+                counted = "Pss:" if placeless else "Anonymous:"
+            elif words[0] == counted:
+                total += int(words[1]) * 1024
+    return total
+
+
+@functools.cache
+def _placeless_device() -> str:
+    """Where shared memory without a file lives, as `smaps` writes it."""
+    descriptor = os.memfd_create("probe", os.MFD_CLOEXEC)
+    number = os.fstat(descriptor).st_dev
+    os.close(descriptor)
+    return f"{os.major(number):02x}:{os.minor(number):02x}"
 
 
 def _cpu_seconds(pid: int) -> float:
