@@ -85,6 +85,8 @@ def _private_directories() -> list[str]:
     for path in _HIDDEN_PROC:
         if Path(path).exists():
             arguments += ["--ro-bind", "/dev/null", path]
+    # The namespace's first process is ours, with the tool's uid: its memory and its descriptors are nobody's business.
+    arguments += ["--tmpfs", "/proc/1", "--remount-ro", "/proc/1"]
     for source, place in (("shm", "/dev/shm"), ("tmp", "/tmp"), ("workspace", WORKSPACE)):  # noqa: S108
         arguments += ["--bind", f"{HOLD}/{source}", place]
     return arguments

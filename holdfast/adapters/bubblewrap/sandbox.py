@@ -297,7 +297,10 @@ def _isolation(found: LauncherReport) -> Isolation:
     return Isolation(
         backend=_BACKEND,
         layers=(*_ALWAYS, *_MORE, *_found(found), "memory_watchdog"),
-        degraded=(f"memory: no control group ({found.groups_missing}); a watchdog looks every 10 ms",),
+        degraded=(
+            f"memory: no control group ({found.groups_missing}); a watchdog looks every 10 ms",
+            "cpu: a process whose end nobody waits for is counted only while it lives",
+        ),
     )
 
 

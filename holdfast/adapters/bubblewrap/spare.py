@@ -4,6 +4,7 @@ Making them waits for locks and grace periods of the kernel, longer the busier t
 for while nobody does. What belongs to one call, its uid above all, comes with it.
 """
 
+import contextlib
 import gc
 import os
 import signal
@@ -32,6 +33,13 @@ def map_ids(process: str, identity: Identity) -> None:
     ):
         with open(f"/proc/{process}/{path}", "w") as file:  # noqa: PTH123
             file.write(text)
+
+
+def _limit_watching() -> None:
+    """What watches files is counted for whoever made the namespace too: as root for the host's root, who has 128."""
+    for name, most in (("max_inotify_instances", "4"), ("max_inotify_watches", "8192")):
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/sys/user/{name}", "w") as file:  # noqa: PTH123
+            file.write(most)
 
 
 @dataclass
@@ -76,6 +84,7 @@ class Spare:
         kernel.unshare(kernel.NEW_NAMESPACES)
         if not self.own_uid:
             map_ids("self", ours)
+        _limit_watching()
         kernel.raise_loopback()
         kernel.bind_read_only(self.launcher.bwrap)
         rehearse(self.launcher)

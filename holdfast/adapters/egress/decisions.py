@@ -21,7 +21,7 @@ class Decisions:
         if len(self._alone) < _ONE_BY_ONE:
             self._alone.append((number, decision))
             return
-        place = (decision.host, decision.port, decision.verdict, decision.reason)
+        place: tuple[str, int, str, str] = (decision.host, decision.port, decision.verdict, decision.reason)
         if decision.verdict == "denied" and place not in self._summed and len(self._summed) >= _SUMMED_UP:
             place = _ELSEWHERE
             decision = NetworkDecision(host="", port=0, verdict="denied", reason=place[3])
