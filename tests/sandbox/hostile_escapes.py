@@ -84,6 +84,28 @@ ESCAPES = (
         ends=("signal", "error"),
     ),
     Case(
+        name="nothing_in_proc_can_be_written_that_counts",
+        program=(
+            "import os\n"
+            "def opens(path):\n"
+            "  try: os.close(os.open(path, os.O_WRONLY)); return True\n  except OSError: return False\n"
+            "tuned = [os.path.join(r, f) for r, _, fs in os.walk('/proc/sys') for f in fs]\n"
+            "own = ['/proc/self/' + name for name in os.listdir('/proc/self')]\n"
+            "print([path for path in tuned + own if opens(path)])\n"
+        ),
+        says="[]",
+    ),
+    Case(
+        name="only_three_families_of_sockets",
+        program=(
+            "import socket\nmade = set()\n"
+            "for family in range(64):\n  for kind in (1, 2, 3, 5):\n"
+            "    try: socket.socket(family, kind).close(); made.add(family)\n    except OSError: pass\n"
+            "print(sorted(made))\n"
+        ),
+        says="[1, 2, 10]",
+    ),
+    Case(
         name="sees_no_host_process",
         program="import os; print(sorted(int(p) for p in os.listdir('/proc') if p.isdigit()))",
         check=lambda r: len(r.stdout.split(",")) <= 3,

@@ -332,4 +332,119 @@ EXHAUSTION = (
         limits={"output_kb": 4},
         check=lambda r: r.stdout.startswith("first\n") and r.stdout.endswith("last\n") and "cut" in r.stdout,
     ),
+    Case(
+        name="watches_of_the_host",
+        program=(
+            "import ctypes\nlibc = ctypes.CDLL(None)\nmade = 0\n"
+            "while libc.inotify_init() >= 0: made += 1\nprint(made)\n"
+        ),
+        check=lambda r: int(r.stdout) <= 4,
+    ),
+    Case(
+        name="memory_in_page_tables",
+        program=(
+            "import mmap\nkept = []\n"
+            "for _ in range(40):\n"
+            "  m = mmap.mmap(-1, 1 << 33, flags=mmap.MAP_PRIVATE | mmap.MAP_NORESERVE if hasattr(mmap, 'MAP_NORESERVE')"
+            " else mmap.MAP_PRIVATE | 0x4000)\n"
+            "  kept.append(m)\n  for at in range(0, 1 << 33, 1 << 21): m[at] = 1\nprint('ESC'+'APED')\n"
+        ),
+        ends=("memory", "error"),
+        limits=_MEMORY,
+        check=_memory_was_held,
+    ),
+    Case(
+        name="memory_of_threads",
+        program=(
+            "import threading, ctypes\nthreading.stack_size(256 << 20)\n"
+            "def fill(): ctypes.memset(ctypes.create_string_buffer(100 << 20), 1, 100 << 20)\n"
+            "for _ in range(20): threading.Thread(target=fill).start()\nprint('ESC'+'APED')\n"
+        ),
+        ends=("memory", "error"),
+        limits=_MEMORY,
+        check=_memory_was_held,
+    ),
+    Case(
+        name="mapped_workspace_is_no_memory",
+        program=(
+            "import mmap\nf = open('big', 'w+b'); f.truncate(200 << 20); m = mmap.mmap(f.fileno(), 200 << 20)\n"
+            "for at in range(0, 200 << 20, 4096): m[at] = 1\nprint('written')\n"
+        ),
+        says="written",
+        limits=_MEMORY | {"file_mb": 300},
+    ),
+    Case(
+        name="mapped_tmp_beyond_its_size",
+        program=(
+            "import mmap\nf = open('/tmp/big', 'w+b'); f.truncate(200 << 20); m = mmap.mmap(f.fileno(), 200 << 20)\n"
+            "for at in range(0, 200 << 20, 4096): m[at] = 1\nprint('ESC'+'APED')\n"
+        ),
+        ends=("disk", "memory"),
+        limits=_MEMORY | {"file_mb": 300},
+    ),
+    Case(
+        name="full_tmp",
+        language="sh",
+        program="dd if=/dev/zero of=/tmp/x bs=1M count=200",
+        ends=("disk", "memory"),
+        limits=_MEMORY,
+    ),
+    Case(
+        name="timers_and_queued_signals",
+        program=(
+            "import ctypes, os, signal\nlibc = ctypes.CDLL(None)\nsignal.pthread_sigmask(signal.SIG_BLOCK, [40])\n"
+            "made = 0\nwhile libc.sigqueue(os.getpid(), 40, None) == 0: made += 1\n"
+            "while libc.syscall(222, 0, 0, ctypes.create_string_buffer(8)) == 0: made += 1\nprint(made)\n"
+        ),
+        check=lambda r: int(r.stdout) <= 2048,
+    ),
+    Case(
+        name="zombies",
+        program="import os\nmade = 0\ntry:\n  while True:\n    if os.fork() == 0: os._exit(0)\n    made += 1\nexcept OSError: print(made)",
+        limits={"pids": 24},
+        check=lambda r: int(r.stdout) < 24,
+    ),
+    Case(
+        name="threads",
+        program=(
+            "import os, threading, time\nmade = 0\ntry:\n"
+            "  while True: threading.Thread(target=time.sleep, args=(9,), daemon=True).start(); made += 1\n"
+            "except RuntimeError: print(made, flush=True); os._exit(0)"
+        ),
+        limits={"pids": 24},
+        check=lambda r: int(r.stdout) < 24,
+    ),
+    Case(
+        name="cpu_in_children_one_after_another",
+        program=(
+            "import os, time\nwhile True:\n  began = time.time()\n  child = os.fork()\n"
+            "  if not child:\n    while time.time() - began < 0.1: pass\n    os._exit(0)\n  os.waitpid(child, 0)\n"
+        ),
+        ends=("cpu",),
+        limits={"cpu_s": 0.5, "wall_s": 20},
+        within_s=15,
+    ),
+    Case(
+        name="cpu_in_orphans",
+        program=(
+            "import os, signal, time\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+            "if os.fork(): time.sleep(30); os._exit(0)\n"
+            "while True:\n  if os.fork(): os._exit(0)\n  began = time.time()\n  while time.time() - began < 0.01: pass\n"
+        ),
+        ends=("cpu",),
+        limits={"cpu_s": 0.5, "wall_s": 20},
+        within_s=15,
+    ),
+    Case(
+        name="long_paths",
+        program="import os\nfor _ in range(300):\n  os.mkdir('n' * 250); os.chdir('n' * 250)\nprint('made')",
+        says="made",
+        within_s=8,
+    ),
+    Case(
+        name="locked_tree",
+        language="sh",
+        program="mkdir -p a/b/c; echo x > a/b/c/f; chmod 000 a/b/c/f a/b/c a/b a; chmod 000 .; echo made",
+        says="made",
+    ),
 )

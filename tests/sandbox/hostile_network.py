@@ -167,4 +167,48 @@ NETWORK = (
         hits=0,
         says="403",
     ),
+    _proxied(
+        "another_host_on_a_kept_connection",
+        "b'GET http://127.0.0.1:{port}/a HTTP/1.1\\r\\nHost: a\\r\\nConnection: keep-alive\\r\\n\\r\\n'"
+        " b'GET http://127.0.0.2:{port}/b HTTP/1.1\\r\\nHost: b\\r\\n\\r\\n'",
+        says="seen",
+        hits=1,
+    ),
+    _proxied(
+        "websocket_upgrade",
+        "b'GET http://127.0.0.1:{port}/x HTTP/1.1\\r\\nHost: a\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n\\r\\n'",
+        says="200",
+        hits=1,
+    ),
+    _proxied("no_port", "b'CONNECT 127.0.0.1 HTTP/1.1\\r\\n\\r\\n'", says="403"),
+    _proxied("port_that_wraps", "b'CONNECT 127.0.0.1:65558 HTTP/1.1\\r\\n\\r\\n'", says="403"),
+    _proxied("other_scheme", "b'GET ftp://127.0.0.1:{port}/x HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n'", says="400"),
+    _proxied(
+        "two_slashes",
+        "b'GET //127.0.0.2:{port}/x HTTP/1.1\\r\\nHost: 127.0.0.1:{port}\\r\\n\\r\\n'",
+        says="403",
+    ),
+    _proxied(
+        "endless_head",
+        "b'GET http://127.0.0.1:{port}/x HTTP/1.1\\r\\nX: ' + b'y' * 300000 + b'\\r\\n\\r\\n'",
+        says="400",
+    ),
+    _proxied(
+        "space_before_colon",
+        "b'POST http://127.0.0.1:{port}/x HTTP/1.1\\r\\nHost: a\\r\\nContent-Length : 3\\r\\n\\r\\nabc'",
+        says="400",
+    ),
+    _proxied(
+        "negative_length",
+        "b'POST http://127.0.0.1:{port}/x HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: -3\\r\\n\\r\\nabc'",
+        says="400",
+    ),
+    wants(
+        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP).sendto(b'\\x08' + bytes(7), ('8.8.8.8', 0))",
+        name="ping",
+    ),
+    wants(
+        "s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262); s.settimeout(2); s.connect(('1.1.1.1', 80))",
+        name="multipath_out",
+    ),
 )

