@@ -51,6 +51,9 @@ def retention_chores(retention: PostgresRetention, settings: RetentionSettings) 
     return {
         "purge_events": lambda: retention.purge_events(timedelta(days=settings.events_days)),
         "purge_artifacts": lambda: retention.purge_artifacts(timedelta(days=settings.artifacts_days)),
+        "purge_model_calls": lambda: retention.purge_model_calls(timedelta(days=settings.model_calls_days)),
+        "purge_plans": lambda: retention.purge_plans(timedelta(days=settings.plans_days)),
+        "purge_summaries": lambda: retention.purge_summaries(timedelta(days=settings.summaries_days)),
     }
 
 

@@ -6,21 +6,28 @@ list is refused, since the egress proxy cannot reach a socket inside it.
 """
 
 import asyncio
-import base64
 import contextlib
-import io
 import json
 import os
 import signal
-import tarfile
 import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from holdfast.adapters.bubblewrap import workspace as guarded
 from holdfast.adapters.bubblewrap.store import forget, make_store, workspace_name
+from holdfast.adapters.container_workspace import (
+    MEGABYTE,
+    PACK,
+    RESTORE_MODES,
+    Packed,
+    archive_of,
+    collected,
+    given_files,
+)
 from holdfast.sandbox.bounded import BoundedOutput, clean_text
 from holdfast.sandbox.ending import status_of
 from holdfast.sandbox.limits import Ceiling, why_refused
@@ -47,7 +54,6 @@ _TMP = "/tmp"  # noqa: S108 - the container's own
 _GRACE_S = 0.2
 _ENGINE_S = 60.0
 _FLOOD_FACTOR = 64
-_COLLECT_BYTES = 16 * 1024 * 1024
 
 
 class EngineFailed(Exception):
@@ -85,6 +91,7 @@ class DockerSandbox:
         self._name = f"{_BACKEND}:{runtime or 'default'}"
         self._slots = asyncio.Semaphore(concurrency)
         self._running: set[str] = set()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, request: SandboxRequest) -> SandboxResult:
         reason = why_refused(request, self._ceiling)
@@ -106,17 +113,27 @@ class DockerSandbox:
                 await asyncio.shield(self._remove(name))
 
     async def _run(self, name: str, request: SandboxRequest) -> SandboxResult:
-        kept = workspace_name(request.run) if request.run is not None else None
+        if request.run is None:
+            return await self._call(name, request, None)
+        kept = workspace_name(request.run)
+        async with self._turns.setdefault(kept, asyncio.Lock()):  # the workspace travels: calls take turns
+            return await self._call(name, request, self._store / f"{kept}.tar")
+
+    async def _call(self, name: str, request: SandboxRequest, kept: Path | None) -> SandboxResult:
+        before = Packed.of(kept)
+        given = given_files(request, before)
         await self._create(name, request)
-        await self._put(name, WORKSPACE, self._initial_files(request, kept))
+        await self._put(name, WORKSPACE, before.tar + given)
+        if before.modes:
+            await self._engine_call(*self._inside(name, *RESTORE_MODES), stdin=before.modes)
         await self._put(
-            name, str(Path(_PROGRAM).parent), _archive({Path(_PROGRAM).name: request.program.encode()})
+            name, str(Path(_PROGRAM).parent), archive_of({Path(_PROGRAM).name: request.program.encode()})
         )
         outcome = await self._watch(name, request)
         after = await self._take(name, request.limits)
-        files = {wanted: _collected(after, wanted) for wanted in request.collect}
+        files = {wanted: collected(after.tar, wanted) for wanted in request.collect}
         if kept is not None and not outcome.stopped_by:
-            (self._store / f"{kept}.tar").write_bytes(after)
+            after.write(kept)
         return self._result(request, outcome, files)
 
     async def _create(self, name: str, request: SandboxRequest) -> None:
@@ -145,7 +162,7 @@ class DockerSandbox:
                 WORKSPACE,
             ),
             *("--memory", f"{limits.memory_mb + limits.disk_mb}m", "--pids-limit", str(limits.pids + 2)),
-            *("--ulimit", f"nofile={limits.open_files}", "--ulimit", f"fsize={limits.file_mb * 1024 * 1024}"),
+            *("--ulimit", f"nofile={limits.open_files}", "--ulimit", f"fsize={limits.file_mb * MEGABYTE}"),
             *("--ulimit", f"cpu={int(limits.cpu_s) + 1}", "--ulimit", "core=0", "--ipc", "private"),
             *("--tmpfs", f"{WORKSPACE}:rw,nosuid,nodev,exec,size={size}"),
             *(
@@ -159,12 +176,6 @@ class DockerSandbox:
             options += ["--env", f"{variable}={value}"]
         return [*options, *(["--runtime", self._runtime] if self._runtime else [])]
 
-    def _initial_files(self, request: SandboxRequest, kept: str | None) -> bytes:
-        """The run's files, then those of the request: tar lets the later entry win, and unlinks before it writes."""
-        placed = {guarded.checked_name(name).decode(): text.encode() for name, text in request.files.items()}
-        saved = self._store / f"{kept}.tar"
-        return _archive(placed, saved.read_bytes() if kept and saved.exists() else b"")
-
     async def _watch(self, name: str, request: SandboxRequest) -> _Outcome:
         limits = request.limits
         outcome = _Outcome(
@@ -177,6 +188,7 @@ class DockerSandbox:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            env=_engine_environment(),
         )
         feeding = asyncio.gather(self._feed(process, request.stdin), *self._drains(process, outcome, limits))
         try:
@@ -220,16 +232,14 @@ class DockerSandbox:
         return False
 
     async def _put(self, name: str, directory: str, archive: bytes) -> None:
-        """Through tar inside: `docker cp` writes as root and cannot reach a tmpfs."""
-        unpack = ("/bin/tar", "-x", "--no-same-owner", "--unlink-first", "-C", directory)
+        """Through tar inside: `docker cp` writes as root and cannot reach a tmpfs. Later entries win."""
+        unpack = ("/bin/tar", "-x", "--ignore-zeros", "--no-same-owner", "--unlink-first", "-C", directory)
         await self._engine_call(*self._inside(name, *unpack), stdin=archive)
 
-    async def _take(self, name: str, limits: Limits) -> bytes:
-        """The whole workspace as an archive. It was packed by a tar among hostile files: read, never unpacked, here."""
-        packed = await self._engine_call(
-            *self._inside(name, "/bin/tar", "-c", "-C", WORKSPACE, "."), check=False
-        )
-        if len(packed) > limits.disk_mb * 1024 * 1024 * 2:
+    async def _take(self, name: str, limits: Limits) -> Packed:
+        """The whole workspace. It was packed by a tar among hostile files: read, never unpacked, here."""
+        packed = Packed.read(await self._engine_call(*self._inside(name, *PACK), check=False))
+        if len(packed.tar) > limits.disk_mb * MEGABYTE * 2:
             raise EngineFailed("the workspace's archive is larger than the workspace may be")
         return packed
 
@@ -283,7 +293,7 @@ class DockerSandbox:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": os.environ.get("HOME", "/")},
+                env=_engine_environment(),
             )
             async with asyncio.timeout(_ENGINE_S):
                 out, err = await process.communicate(stdin)
@@ -329,6 +339,12 @@ def waiting_command(request: SandboxRequest) -> Sequence[str]:
     return ("/bin/sleep", str(int(request.limits.wall_s) + 120))
 
 
+def _engine_environment() -> dict[str, str]:
+    """What the engine's command line needs to find its engine; none of our secrets."""
+    named = ("PATH", "HOME", "KUBECONFIG")
+    return {name: value for name, value in os.environ.items() if name in named or name.startswith("DOCKER_")}
+
+
 async def _drain(
     process: asyncio.subprocess.Process,
     reader: asyncio.StreamReader,
@@ -342,37 +358,3 @@ async def _drain(
             outcome.stopped_by = outcome.stopped_by or "output"
             process.kill()
             return
-
-
-def _archive(files: dict[str, bytes], before: bytes = b"") -> bytes:
-    """A tar of regular files and links, with what was kept of the run's workspace first."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        if before:
-            with tarfile.open(fileobj=io.BytesIO(before)) as old:
-                for member in old:
-                    if member.isreg() or member.isdir() or member.issym() or member.islnk():
-                        archive.addfile(member, old.extractfile(member) if member.isreg() else None)
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(content), 0o644
-            archive.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-def _collected(archive: bytes, name: str) -> CollectedFile:
-    """One regular file out of the archive, by its exact name; nothing is unpacked, so no link can be followed."""
-    try:
-        wanted = guarded.checked_name(name).decode(errors="surrogateescape")
-        with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
-            member = next((m for m in opened if m.name.removeprefix("./") == wanted), None)
-            if member is None:
-                return CollectedFile(error="no such file")
-            if not member.isreg():
-                return CollectedFile(error="not a regular file with a single link")
-            if member.size > _COLLECT_BYTES:
-                return CollectedFile(error=f"too large: {member.size} bytes")
-            content = opened.extractfile(member)
-            return CollectedFile(ok=True, b64=base64.b64encode(content.read() if content else b"").decode())
-    except (guarded.BadName, tarfile.TarError) as error:
-        return CollectedFile(error=str(error))

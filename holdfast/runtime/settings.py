@@ -317,6 +317,12 @@ class RetentionSettings(Section):
 
     events_days: Days = Field(90, description="Events of ended runs.")
     artifacts_days: Days = Field(30, description="Artifacts of ended runs.")
+    model_calls_days: Days = Field(
+        90,
+        description="Calls of models, of ended runs. What was spent is kept apart, for as long as the run.",
+    )
+    plans_days: Days = Field(7, description="Plans kept for reuse. They are offered for a week at most.")
+    summaries_days: Days = Field(30, description="Summaries of outputs too long for a prompt.")
     payloads_days: Days = Field(
         30, description="Large Temporal payloads; longer than Temporal keeps histories."
     )

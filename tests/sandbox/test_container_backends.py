@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from holdfast.adapters.sandbox_docker import DockerSandbox, _archive, _collected
+from holdfast.adapters.container_workspace import archive_of, collected
+from holdfast.adapters.sandbox_docker import DockerSandbox
 from holdfast.adapters.sandbox_kubernetes import KubernetesSandbox, _denies_everything
 from schemas.sandbox import NetworkPolicy, SandboxRequest, SandboxStatus
 
@@ -54,7 +55,7 @@ async def test_a_missing_engine_is_our_fault_and_says_so(tmp_path: Path) -> None
 
 
 def test_a_file_is_read_from_an_archive_by_its_exact_name() -> None:
-    archive = _archive({"a/b": b"x"})
-    assert _collected(archive, "a/b").b64 == "eA=="
-    assert _collected(archive, "b").error
-    assert _collected(archive, "../b").error
+    archive = archive_of({"a/b": b"x"})
+    assert collected(archive, "a/b").b64 == "eA=="
+    assert collected(archive, "b").error
+    assert collected(archive, "../b").error

@@ -50,6 +50,32 @@ async def test_what_does_not_fit_is_refused(database_url: str, change: str, said
             await refuse(database_url)
 
 
+async def test_a_database_that_cannot_hold_every_text_is_refused(postgres: EmbeddedPostgres) -> None:
+    name = sql.Identifier("of_ascii")
+    await administer(
+        postgres.url,
+        sql.SQL(
+            "create database {} encoding 'SQL_ASCII' locale 'C' locale_provider libc template template0"
+        ).format(name),
+    )
+    with pytest.raises(Misconfigured, match="encoded in SQL_ASCII"):
+        await migrate(with_database(postgres.url, "of_ascii"))
+    await administer(postgres.url, sql.SQL("drop database {}").format(name))
+
+
+async def test_a_login_that_is_not_the_owners_is_told_so(database_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as owner:
+        await owner.execute("create role passer_by login")
+        await owner.execute("grant usage on schema holdfast to passer_by")
+    url = database_url.replace("//holdfast@", "//passer_by@", 1)
+    for ask in (migrate, status):
+        with pytest.raises(Misconfigured, match="'passer_by' does not own the schema"):
+            await ask(url)
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as owner:
+        await owner.execute("drop owned by passer_by")
+        await owner.execute("drop role passer_by")
+
+
 async def test_every_table_with_a_tenant_keeps_tenants_apart(database_url: str, database: Database) -> None:
     """By the catalogue, so that a table of tomorrow is in this test already."""
     async with await psycopg.AsyncConnection.connect(database_url) as owner:

@@ -19,6 +19,7 @@ from holdfast.adapters.postgres.tool_desk import PostgresToolNotice
 from holdfast.adapters.postgres.tools import PostgresTools
 from holdfast.adapters.sandbox_docker import DockerSandbox
 from holdfast.adapters.secrets import SecretFolder
+from holdfast.errors import Misconfigured
 from holdfast.sandbox.port import Sandbox
 from holdfast.tools.builtin import fast_tools, sandboxed_tools
 from holdfast.tools.builtin.search import Elsewhere
@@ -35,6 +36,7 @@ log = structlog.get_logger()
 
 async def pool(held: Parts) -> pools.Pool:
     database = await held.database("holdfast_tools")
+    await _require_walls(held.sandbox())
     builtin = _builtin(held, database)
     host = RegistryToolHost(builtin)
     await PostgresTools(database=database).publish(builtin.specs())
@@ -46,6 +48,18 @@ async def pool(held: Parts) -> pools.Pool:
         artifacts=PostgresArtifacts(database=database),
         worker=held.identity,
     )
+
+
+async def _require_walls(sandbox: Sandbox) -> None:
+    """A worker that would refuse every call takes none, so that whoever deployed it hears of it first."""
+    missing = [check for check in (await sandbox.self_test()).checks if check.required and not check.ok]
+    if missing:
+        raise Misconfigured(
+            "Tools cannot be isolated here. "
+            + "; ".join(f"{check.name}: {check.detail}" for check in missing).rstrip(".")
+            + ".",
+            remedy="; ".join(dict.fromkeys(check.remedy for check in missing if check.remedy)),
+        )
 
 
 def _builtin(held: Parts, database: Database) -> Registry:

@@ -47,12 +47,7 @@ def migrations() -> Sequence[Migration]:
 async def migrate(url: str) -> list[str]:
     """Bring the database up to this version; the names of what was run come back."""
     async with await _connect(url) as connection:
-        await connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
-        await connection.execute("create schema if not exists holdfast")
-        await connection.execute(
-            "create table if not exists holdfast.migrations"
-            " (name text primary key, checksum text not null, applied_at timestamptz not null default now())"
-        )
+        await _prepare(connection)
         applied = await _applied(connection)
         _refuse_drift(applied)
         pending = [migration for migration in migrations() if migration.name not in applied]
@@ -83,9 +78,36 @@ async def _connect(url: str) -> AsyncConnection[TupleRow]:
         ) from error
 
 
+async def _prepare(connection: AsyncConnection[TupleRow]) -> None:
+    if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
+        raise Misconfigured(
+            f"The database is encoded in {encoding}, which cannot hold every text.",
+            remedy="Create it with: create database ... encoding 'UTF8' template template0",
+        )
+    await connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
+    try:
+        await connection.execute("create schema if not exists holdfast")
+        await connection.execute(
+            "create table if not exists holdfast.migrations"
+            " (name text primary key, checksum text not null, applied_at timestamptz not null default now())"
+        )
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise _not_the_owner(connection) from error
+
+
 async def _applied(connection: AsyncConnection[TupleRow]) -> dict[str, str]:
-    cursor = await connection.execute("select name, checksum from holdfast.migrations order by name")
+    try:
+        cursor = await connection.execute("select name, checksum from holdfast.migrations order by name")
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise _not_the_owner(connection) from error
     return dict(await cursor.fetchall())
+
+
+def _not_the_owner(connection: AsyncConnection[TupleRow]) -> Misconfigured:
+    return Misconfigured(
+        f"The login {connection.info.user!r} does not own the schema, so it can neither migrate it nor look.",
+        remedy="Set HOLDFAST_DATABASE__MIGRATE_URL to the owner's URL.",
+    )
 
 
 def _refuse_drift(applied: dict[str, str]) -> None:

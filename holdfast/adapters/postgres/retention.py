@@ -18,6 +18,15 @@ class PostgresRetention:
     async def purge_artifacts(self, older_than: timedelta) -> int:
         return await self._purge("purge_artifacts", older_than)
 
+    async def purge_model_calls(self, older_than: timedelta) -> int:
+        return await self._purge("purge_model_calls", older_than)
+
+    async def purge_plans(self, older_than: timedelta) -> int:
+        return await self._purge("purge_plans", older_than)
+
+    async def purge_summaries(self, older_than: timedelta) -> int:
+        return await self._purge("purge_summaries", older_than)
+
     async def ended_runs(self, *, since: timedelta, until: timedelta) -> Sequence[tuple[str, str]]:
         """Tenant and id of the runs that ended between these ages."""
         async with self._database.statement() as connection:
