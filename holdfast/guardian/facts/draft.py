@@ -22,6 +22,7 @@ DANGEROUS = frozenset(
 MUTATING = frozenset({Effect.WRITE, Effect.CONFIG, Effect.EXEC})
 _NAMES = re.compile(r"\$\{?[#!]?(\w+)")
 _LIST_LIMIT = 64
+_DIRECTORY_LIMIT = 12
 _TEXT_LIMIT = 200
 
 
@@ -39,6 +40,7 @@ class Draft:
         self.privileged = False
         self.hints: tuple[str, ...] = ()
         self.tainted: tuple[str, ...] = ()
+        self._directories: list[str] = []
         self._reasons: dict[str, None] = {}
         self._unknowns: dict[str, None] = {}
         self._sets: dict[str, set[str]] = {}
@@ -70,14 +72,28 @@ class Draft:
             self.commands.append(fact)
         self.note("binaries", binary)
 
+    def enter(self, directory: str) -> None:
+        """From here on relative paths may also mean what lies in `directory`."""
+        if len(self._directories) < _DIRECTORY_LIMIT:
+            self._directories += [f"{known}/{directory}" for known in self._directories[:2]]
+            self._directories.append(directory)
+        else:
+            self.unknown("the script moves through too many directories")
+
     def look_at(self, word: Word, *, reads_content: bool = False) -> None:
         """Any word may name a path that must not be touched, whatever the command does with it."""
-        if is_sensitive(word, self.knowledge.paths, reads_content=reads_content):
-            self.note("sensitive_paths", word.text)
+        for spelled in (word, *self._as_seen_from_directories(word)):
+            if is_sensitive(spelled, self.knowledge.paths, reads_content=reads_content):
+                self.note("sensitive_paths", word.text)
         if not word.constant and any(
             map(self.knowledge.environment.secret.search, _NAMES.findall(word.text))
         ):
             self.effect({Effect.SECRET}, f"uses the secret {word.text}")
+
+    def _as_seen_from_directories(self, word: Word) -> list[Word]:
+        if not self._directories or word.text[:1] in {"", "/", "~", "-"}:
+            return []
+        return [Word(f"{known}/{word.text}", word.certainty) for known in self._directories]
 
     def reads(self, path: str) -> None:
         self.note("paths_read", normal_path(path))

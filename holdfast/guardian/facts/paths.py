@@ -7,6 +7,11 @@ import re
 from holdfast.guardian.knowledge.base import SensitivePaths
 from holdfast.guardian.words import Certainty, Word
 
+_PATHLIKE = re.compile(r"[/._]|history|kubeconfig|Login Data")
+_ROOTED = re.compile(
+    r"(?:~|/[\w.-]+)/"
+)  # what a variable stands for below a known directory could be anything there
+_EXPANSION = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)|`[^`]*`|\$\w+")
 _GLOB = re.compile(r"[*?\[]")
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 HARMLESS_TARGETS = frozenset(
@@ -37,14 +42,18 @@ def is_path(text: str) -> bool:
 
 def is_sensitive(word: Word, paths: SensitivePaths, *, reads_content: bool) -> bool:
     text = word.text
-    if "/" not in text and "." not in text and "_" not in text and "history" not in text:
+    if not _PATHLIKE.search(text):
         return False
     candidates = _spellings(text)
     if any(paths.match(candidate) for candidate in candidates):
         return True
     if reads_content and any(paths.devices.search(candidate) for candidate in candidates):
         return True
-    return word.certainty is Certainty.GLOB and _glob_reaches(text, paths, reads_content=reads_content)
+    if word.certainty is Certainty.GLOB:
+        return _glob_reaches(text, paths, reads_content=reads_content)
+    if word.certainty is Certainty.LITERAL or not _ROOTED.match(text):
+        return False
+    return _glob_reaches(_EXPANSION.sub("*", text), paths, reads_content=reads_content)
 
 
 def _spellings(text: str) -> list[str]:

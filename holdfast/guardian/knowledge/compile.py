@@ -14,7 +14,7 @@ from schemas.facts import Effect
 
 _EFFECTS = frozenset(effect.value for effect in Effect)
 _OTHER_KEYS = frozenset(
-    "is ok only mode value values equals sql single max match else args texts sub bare deep special inherit late".split()
+    "is ok only mode value values equals sql single max match else args texts sub bare deep special inherit late looks".split()
 )
 _VERSION = frozenset({"-V", "-v", "--version", "-version", "-h", "version"})
 _MILD = frozenset({Effect.READ, Effect.WRITE, Effect.CONFIG})
@@ -53,6 +53,7 @@ def _compile_own(name: str, entry: Mapping[str, Any], parent: Tool) -> Tool:
         flags=flags,
         modes=modes - alone,
         alone=alone,
+        looks=_effects(name, entry.get("looks", "read")) or NOTHING,
         value=(parent.value - (frozenset(flags) - frozenset(parent.flags)))
         | frozenset(_words(entry.get("value")))
         | frozenset(_words(entry.get("sql")))

@@ -21,7 +21,8 @@ _HELP = frozenset({"--help", "--version"})
 _STAGES = frozenset({"alpha", "beta", "preview"})
 _FILE = re.compile(r"/|\.\w{1,8}\Z")
 _SPEAKS_OF_CHANGE = re.compile(
-    r"""--?(?!no-|dry-|list-|show-|print-|get-|disable-pager)(?:\w+-)*
+    r"""--?(?!no-|dry-|list-|show-|print-|get-|disable-pager|(?:\w+-)*(?:start|stop|created?|updated?|added|deleted|pushed)-
+        (?:time|date|timestamp|line|index|offset|position|after|before|since|until)\b)(?:\w+-)*
     (exec\w*|command|cmd|run|shell|script|eval|hook|plugins?|load|preload|require|addon|bootstrap|import|export|
     delete|remove|rm|destroy|kill|purge|wipe|clear|clean|reset|erase|drop|truncate|prune|vacuum|
     write|overwrite|save|store|output-(?:file|dir|path)|(?:out|log|pid|logger|status)-?file|outdir|
@@ -51,7 +52,7 @@ def match_command(tool: Tool, words: Sequence[Word]) -> Match:
     """Effects of `tool` called with `words`. Never raises; what is not described ends in `unknowns`."""
     match = Match(tool)
     if _asks_for_help(tool, words):
-        match.flags, match.effects = [words[-1].text], set(_READ)
+        match.flags, match.effects, match.look = [words[-1].text], set(_READ), True
         return match
     _Reader(match, list(words)).read()
     _judge(match)
@@ -184,6 +185,8 @@ class _Reader:
                 self._note(name, text[index:].removeprefix("=") or self._next(), known=True)
                 return
             self._note(name, "", known=False)
+            if text[index:].isdigit() and name in tool.flags and f"-{text[index]}" not in tool.flags:
+                return  # `-n3`: the value of an option whose value may be left out
 
     def _next(self) -> str:
         if self._at >= len(self._words):
@@ -248,7 +251,7 @@ def _judge(match: Match) -> None:
         match.unknowns += [
             f"{tool.name}: option {name} may undo that it only looks" for name in sorted(strange)
         ]
-        base = _READ
+        base = tool.looks
     if base is None and not match.unknowns and not (match.effects and tool.effects is not None):
         match.unknowns.append(f"{_title(match)}: what it does is not known")
     match.effects |= base or NOTHING
@@ -258,7 +261,7 @@ def _judge(match: Match) -> None:
 def _judge_arguments(match: Match) -> None:
     tool, args = match.tool, match.args
     beyond = tool.most is not None and len(args) > tool.most and not (match.look and tool.most == 0)
-    if tool.match is not None:
+    if tool.match is not None and not match.look:
         beyond = beyond or any(not (arg.constant and tool.match.fullmatch(arg.text)) for arg in args)
     if beyond and tool.otherwise:
         match.effects |= tool.otherwise

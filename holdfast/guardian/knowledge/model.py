@@ -20,6 +20,7 @@ class Tool:
     flags: Mapping[str, Effects] = field(default_factory=dict)
     modes: frozenset[str] = frozenset()  # a flag that turns the invocation into a look
     alone: frozenset[str] = frozenset()  # does so only as the single word
+    looks: Effects = frozenset({Effect.READ})  # what such a look does
     value: frozenset[str] = frozenset()
     values: Mapping[str, frozenset[str]] = field(default_factory=dict)
     sql: frozenset[str] = frozenset()

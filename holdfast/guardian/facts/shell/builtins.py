@@ -1,10 +1,17 @@
 """Builtins that change the shell itself."""
 
 import re
+from collections.abc import Sequence
 
-from holdfast.guardian.facts.shell.invoke import Call, Invoker, special
+from holdfast.guardian.facts.shell.invoke import Call, Invoker, runs_when_evaluated, special
 from holdfast.guardian.words import Certainty, Word
 from schemas.facts import Effect
+
+
+def refuse_subscripts(invoker: Invoker, name: str, words: Sequence[Word]) -> None:
+    """`printf -v 'a[$(cmd)]'`: quoted text that the builtin evaluates as a subscript."""
+    if any(runs_when_evaluated(word.text) for word in words):
+        invoker.unknown(f"{name} evaluates a subscript")
 
 
 @special("set")
@@ -30,6 +37,7 @@ def _read(invoker: Invoker, call: Call) -> None:
     invoker.draft.effect({Effect.READ}, call.name)
     if call.name in {"mapfile", "readarray"} and any(word.text.startswith("-C") for word in call.words):
         invoker.unknown(f"{call.name} -C runs a callback")
+    refuse_subscripts(invoker, call.name, call.words)
     for word in call.words:
         if word.text.isidentifier():
             invoker.assign(word.text, Word(""), exported=False)
@@ -39,7 +47,8 @@ def _read(invoker: Invoker, call: Call) -> None:
 @special("printf")
 def _printf(invoker: Invoker, call: Call) -> None:
     invoker.judge(call)
-    if call.words and call.words[0].text == "-v":
+    if call.words and call.words[0].text.startswith("-v"):
+        refuse_subscripts(invoker, call.name, call.words[:2])
         invoker.assign(
             call.words[1].text if len(call.words) > 1 else "", Word("", Certainty.CRAFTED), exported=False
         )
@@ -67,3 +76,19 @@ def _test(invoker: Invoker, call: Call) -> None:
     invoker.judge(call)
     if any(word.text in {"-v", "-R"} for word in call.words) and any("[" in word.text for word in call.words):
         invoker.unknown("test -v evaluates a subscript")
+
+
+@special("cd")
+def _cd(invoker: Invoker, call: Call) -> None:
+    """What follows may name files relative to where it goes."""
+    match = invoker.judge(call)
+    for word in match.args[:1]:
+        if word.constant:
+            invoker.draft.enter(word.text)
+
+
+@special("unset")
+def _evaluates_subscripts(invoker: Invoker, call: Call) -> None:
+    """A builtin that takes names runs what stands in their subscripts."""
+    invoker.judge(call)
+    refuse_subscripts(invoker, call.name, call.words)

@@ -1,8 +1,10 @@
 """Commands whose argument is a program in another language: awk, sed, perl, python, SQL clients."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from holdfast.guardian.facts.languages.awk import read_awk
+from holdfast.guardian.facts.languages.mongo import mongo_is_harmless
 from holdfast.guardian.facts.languages.perl import perl_is_harmless
 from holdfast.guardian.facts.languages.python import read_python
 from holdfast.guardian.facts.languages.sed import read_sed
@@ -75,11 +77,18 @@ def _python(invoker: Invoker, call: Call) -> None:
     if flag.startswith("-") and not flag.startswith("--") and flag.endswith("c") and at + 1 < len(words):
         code = words[at + 1]
         invoker.draft.command(call.name, "", ["-c"], [])
+        if "i" in flag:
+            invoker.unknown(f"{call.name} -i goes on with its standard input")
         if not code.constant or (call.marker and call.marker in code.text):
             invoker.unknown(f"{call.name} -c runs computed text")
         read_python(code.text, invoker.draft, invoker.script)
         for word in words[at + 2 :]:
             invoker.draft.look_at(word, reads_content=True)
+        return
+    module = words[at + 1] if flag == "-m" and at + 1 < len(words) else None
+    tool = invoker.draft.knowledge.tools.get(f"python:{module.text}") if module else None
+    if module and tool and module.constant:
+        invoker.judge(replace(call, name=f"{call.name} -m {module.text}", tool=tool, words=words[at + 2 :]))
         return
     match = invoker.judge(call)
     if not match.look:
@@ -111,3 +120,20 @@ def _sql(invoker: Invoker, call: Call) -> None:
     for text in texts:
         for finding in read_sql(text, invoker.draft):
             invoker.unknown(f"{call.name}: {finding}")
+
+
+@special("mongo")
+def _mongo(invoker: Invoker, call: Call) -> None:
+    """Only expressions given with `--eval` can be read; a script file, or no expression at all, cannot."""
+    match = invoker.judge(call)
+    programs = [value for name, value in match.options if name == "--eval"]
+    if match.look:
+        return
+    if not programs or not all(map(mongo_is_harmless, programs)):
+        invoker.unknown(f"{call.name}: the expression is not understood")
+    if call.tail or not all(word.constant and not _holds(call.marker, word) for word in call.words):
+        invoker.unknown(f"{call.name}: the expression is computed")
+
+
+def _holds(marker: str, word: Word) -> bool:
+    return bool(marker) and marker in word.text

@@ -85,6 +85,8 @@ class Invoker:
             self.draft.note("env_set", name)
         else:
             self.draft.effect({Effect.READ}, "assignment")
+        if runs_when_evaluated(value.text) and value.constant:
+            self.unknown(f"{name} holds text that arithmetic would run")
         self._look_at([value], name="")
 
     def declare_option(self, keyword: str, option: str) -> None:
@@ -182,6 +184,11 @@ class Invoker:
         reads_content = name in self.draft.knowledge.paths.content_readers
         for word in words:
             self.draft.look_at(word, reads_content=reads_content)
+
+
+def runs_when_evaluated(text: str) -> bool:
+    """Whether literal text holds a substitution, which arithmetic and subscripts evaluate a second time."""
+    return "$(" in text or "`" in text
 
 
 SpecialReader = Callable[[Invoker, Call], object]

@@ -32,7 +32,7 @@ class Scope:
             if node.type == "variable_assignment":
                 name = _name(node)
                 counts[name] += 1
-                if node.parent == root and (node.next_sibling is None or node.next_sibling.type != "&"):
+                if _stands_at_the_top(node, root):
                     top.add(name)
             elif node.type == "for_statement":
                 counts[_text(node.child_by_field_name("variable"))] += 2
@@ -77,6 +77,13 @@ class Scope:
 
     def recurses(self, function: str) -> bool:
         return function in self._inside
+
+
+def _stands_at_the_top(node: Node, root: Node) -> bool:
+    """In the foreground, under no condition: alone, or as one of `a=1 b=2`."""
+    if node.parent is not None and node.parent.type == "variable_assignments":
+        node = node.parent
+    return node.parent == root and (node.next_sibling is None or node.next_sibling.type != "&")
 
 
 def _descendants(root: Node) -> list[Node]:

@@ -24,10 +24,19 @@ def _shell(invoker: Invoker, call: Call) -> None:
         command = command or (option[0] == "-" and "c" in option and option[:2] != "--")
         at += 2 if option[1:] == "o" else 1
     invoker.draft.command(call.name, "", [word.text for word in words[:at]], [])
+    if _only_checks(words[:at]):
+        invoker.draft.effect({Effect.READ}, f"{call.name} -n")
+        return
     if not command or at >= len(words):
         _shell_without_text(invoker, call, words[at:])
         return
     _shell_text(invoker, call, words[at], words[at + 1 :])
+
+
+def _only_checks(options: Sequence[Word]) -> bool:
+    """`-n` reads a script without running it; an interactive shell ignores that."""
+    letters = "".join(word.text[1:] for word in options if word.text[:2] != "--" and word.text[0] == "-")
+    return "n" in letters and not set(letters) & set("ciso") and not any(w.text[0] == "+" for w in options)
 
 
 def _shell_without_text(invoker: Invoker, call: Call, rest: Sequence[Word]) -> None:

@@ -5,13 +5,15 @@ from dataclasses import replace
 
 from holdfast.guardian.facts.hosts import host_of, normal_host, place_of
 from holdfast.guardian.facts.shell.invoke import Call, Invoker, special
+from holdfast.guardian.knowledge import match_command
 from schemas.facts import Effect
 
 _HUNT = re.compile(
-    r"passw|passphrase|secret|credential|api.?key|access.?key|private.?key|aws_|token|BEGIN .*KEY",
+    r"passw|passphrase|secret|credential|api.?key|access.?key|private.?key|aws_|AKIA|ASIA[0-9A-Z]|ghp_|xox[bp]-|token|BEGIN .*KEY",
     re.IGNORECASE,
 )
 _NAMES = re.compile(r"pass|secret|cred|key|token|auth|pwd", re.IGNORECASE)
+_EXTRACTS = frozenset({"-x", "--extract", "--get"})
 _ENVIRONMENT = frozenset({"env", "printenv", "export", "declare", "typeset", "set", "compgen"})
 
 
@@ -74,11 +76,28 @@ def _note_place(invoker: Invoker, host: str) -> None:
 
 @special("tar")
 def _tar(invoker: Invoker, call: Call) -> None:
-    """`tar tvf x` is the old spelling of `tar -tvf x`."""
+    """`tar tvf x` is the old spelling of `tar -tvf x`; what is unpacked to standard output is not written."""
     words = list(call.words)
     if words and words[0].text[:1] not in {"-", ""}:
         words[0] = replace(words[0], text=f"-{words[0].text}")
-    invoker.judge(replace(call, words=words))
+    tool = call.tool
+    if {"-O", "--to-stdout"} & set(match_command(tool, words).flags):
+        kept = {name: effects for name, effects in tool.flags.items() if name not in _EXTRACTS}
+        tool = replace(tool, flags=kept)
+    invoker.judge(replace(call, words=words, tool=tool))
+
+
+@special("dc")
+def _dc(invoker: Invoker, call: Call) -> None:
+    """The desk calculator hands a line that begins with `!` to a shell, so its program must be seen."""
+    match = invoker.judge(call)
+    programs = [value for name, value in match.options if name in {"-e", "--expression"}]
+    if match.look:
+        return
+    if not programs or match.args or not all(word.constant for word in call.words):
+        invoker.unknown("dc: the program is not seen")
+    if any(re.search(r"!(?![<>=])", program) for program in programs):
+        invoker.draft.effect({Effect.EXEC}, "dc runs commands")
 
 
 @special("to_stdout")

@@ -6,7 +6,7 @@ from tree_sitter import Node
 
 from holdfast.guardian.facts.draft import Draft
 from holdfast.guardian.facts.paths import HARMLESS_TARGETS
-from holdfast.guardian.facts.shell.invoke import Invoker, Reads
+from holdfast.guardian.facts.shell.invoke import Invoker, Reads, runs_when_evaluated
 from holdfast.guardian.facts.shell.parse import DEPTH_LIMIT, parse_shell
 from holdfast.guardian.facts.shell.scope import Scope
 from holdfast.guardian.facts.shell.words import WordReader
@@ -15,7 +15,7 @@ from schemas.facts import Effect
 
 NESTING_LIMIT = 4
 _STRUCTURE = frozenset(
-    """program list subshell compound_statement if_statement elif_clause else_clause while_statement do_group
+    """program list subshell compound_statement if_statement elif_clause else_clause do_group
     case_item negated_command binary_expression unary_expression parenthesized_expression ternary_expression
     postfix_expression variable_assignments heredoc_body array c_style_for_statement""".split()
 )
@@ -118,6 +118,8 @@ class _Walker:
         name = (name_node.text or b"").decode(errors="replace") if name_node else ""
         if name_node is not None and name_node.type == "subscript":
             self.visit(name_node)
+            if runs_when_evaluated(name):
+                self._draft.unknown("an assignment evaluates its subscript")
         if not name.partition("[")[0].isidentifier():
             self._draft.unknown(f"{name} is no name to assign to")
         value = self._words.word(value_node) if value_node and value_node.type != "array" else Word("")
@@ -147,11 +149,18 @@ class _Walker:
 
     def _declaration(self, node: Node) -> None:
         keyword = self._keyword(node)
+        self._invoker.reads.binaries.add(keyword)
+        prints = keyword in {"declare", "typeset"} and any(map(_is_print_option, node.named_children))
         for child in node.named_children:
             if child.type == "variable_assignment":
                 self._assign(child, exported=keyword != "local")
                 continue
             text = self._words.word(child).text
+            if child.type in {"raw_string", "string", "ansi_c_string", "concatenation"} and "=" in text:
+                self._draft.unknown(f"{keyword} of a quoted assignment")
+            if prints and text.isidentifier():
+                self._draft.look_at(Word(f"${text}", Certainty.VARIABLE))
+                continue
             if text.startswith(("-", "+")):
                 self._invoker.declare_option(keyword, text)
             elif keyword in {"export", "declare", "typeset"}:
@@ -171,6 +180,8 @@ class _Walker:
             text = self._words.word(child).text
             if text.startswith("-"):
                 self._draft.unknown(f"unset {text} changes what names mean")
+            if runs_when_evaluated(text):
+                self._draft.unknown("unset evaluates a subscript")
             self._invoker.assign(text, Word(""), exported=True)
         self._draft.effect({Effect.READ}, "unset")
 
@@ -196,6 +207,14 @@ class _Walker:
                 word = self._words.word(child)
                 self._draft.look_at(word)
                 worst = max(worst, word.certainty)
+
+    def _while(self, node: Node) -> None:
+        """A loop without end that starts jobs in the background fills the process table."""
+        condition, body = node.child_by_field_name("condition"), node.child_by_field_name("body")
+        endless = condition is not None and (condition.text or b"").strip(b"; \t\n") in _TRUE
+        if endless and body is not None and any(child.type == "&" for child in body.children):
+            self._draft.effect({Effect.DESTROY}, "starts jobs without end")
+        self._children(node)
 
     def _case(self, node: Node) -> None:
         for child in node.named_children:
@@ -311,11 +330,18 @@ def _stray_words(redirect: Node) -> list[Node]:
     return redirect.children_by_field_name("destination")[1:]
 
 
+def _is_print_option(node: Node) -> bool:
+    return (node.text or b"") in {b"-p", b"-f", b"-F"}
+
+
 def _reads_file(node: Node) -> bool:
     reads = node.type == "file_redirect" and any(child.type in {"<", "<&"} for child in node.children)
     return reads and not (node.text or b"").endswith(b"/dev/null")
 
 
+_TRUE = frozenset(
+    {b":", b"true", b"((1))", b"[ 1 ]", b"[[ 1 ]]", b"test 1", b"((1==1))", b"(( 1 ))", b"[ true ]"}
+)
 _REDIRECTS = frozenset({"file_redirect", "herestring_redirect", "heredoc_redirect"})
 _WORD_KINDS = frozenset(
     """word number string raw_string ansi_c_string translated_string concatenation simple_expansion expansion
@@ -332,6 +358,7 @@ _VISITORS = {
     "unset_command": _Walker._unset,
     "function_definition": _Walker._function,
     "for_statement": _Walker._for,
+    "while_statement": _Walker._while,
     "case_statement": _Walker._case,
     "redirected_statement": _Walker._redirected,
     "file_redirect": _Walker._file_redirect,

@@ -1,11 +1,12 @@
 """Commands that run another command: env, timeout, sudo, xargs, find -exec. What they wrap is judged in its place."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from dataclasses import replace
 
 from holdfast.guardian.facts.shell.invoke import Call, Invoker, special
 from holdfast.guardian.knowledge import match_option
-from holdfast.guardian.words import Word
+from holdfast.guardian.words import Certainty, Word
 from schemas.facts import Effect
 
 _XARGS_ATTACHED = re.compile(r"-[ile](?!$).+|--max-lines=\d+")
@@ -17,6 +18,8 @@ _FIND_RUNNERS = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 _FIND_NAMES = frozenset(
     {"-name", "-iname", "-path", "-ipath", "-wholename", "-iwholename", "-regex", "-iregex"}
 )
+_WIDE = frozenset({"/", "/etc", "/etc/", "/root", "/home", "/home/", "~", "~/", "$HOME"})
+_FD_RUNNERS = frozenset({"-x", "--exec", "-X", "--exec-batch"})
 _FIND_WRITERS = frozenset({"-fprint", "-fprint0", "-fprintf", "-fls"})
 
 
@@ -26,11 +29,22 @@ def _wrapper(invoker: Invoker, call: Call) -> None:
     if call.words and call.words[0].text in call.tool.modes:
         invoker.judge(call)
         return
+    if _asks_for_help(invoker, call):
+        return
     rest = own_part(invoker, call, skip=call.tool.most or 0)
     invoker.draft.effect(call.tool.effects or (), call.name)
     if Effect.PRIVILEGE in (call.tool.effects or ()):
         invoker.draft.privileged = True
     _continue(invoker, call, rest)
+
+
+def _asks_for_help(invoker: Invoker, call: Call) -> bool:
+    """`xargs --help`: nothing else stands there, so nothing is wrapped."""
+    if [word.text for word in call.words] not in (["--help"], ["--version"]):
+        return False
+    invoker.draft.command(call.name, "", [call.words[0].text], [])
+    invoker.draft.effect({Effect.READ}, call.name)
+    return True
 
 
 def _continue(invoker: Invoker, call: Call, rest: Sequence[Word]) -> None:
@@ -79,6 +93,8 @@ def _own_option(invoker: Invoker, call: Call, words: Sequence[Word], own: list[s
 @special("xargs")
 def _xargs(invoker: Invoker, call: Call) -> None:
     """Unknown words are appended to the command, or put where the marker stands."""
+    if _asks_for_help(invoker, call):
+        return
     rest = own_part(invoker, call, skip=0)
     own = call.words[: len(call.words) - len(rest)]
     marker = _xargs_marker([word.text for word in own])
@@ -115,25 +131,54 @@ def _find(invoker: Invoker, call: Call) -> None:
         elif text == "-delete":
             invoker.draft.effect({Effect.DELETE}, "find -delete")
         elif text in _FIND_NAMES and at + 1 < len(words):
-            _look_for_secrets(invoker, words[at + 1])
+            _look_for_secrets(invoker, words[at + 1], wide=_WIDE.intersection(word.text for word in words))
         plain.append(words[at])
         at += 1
     invoker.judge(Call(call.name, call.tool, plain, call.fed, call.tail, call.marker))
 
 
-def _look_for_secrets(invoker: Invoker, pattern: Word) -> None:
-    """Looking for `shadow` or `credentials` by name is as good as naming the path."""
+def _look_for_secrets(invoker: Invoker, pattern: Word, *, wide: Set[str]) -> None:
+    """Looking for `shadow` or `credentials` by name is as good as naming the path, and so is `shad*` below `/etc`."""
+    name = pattern.text.lstrip("*/")
+    certainty = Certainty.GLOB if wide and re.match(r"[\w.-]{3}", name) else Certainty.LITERAL
     for directory in ("/etc", "/home/user"):
-        invoker.draft.look_at(Word(f"{directory}/{pattern.text.lstrip('*/')}"))
+        invoker.draft.look_at(Word(f"{directory}/{name}", certainty))
 
 
-def _find_runner(invoker: Invoker, words: list[Word], at: int) -> int:
+def _find_runner(invoker: Invoker, words: list[Word], at: int, *, tail: bool = False) -> int:
     end = at
     while end < len(words) and words[end].text not in {";", "+", "+;"}:
         end += 1
     inner = words[at:end]
     if inner:
-        invoker.invoke(inner, marker="{}")
+        invoker.invoke(inner, marker="{}", tail=tail)
     else:
         invoker.unknown("find -exec: nothing to run")
     return end + 1
+
+
+@special("fd")
+def _fd(invoker: Invoker, call: Call) -> None:
+    """What follows `-x` or `-X` is a command, up to a lone `;`."""
+    words = list(call.words)
+    at = next((i for i, word in enumerate(words) if word.text in _FD_RUNNERS), None)
+    if at is not None:
+        end = _find_runner(invoker, words, at + 1, tail=not any("{" in word.text for word in words[at:]))
+        words = words[:at] + words[end:]
+    invoker.judge(replace(call, words=words))
+
+
+@special("scheduled")
+def _scheduled(invoker: Invoker, call: Call) -> None:
+    """`taskset -p 1` shows what a process has, `taskset -p 3 1` sets it; without `-p` they wrap a command."""
+    *options, last = [word.text for word in call.words] or [""]
+    shown = (
+        {"-p", "--pid", "-a"}
+        if call.name == "ionice"
+        else {"-p", "--pid", "-a", "-c", "-cp", "-pc", "-ap", "--cpu-list"}
+    )
+    if any("p" in option for option in options) and shown.issuperset(options) and not last.startswith("-"):
+        invoker.draft.command(call.name, "", options, [last])
+        invoker.draft.effect({Effect.READ}, call.name)
+    else:
+        _wrapper(invoker, call)
