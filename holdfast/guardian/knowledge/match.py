@@ -27,7 +27,7 @@ _SPEAKS_OF_CHANGE = re.compile(
     delete|remove|rm|destroy|kill|purge|wipe|clear|clean|reset|erase|drop|truncate|prune|vacuum|
     write|overwrite|save|store|output-(?:file|dir|path)|(?:out|log|pid|logger|status)-?file|outdir|
     upload|post|put|push|send|publish|install|uninstall|update|upgrade|fix|apply|patch|edit|editor|pager|browser|
-    in-?place|daemon\w*|listen|create|init|add|enable|start|stop|restart|set|configure|register|
+    in-?place|generate|regenerate|gen|alter|extract|unpack|mail-?to|daemon\w*|listen|create|init|add|enable|start|stop|restart|set|configure|register|
     password|passwd|secrets?|tokens?|rsh)(?:-\w+)*$""",
     re.VERBOSE,
 )
