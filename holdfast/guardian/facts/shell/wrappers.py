@@ -1,7 +1,7 @@
 """Commands that run another command: env, timeout, sudo, xargs, find -exec. What they wrap is judged in its place."""
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from holdfast.guardian.facts.shell.invoke import Call, Invoker, special
@@ -137,7 +137,7 @@ def _find(invoker: Invoker, call: Call) -> None:
     invoker.judge(Call(call.name, call.tool, plain, call.fed, call.tail, call.marker))
 
 
-def _look_for_secrets(invoker: Invoker, pattern: Word, *, wide: Set[str]) -> None:
+def _look_for_secrets(invoker: Invoker, pattern: Word, *, wide: Collection[str]) -> None:
     """Looking for `shadow` or `credentials` by name is as good as naming the path, and so is `shad*` below `/etc`."""
     name = pattern.text.lstrip("*/")
     certainty = Certainty.GLOB if wide and re.match(r"[\w.-]{3}", name) else Certainty.LITERAL
