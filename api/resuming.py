@@ -6,10 +6,9 @@ from holdfast.plan.story import StoryReader
 from holdfast.resuming import mended, reopened
 from holdfast.runs import run_id_for
 from schemas.access import Principal
-from schemas.agents import AgentSpec
 from schemas.base import JsonObject
 from schemas.commands import ResumeCommand
-from schemas.runs import Run, RunInput, RunStatus
+from schemas.runs import Run, RunInput, RunState, RunStatus
 
 _PAGE = 500
 
@@ -30,27 +29,34 @@ async def resumed(held: Services, run: Run, command: ResumeCommand, *, agent_ver
             f"Run {run.id} has succeeded.", remedy="Fork it to do parts of it again.", run_id=run.id
         )
     start = await held.runs.start_input(run.tenant, run.id)
-    state = mended((await story_of(held, run)).state(), command)
+    state = mended(await _state_of(held, run, start), command)
     changes: JsonObject = {
-        "state": state,
+        "state": state.model_copy(update={"spend_usd": run.spend_usd}),
         "inputs": {**start.inputs, **command.inputs},
         "limits": command.limits or start.limits,
     }
     if agent_version is not None:
-        changes["agent"] = await held.agents.read(run.tenant, start.agent.name, agent_version)
+        start = await held.acceptance.under(start, agent_version)
     return start.model_copy(update=changes)
 
 
-async def remember(held: Services, run: Run, command: ResumeCommand, agent: AgentSpec | None) -> None:
-    """Keep what a resumption changed, so that a fork, or the next resumption, begins with it too."""
+async def _state_of(held: Services, run: Run, start: RunInput) -> RunState:
+    """As the story has it; a plan that was given and never accepted is in the run's input alone."""
+    state = (await story_of(held, run)).state()
+    return state if state.plan else state.model_copy(update={"plan": start.state.plan})
+
+
+async def remember(held: Services, run: Run, command: ResumeCommand, under: RunInput | None) -> None:
+    """Keep what a resumption changed, so that a fork, or the next resumption, begins with it too. `under` is the input
+    with another version of the agent."""
     changes: JsonObject = {}
     if command.inputs:
         start = await held.runs.start_input(run.tenant, run.id)
         changes["inputs"] = {**start.inputs, **command.inputs}
     if command.limits is not None:
         changes["limits"] = command.limits.model_dump(mode="json")
-    if agent is not None:
-        changes["agent"] = agent.model_dump(mode="json")
+    if under is not None:
+        changes |= under.model_dump(mode="json", include={"agent", "delegates", "catalogue"})
     if changes:
         await held.runs.change_input(run.tenant, run.id, changes)
 
@@ -68,7 +74,7 @@ async def fork_of(
     if not run.status.ended:
         raise Conflict(f"Run {run.id} is under way.", remedy="Cancel it, or wait for its end.", run_id=run.id)
     start = await held.runs.start_input(run.tenant, run.id)
-    state = (await story_of(held, run)).state()
+    state = await _state_of(held, run, start)
     if from_step is not None:
         state = reopened(state, from_step)
     return start.model_copy(

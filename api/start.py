@@ -7,6 +7,7 @@ from contextlib import aclosing
 import structlog
 
 from api.deciding import pass_on_unheard
+from api.lost import LostRuns
 from api.services import Services
 from holdfast.errors import HoldfastError, Unavailable
 from schemas.access import Principal
@@ -46,13 +47,15 @@ async def wait_for_end(held: Services, run: Run, *, seconds: float) -> Run:
 
 
 async def make_good(held: Services) -> None:
-    """Now and then, do what a dying process left undone: start what it accepted, tell what it was told. Doing it twice
-    does it once."""
+    """Now and then, do what a dying process left undone: start what it accepted, tell what it was told; and end what Temporal
+    ended without a word. Doing it twice does it once."""
     seen: set[str] = set()
+    lost = LostRuns(held)
     while True:
         try:
             await pass_on_unheard(held)
             seen = await _start_forgotten(held, seen)
+            await lost.sweep()
         except HoldfastError as error:
             log.warning("making_good_waits", why=error.code)
         await asyncio.sleep(_FORGOTTEN_S)

@@ -4,7 +4,7 @@ from holdfast.errors import InvalidInput
 from holdfast.plan.graph import dependencies
 from schemas.base import JsonObject
 from schemas.commands import ResumeCommand
-from schemas.plans import Plan, StepState
+from schemas.plans import Plan, PlanSource, StepState
 from schemas.runs import RunState, StepOutcome
 
 
@@ -30,10 +30,22 @@ def reopened(state: RunState, name: str) -> RunState:
     plan = state.plan
     _step(plan, name)
     assert plan is not None  # noqa: S101 - _step has found a step in it
+    if plan.source is PlanSource.REACT:
+        return _moved_back(state, plan, name)
     again = _with_dependants(plan, name)
     kept = {step: outcome for step, outcome in state.outcomes.items() if step not in again}
     items = {step: done for step, done in state.items.items() if step not in again}
     return state.model_copy(update={"outcomes": kept, "items": items})
+
+
+def _moved_back(state: RunState, plan: Plan, name: str) -> RunState:
+    """The moves before this one: what to do instead is the agent's to say."""
+    place = next(place for place, step in enumerate(plan.steps) if step.id == name)
+    kept = plan.steps[:place]
+    outcomes = {step.id: state.outcomes[step.id] for step in kept if step.id in state.outcomes}
+    return state.model_copy(
+        update={"plan": plan.model_copy(update={"steps": kept}), "outcomes": outcomes, "items": {}}
+    )
 
 
 def _with_dependants(plan: Plan, name: str) -> set[str]:

@@ -83,6 +83,19 @@ class Acceptance:
             state=RunState(plan=request.plan),
         )
 
+    async def under(self, run_input: RunInput, version: int) -> RunInput:
+        """The run with another version of its agent, and with the tools and delegates of that one."""
+        tenant = run_input.tenant
+        agent = await self._named(tenant, run_input.agent.name, version)
+        catalogue = await self._catalogues.tools(tenant, run_input.environment, patterns=agent.tools)
+        return run_input.model_copy(
+            update={
+                "agent": agent,
+                "delegates": await self._delegates(tenant, agent),
+                "catalogue": catalogue.allowed(agent.tools),
+            }
+        )
+
     async def _delegates(self, tenant: str, agent: AgentSpec) -> dict[str, AgentSpec]:
         """The agents it may hand steps to, and those that they may: as they are now."""
         found: dict[str, AgentSpec] = {}

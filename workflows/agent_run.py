@@ -16,6 +16,7 @@ from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.story import StoryActivities
+    from holdfast.plan import tales
     from holdfast.plan.progress import Progress
     from holdfast.runtime.failures import RUN_FAILURES, cause_of
     from schemas.commands import (
@@ -105,6 +106,7 @@ class AgentRun:
         self._recalled = Recollection()
         self._cancel: CancelCommand | None = None
         self._helpless = False
+        self._ending = False
         self._resume: ResumeCommand | None = None
 
     @workflow.run
@@ -223,7 +225,9 @@ class AgentRun:
 
     async def _wind_up(self, ending: Ending) -> RunOutput:
         """What is owed once nothing is under way any more. Nothing cuts it short but a forced cancel, and that only the
-        undoing."""
+        undoing. What was accepted before is told before: no pause may be the last word on a run that has ended."""
+        self._ending = True
+        await self._quiet()
         if ending.status is RunStatus.CANCELLED:
             ending.reason = "; ".join(filter(None, [ending.reason, await self._undo()]))
         learned = await self._stages.learn(ending.status, ending.answer)
@@ -253,6 +257,8 @@ class AgentRun:
         """The last word: told, searchable, and the workflow's result."""
         cites = self._progress.plan.cites if self._progress.plan else ()
         spend = round(self._progress.spend_usd, 6)
+        if self._start.mode == "react" and self._progress.plan is not None:
+            events.append(tales.plan_accepted(self._progress.next_key(), self._progress.plan))
         if ending.answer:
             events.append(self._teller.event(EventType.RUN_ANSWER, {"answer": ending.answer}))
         events.append(
@@ -295,6 +301,11 @@ class AgentRun:
             await self._teller.status_is(RunStatus.PAUSED, command.reason)
         return CommandReport(status=self._teller.status)
 
+    @pause.validator
+    def _pausable(self, command: PauseCommand) -> None:  # noqa: ARG002 - Temporal wants it named so
+        if self._ending:
+            raise ValueError("The run is ending.")
+
     @workflow.update
     async def resume(self, command: ResumeCommand) -> CommandReport:
         if self._progress.paused:
@@ -306,7 +317,7 @@ class AgentRun:
 
     @resume.validator
     def _resumable(self, command: ResumeCommand) -> None:
-        if not self._progress.paused and not self._helpless:
+        if self._ending or (not self._progress.paused and not self._helpless):
             raise ValueError(f"The run is {self._teller.status.value}, and waits for no resume.")
         if (
             command.step

@@ -51,6 +51,7 @@ class Performer:
         self._progress = progress
         self._parking = parking
         self._foreseen: dict[Digest, FastReport] = {}
+        self._held: set[str] = set()
 
     def foresee(self, report: FastReport) -> None:
         """What came with a model's move, until the action is asked about that it speaks of; no other is served by it."""
@@ -178,6 +179,7 @@ class Performer:
             reports = await self._dispatch(calls, sum(request.tool.timeout_s for request in row))
             match reports[0].state:
                 case "held":
+                    await self._tell_held(first.action, reports[0].why)
                     await self._thawed(first, reports[0].why)
                 case "paused":
                     await self._gate.passed()
@@ -275,6 +277,13 @@ class Performer:
             data = {"error": error.model_dump(mode="json"), "attempt": attempt}
             await self._teller.tell(self._teller.event(kind, data, step=request.action.step_id))
         return StepOutcome(state=StepState.FAILED, error=error, attempts=attempt)
+
+    async def _tell_held(self, action: Action, why: str) -> None:
+        """Frozen since it was judged: the guardian's verdict does not say so, and the story should. Once for each hold."""
+        told = tales.held_back(action, why)
+        if told.key not in self._held:
+            self._held.add(told.key)
+            await self._teller.tell(told)
 
     async def _thawed(self, request: JudgeRequest, why: str) -> None:
         """Frozen from outside: wait, without losing anything, and look again."""

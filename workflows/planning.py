@@ -257,7 +257,7 @@ class Planning:
         """The whole plan, before its first step, where the run was asked for so."""
         if not self._start.approve_plan:
             return
-        digest = digest_of(plan.model_dump(mode="json"))
+        digest = digest_of([plan.model_dump(mode="json"), self._progress.generation])
         summary = ApprovalSummary(
             what=f"the plan of {len(plan.steps)} steps for: {self._start.goal}"[:200],
             where=self._start.environment,

@@ -7,9 +7,12 @@ from fastapi import APIRouter, Query
 from api.problems import documented
 from api.services import Caller, Held, Services
 from api.shelf import refuse_to_reach_further
+from holdfast.errors import Conflict, Unavailable
 from schemas.access import Principal
 from schemas.brakes import Freeze, FreezeDraft, FreezeFilter
 from schemas.pages import Items
+
+_WOKEN = 200
 
 router = APIRouter(prefix="/v1/freezes", tags=["freezes"])
 
@@ -37,7 +40,21 @@ async def thaw(which: FreezeFilter, held: Held, caller: Caller) -> Items[Freeze]
     """Release freezes; the actions they held are judged anew. Those that were released come back."""
     if caller.environments is not None:
         refuse_to_reach_further(caller, await _place(held, caller, which))
-    return Items(items=await held.brakes.thaw(caller.tenant, which, by=caller.id))
+    released = await held.brakes.thaw(caller.tenant, which, by=caller.id)
+    if released:
+        await _wake(held, caller.tenant)
+    return Items(items=released)
+
+
+async def _wake(held: Services, tenant: str) -> None:
+    """Tell the runs that wait; whoever is not told looks again by itself within seconds."""
+    for run_id in await held.brakes.held_runs(tenant, most=_WOKEN):
+        try:
+            await held.engine.signal(run_id, "thawed")
+        except Conflict:
+            continue  # it has ended meanwhile
+        except Unavailable:
+            return
 
 
 async def _place(held: Services, caller: Principal, which: FreezeFilter) -> str:

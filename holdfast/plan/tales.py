@@ -50,8 +50,11 @@ def step_started(action: Action, title: str) -> NewEvent:
 
 def verdict_given(request: JudgeRequest, record: VerdictRecord) -> NewEvent:
     verdict, action = record.verdict, request.action
+    place = f"verdict:{request.round}:{verdict.bundle[7:19]}"
+    if verdict.held:  # asked about again and again, and told once
+        place = f"held:{digest_of([[each.policy, each.message] for each in verdict.reasons])[7:19]}"
     return NewEvent(
-        key=f"{action.key}:verdict:{request.round}:{verdict.bundle[7:19]}",
+        key=f"{action.key}:{place}",
         type=EventType.VERDICT_HELD if verdict.held else EventType.VERDICT,
         step_id=action.step_id,
         data={
@@ -65,6 +68,17 @@ def verdict_given(request: JudgeRequest, record: VerdictRecord) -> NewEvent:
             "latency_us": record.latency_us,
             **({"may_settle": verdict.may_settle} if verdict.may_settle else {}),
         },
+    )
+
+
+def held_back(action: Action, why: str) -> NewEvent:
+    """Judged, and held by a freeze that came after that."""
+    reason = {"policy": "freeze", "effect": Decision.DENY, "message": f"held by a freeze: {why}"}
+    return NewEvent(
+        key=f"{action.key}:held:{digest_of(why)[7:19]}",
+        type=EventType.VERDICT_HELD,
+        step_id=action.step_id,
+        data={"tool": action.tool, "item": action.item, "reasons": [reason], "digest": action.digest},
     )
 
 

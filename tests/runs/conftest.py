@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import Field
+from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 
 from holdfast.adapters.postgres.approvals import PostgresApprovals
@@ -50,6 +51,7 @@ class World:
     """What the tools of these tests do to the world: it counts, outside of our own tables."""
 
     said: list[str] = field(default_factory=list)
+    priorities: list[tuple[int | None, str | None]] = field(default_factory=list)
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
 
@@ -57,6 +59,9 @@ class World:
         async def say(arguments: Say, context: ToolContext) -> ToolResult:
             """Says a text to the world."""
             self.said.append(arguments.text)
+            if activity.in_activity():
+                priority = activity.info().priority
+                self.priorities.append((priority.priority_key, priority.fairness_key))
             if arguments.wait:
                 await self.gates.setdefault(arguments.wait, asyncio.Event()).wait()
             if arguments.fail or self.failures.get(arguments.text, 0) > 0:
@@ -143,6 +148,9 @@ class Stage:
         )
 
 
+if TYPE_CHECKING:
+    from tests.runs.house import House
+
 StageMaker = Callable[..., Awaitable[Stage]]
 
 
@@ -201,3 +209,13 @@ async def record(stage: Stage, file: Path) -> None:
     history = (await handle.fetch_history()).to_json()
     nameless = re.sub(r'"\d+@[\w.-]+?(-[0-9a-f]{32})?"', r'"worker\1"', history)
     file.write_text(nameless)  # noqa: ASYNC240 - once, and only when recording
+
+
+@pytest.fixture
+async def house(database_url: str, temporal_address: str) -> AsyncIterator["House"]:
+    """Everything at once, through the front door, where the tools may be called."""
+    from tests.runs.house import opened  # noqa: PLC0415 -- only tests with a door pay for it
+
+    async with opened(database_url, temporal_address) as made:
+        await made.allow()
+        yield made

@@ -44,6 +44,17 @@ class PostgresBrakes:
             )
             return [Freeze.model_validate(row) for row in await cursor.fetchall()]
 
+    async def held_runs(self, tenant: str, *, most: int) -> Sequence[str]:
+        """Runs under way that a freeze has held at some time."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select r.id from runs r where r.status in ('running', 'input_required', 'paused') and exists (
+                     select from run_events e where e.run_id = r.id and e.type = 'verdict.held')
+                   order by r.id limit %s""",
+                (most,),
+            )
+            return [row["id"] for row in await cursor.fetchall()]
+
     async def freezes(self, tenant: str, *, thawed: bool = False) -> Sequence[Freeze]:
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(

@@ -11,7 +11,7 @@ from holdfast.errors import NotFound
 from schemas.base import JsonObject
 from schemas.events import EventType, NewEvent, RunEvent
 from schemas.runs import Run, RunInput, RunStatus
-from schemas.stages import RecordRequest
+from schemas.stages import RecordRequest, RunPatch
 
 
 class PostgresRuns:
@@ -68,6 +68,28 @@ class PostgresRuns:
                 "select tenant, run_id from unstarted_runs(make_interval(secs => %s))", (older_than_s,)
             )
             return [(row["tenant"], row["run_id"]) for row in await cursor.fetchall()]
+
+    async def open_runs(self, *, after: str, page: int) -> Sequence[tuple[str, str]]:
+        """Of every tenant, by id: the runs that go on, as far as their rows know."""
+        async with self._database.statement() as connection:
+            cursor = await connection.execute("select tenant, run_id from open_runs(%s, %s)", (after, page))
+            return [(row["tenant"], row["run_id"]) for row in await cursor.fetchall()]
+
+    async def end_lost(self, run: Run, patch: RunPatch, told: NewEvent) -> bool:
+        """The end of a run that cannot say it itself; not where it has said anything since it was read."""
+        async with self._database.statement() as connection:
+            cursor = await connection.execute(
+                "select end_lost_run(%s, %s, %s, %s, %s) as ended",
+                (
+                    run.tenant,
+                    run.id,
+                    run.last_seq,
+                    Jsonb(patch.model_dump(mode="json", exclude_none=True)),
+                    events_json([told]),
+                ),
+            )
+            row = await cursor.fetchone()
+        return bool(row and row["ended"])
 
     async def record(self, request: RecordRequest) -> int:
         async with self._database.statement() as connection:
