@@ -72,10 +72,12 @@ class RunEvent(Payload):
 
 class ModelDelta(Payload):
     """A piece of what a model is writing: shown to who follows the run at that moment, and kept nowhere. One of
-    `text`, `step` (a whole step of the plan) and `restart` (what was shown is void: the model begins anew)."""
+    `text`, `step` (a whole step of the plan) and `restart` (what was shown is void: the model begins anew). `task` says
+    what it writes."""
 
     type: Literal["model.delta"] = "model.delta"
     run_id: RunId
+    task: Literal["plan", "answer"] = "plan"
     text: str = ""
     step: JsonObject | None = None
     restart: bool = False

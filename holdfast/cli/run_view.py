@@ -75,7 +75,11 @@ class RunView:
         return cls(goal=run.goal, run_id=run.id, status=run.status)
 
     def show(self, delta: ModelDelta) -> None:
-        """What a model is writing: a plan's steps as soon as each is whole, or how far its text has come."""
+        """What a model is writing: a plan's steps as soon as each is whole, or how far its text has come; an answer's
+        words as they come."""
+        if delta.task == "answer":
+            self.answer = delta.text if delta.restart else self.answer + delta.text
+            return
         if delta.restart:
             self.draft, self.written = [], 0
         self.written += len(delta.text)

@@ -28,7 +28,7 @@ def nobody_answers(decision: RouteDecision, known: Known, failures: Sequence[Hol
     wait_s = _shortest_rate_limit(decision, known)
     if wait_s is not None:
         return ModelRateLimited("Every model that may serve this is rate limited.", retry_after_s=wait_s)
-    told = [*(failure.message for failure in failures), *map(_told, decision.excluded)]
+    told = [*(failure.message.rstrip(".") for failure in failures), *map(_told, decision.excluded)]
     return _kind_of(decision, failures)(
         f"No model serves `{decision.task}`: {'; '.join(told) or 'none is configured'}.",
         remedy=_remedy(decision),

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import ValidationError
 
@@ -20,14 +20,16 @@ from schemas.plans import Citation, Plan, Step, StepState
 from schemas.runs import StepOutcome
 from schemas.stages import Answer, AnswerRequest, NextMove, NextRequest, PlanProposal, PlanRequest, RunScope
 
+Written = Literal["plan", "answer"]
+
 
 class PlanListener(Protocol):
-    """Hears a plan while it is written. What it hears is a preview: only the returned plan counts."""
+    """Hears a plan, or an answer, while it is written. What it hears is a preview: only what is returned counts."""
 
-    async def text(self, scope: RunScope, piece: str) -> None: ...
+    async def text(self, scope: RunScope, piece: str, *, task: Written) -> None: ...
     async def step(self, scope: RunScope, step: Step) -> None: ...
-    async def restart(self, scope: RunScope) -> None: ...
-    async def ended(self, scope: RunScope) -> None: ...
+    async def restart(self, scope: RunScope, *, task: Written) -> None: ...
+    async def ended(self, scope: RunScope, *, task: Written) -> None: ...
 
 
 PastSuccess = Callable[[str, str, str], Awaitable[float | None]]
@@ -116,7 +118,8 @@ class ModelPlanner:
         request = request.model_copy(update={"outcomes": outcomes})
         chat = self._chat("answer", values_for_answer(request), request.agent)
         errand = _errand(TaskClass.ANSWER, request.scope, request.agent)
-        reply = await self._model.chat(errand, chat)
+        async with self._told(request.scope) as sink:
+            reply = await self._model.chat(errand, chat, sink=sink)
         return Answer(
             text=reply.text.strip(),
             by=reply.model or reply.deployment,
@@ -161,7 +164,18 @@ class ModelPlanner:
         sink = _PlanSink(self._listener, request.scope, sources)
         await sink.restart()
         yield sink
-        await self._listener.ended(request.scope)
+        await self._listener.ended(request.scope, task="plan")
+
+    @asynccontextmanager
+    async def _told(self, scope: RunScope) -> AsyncIterator[TextSink | None]:
+        """The answer, while it is written."""
+        if self._listener is None:
+            yield None
+            return
+        sink = _AnswerSink(self._listener, scope)
+        await sink.restart()
+        yield sink
+        await self._listener.ended(scope, task="answer")
 
 
 class _PlanSink:
@@ -174,7 +188,7 @@ class _PlanSink:
         self._steps = StepStream()
 
     async def text(self, piece: str) -> None:
-        await self._listener.text(self._scope, piece)
+        await self._listener.text(self._scope, piece, task="plan")
         for written in self._steps.feed(piece):
             step = _preview(written, self._sources)
             if step:
@@ -182,7 +196,19 @@ class _PlanSink:
 
     async def restart(self) -> None:
         self._steps = StepStream()
-        await self._listener.restart(self._scope)
+        await self._listener.restart(self._scope, task="plan")
+
+
+class _AnswerSink:
+    def __init__(self, listener: PlanListener, scope: RunScope) -> None:
+        self._listener = listener
+        self._scope = scope
+
+    async def text(self, piece: str) -> None:
+        await self._listener.text(self._scope, piece, task="answer")
+
+    async def restart(self) -> None:
+        await self._listener.restart(self._scope, task="answer")
 
 
 def _preview(written: object, sources: Mapping[str, Citation]) -> Step | None:

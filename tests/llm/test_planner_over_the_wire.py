@@ -10,7 +10,7 @@ from holdfast.adapters.llm.keys import KeyRing
 from holdfast.adapters.llm.providers import Providers
 from holdfast.llm.caller import ModelCaller
 from holdfast.llm.failures import AnswerMalformed, ModelRateLimited, ModelUnreachable, NoModelAnswers
-from holdfast.llm.planner import ModelPlanner
+from holdfast.llm.planner import ModelPlanner, Written
 from holdfast.llm.routing_planner import RoutingPlanner
 from holdfast.testing.model_memory import MemoryBreakers, MemorySpend
 from holdfast.testing.model_server import ModelServer
@@ -191,23 +191,46 @@ async def test_steps_are_heard_while_the_plan_is_written(
     heard: list[str] = []
 
     class Listener:
-        async def text(self, scope: RunScope, piece: str) -> None:
+        async def text(self, scope: RunScope, piece: str, *, task: Written) -> None:
             if "text" not in heard:
                 heard.append("text")
 
         async def step(self, scope: RunScope, step: Step) -> None:
             heard.append(step.id)
 
-        async def restart(self, scope: RunScope) -> None:
+        async def restart(self, scope: RunScope, *, task: Written) -> None:
             heard.append("restart")
 
-        async def ended(self, scope: RunScope) -> None:
+        async def ended(self, scope: RunScope, *, task: Written) -> None:
             heard.append("ended")
 
     server.rules.append(Rule(replies=(Reply(data=PLAN, piece=5),)))
     planner = ModelPlanner(model=caller(settings(server, via), providers), listener=Listener())
     await planner.plan(request())
     assert heard == ["restart", "text", "look", "ask", "ended"]
+
+
+@pytest.mark.parametrize("via", ["litellm", "openai"])
+async def test_an_answer_is_heard_while_it_is_written(
+    server: ModelServer, providers: Providers, via: Literal["litellm", "openai"]
+) -> None:
+    heard: list[tuple[str, str]] = []
+
+    class Listener:
+        async def text(self, scope: RunScope, piece: str, *, task: Written) -> None:
+            heard.append((task, piece))
+
+        async def step(self, scope: RunScope, step: Step) -> None: ...
+        async def restart(self, scope: RunScope, *, task: Written) -> None: ...
+        async def ended(self, scope: RunScope, *, task: Written) -> None: ...
+
+    server.rules.append(Rule(replies=(Reply(text="The disk is 93% full.", piece=4),)))
+    planner = ModelPlanner(model=caller(settings(server, via), providers), listener=Listener())
+    plan = Plan(steps=(ToolStep(id="look", tool="disk.usage"),))
+    answer = await planner.answer(AnswerRequest(scope=SCOPE, goal="Is it full?", agent=AGENT, plan=plan))
+    assert "".join(piece for _, piece in heard) == answer.text
+    assert len(heard) > 3
+    assert {task for task, _ in heard} == {"answer"}
 
 
 async def test_the_observe_act_loop_gives_a_step_and_then_an_answer(

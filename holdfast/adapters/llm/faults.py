@@ -32,7 +32,7 @@ _POLICY = ("content_policy_violation", "content_filter", "safety system", "conte
 
 def tell(error: Exception, deployment: Deployment, keys: KeyRing) -> HoldfastError:
     """The same failure, in our words. The provider's own are kept without keys, and cut."""
-    said = keys.scrub(str(error), deployment)
+    said = keys.scrub(_said(error), deployment)
     name = deployment.name
     match error:
         case TimeoutError() | openai.APITimeoutError() | httpx.TimeoutException():
@@ -86,6 +86,13 @@ def _overflow(name: str, said: str) -> ContextOverflow:
         remedy="Summarise, or route the task to a deployment with a larger context.",
         deployment=name,
     )
+
+
+def _said(error: Exception) -> str:
+    """The provider's own sentence, where the library kept it."""
+    body: Any = getattr(error, "body", None)
+    message = body.get("message") if isinstance(body, dict) else None
+    return message if isinstance(message, str) and message else str(error)
 
 
 def _status(error: Exception) -> int | None:

@@ -7,6 +7,8 @@ from holdfast.llm.failures import ModelKeyRefused
 from schemas.models import Deployment
 
 _LOOKS_LIKE_A_KEY = re.compile(r"\b(?:sk|pk|rk|key|gsk|xai|AIza|Bearer )[-_A-Za-z0-9*]{8,}")
+_LIBRARY = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?::\s*|\s+-\s+))+")
+"""Class names of a library in front of what a provider said: they tell an operator nothing."""
 _LONGEST_MESSAGE = 300
 
 
@@ -35,4 +37,5 @@ class KeyRing:
         """A provider's words without our key: some repeat it when they refuse it."""
         key = self._keys.get(deployment.key or "")
         bare = text.replace(key, "[key]") if key else text
-        return _LOOKS_LIKE_A_KEY.sub("[key]", bare)[:_LONGEST_MESSAGE]
+        said = _LIBRARY.sub("", _LOOKS_LIKE_A_KEY.sub("[key]", bare))
+        return f"{said[:_LONGEST_MESSAGE].rstrip().rstrip('.')}."

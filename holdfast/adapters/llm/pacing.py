@@ -78,9 +78,7 @@ class TaskQueuePacer:
                 deployment=deployment.name,
             ) from None
         except RPCError as error:
-            raise Unavailable(
-                f"Temporal gives no permit to call `{deployment.name}`: {error.message}"
-            ) from error
+            raise _no_permit(deployment, error) from error
 
 
 def _no_permit(deployment: Deployment, error: RPCError) -> HoldfastError:
