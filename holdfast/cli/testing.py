@@ -29,7 +29,14 @@ def model_server(rules: Path | None, host: str, port: int, key: str | None) -> N
 
     Point a deployment at it: HOLDFAST_MODELS__DEFAULT=openai/test and
     HOLDFAST_MODELS__API_BASES='{"openai": "http://127.0.0.1:8099/v1"}'. Rules can also be put while it runs, to /rules;
-    what was asked is read from /calls. docs/models.md describes the rules.
+    what was asked is read from /calls.
+
+    \b
+    - match: {contains: [disk]}            which calls; nothing said fits all
+      replies: [{text: It is 93 % full.}]  what is answered, in turn; the last one stays
+    - replies: [{fault: {kind: rate_limit, retry_after_s: 2}}]
+
+    docs/testing.md describes the rules, and examples/model-rules.yaml shows one of each kind.
     """
     asyncio.run(_serve(ModelServer(_read(rules), host=host, port=port, key=key)))
 
@@ -37,6 +44,10 @@ def model_server(rules: Path | None, host: str, port: int, key: str | None) -> N
 async def _serve(server: ModelServer) -> None:
     async with server:
         click.echo(f"The test model listens at {server.base_url}")
+        if not server.rules:
+            click.echo(
+                "It has no rules yet, and answers embeddings alone: see --rules, or PUT /rules.", err=True
+            )
         await asyncio.Event().wait()
 
 
@@ -46,4 +57,7 @@ def _read(file: Path | None) -> tuple[Rule, ...]:
     try:
         return _RULES.validate_python(yaml.safe_load(file.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError) as error:
-        raise InvalidInput(f"{file} holds no list of rules: {error}", remedy="See docs/models.md.") from error
+        raise InvalidInput(
+            f"{file} holds no list of rules: {error}",
+            remedy="See docs/testing.md and examples/model-rules.yaml.",
+        ) from error

@@ -1,12 +1,41 @@
 """How an OpenAI-compatible server words its answers."""
 
+import base64
 import json
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Sequence
 
-from holdfast.testing.script import Call, Reply
+from holdfast.testing.script import Call, Reply, Rule
 from schemas.base import JsonObject
 
 _CREATED = 1_700_000_000
+
+
+NOT_JSON: JsonObject = {
+    "error": {"message": "The body is no JSON object.", "type": "invalid_request_error", "code": None}
+}
+
+
+def models_named(rules: Sequence[object]) -> JsonObject:
+    """Every model that a rule names; any other name is answered as well, where a rule fits."""
+    named = [rule.match.model for rule in rules if isinstance(rule, Rule)]
+    names = dict.fromkeys(["test", *(name for name in named if not set("*?[") & set(name))])
+    data = [{"id": name, "object": "model", "created": _CREATED, "owned_by": "test"} for name in names]
+    return {"object": "list", "data": data}
+
+
+def embeddings(call: Call, reply: Reply, vectors: Sequence[Sequence[float]]) -> JsonObject:
+    """As numbers, or packed as clients ask for it by themselves."""
+    packed = call.body.get("encoding_format") == "base64"
+    data = [
+        {"object": "embedding", "index": place, "embedding": _packed(vector) if packed else list(vector)}
+        for place, vector in enumerate(vectors)
+    ]
+    return {"object": "list", "model": call.model, "data": data, "usage": usage_of(call, reply)}
+
+
+def _packed(vector: Sequence[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
 def usage_of(call: Call, reply: Reply) -> JsonObject:

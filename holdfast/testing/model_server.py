@@ -13,10 +13,11 @@ from typing import Literal, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from holdfast.testing.chat_wire import completion, pieces, usage_of
+from holdfast.testing.chat_wire import NOT_JSON, completion, embeddings, models_named, pieces
 from holdfast.testing.embedding import embed_by_words
 from holdfast.testing.http import HttpRequest, HttpResponse, HttpServer
-from holdfast.testing.script import Call, Reply, Rule
+from holdfast.testing.script import Call, Outcome, Reply, Rule
+from schemas.base import JsonObject
 
 Responder = Callable[[Call], Reply | None]
 """A rule in code, for tests in the same process: None passes the call on to the next."""
@@ -45,6 +46,7 @@ class ModelServer:
         self._used: Counter[int] = Counter()
         self._server = HttpServer(self._handle)
         self._changed = asyncio.Event()
+        self._count = 0
 
     @property
     def base_url(self) -> str:
@@ -77,11 +79,14 @@ class ModelServer:
             case "POST", "/v1/embeddings":
                 await self._answer("embeddings", request, response)
             case "GET", "/v1/models":
-                await response.send_json({"object": "list", "data": [{"id": "test", "object": "model"}]})
+                await response.send_json(models_named(self.rules))
             case "GET", "/healthz":
                 await response.send_json({"ok": True})
             case "GET", "/calls":
                 await response.send_json([call.model_dump(mode="json") for call in self.calls])
+            case "DELETE", "/calls":
+                self.calls.clear()
+                await response.send_json([])
             case "PUT", "/rules":
                 await self._take_rules(request, response)
             case _:
@@ -100,20 +105,30 @@ class ModelServer:
     async def _answer(
         self, endpoint: Literal["chat", "embeddings"], request: HttpRequest, response: HttpResponse
     ) -> None:
-        body = json.loads(request.body)
+        body = _object_in(request.body)
+        if body is None:
+            await response.send_json(NOT_JSON, status=400)
+            return
         key = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
         call = Call(endpoint=endpoint, model=str(body.get("model", "")), body=body, with_key=bool(key))
-        number = len(self.calls)
-        self._note(number, call)
+        number = self._count = self._count + 1
+        self.calls.append(call)
         try:
+            self._tell()
             outcome = await self._play(call, number, response, key)
         except (asyncio.CancelledError, ConnectionError):
-            self._note(number, call.model_copy(update={"outcome": "abandoned"}))
+            self._ended(call, "abandoned")
             raise
-        self._note(number, call.model_copy(update={"outcome": outcome}))
+        self._ended(call, outcome)
 
-    def _note(self, number: int, call: Call) -> None:
-        self.calls[number : number + 1] = [call]
+    def _ended(self, call: Call, outcome: Outcome) -> None:
+        """Calls that were cleared meanwhile stay so."""
+        self.calls[:] = [
+            each.model_copy(update={"outcome": outcome}) if each is call else each for each in self.calls
+        ]
+        self._tell()
+
+    def _tell(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -174,12 +189,7 @@ class ModelServer:
         given = call.body.get("input", [])
         texts = [given] if isinstance(given, str) else list(given)
         size = int(call.body.get("dimensions") or self._dimensions)
-        data = [
-            {"object": "embedding", "index": place, "embedding": embed_by_words(str(text), size)}
-            for place, text in enumerate(texts)
-        ]
-        usage = usage_of(call, reply)
-        await response.send_json({"object": "list", "model": call.model, "data": data, "usage": usage})
+        await response.send_json(embeddings(call, reply, [embed_by_words(str(text), size) for text in texts]))
 
     def _reply(self, call: Call) -> Reply | None:
         for place, rule in enumerate(self.rules):
@@ -191,3 +201,11 @@ class ModelServer:
                 self._used[place] += 1
                 return rule.replies[min(self._used[place], len(rule.replies)) - 1]
         return Reply() if call.endpoint == "embeddings" else None
+
+
+def _object_in(text: bytes) -> JsonObject | None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

@@ -106,6 +106,7 @@ class Match(Request):
     )
     last: str | None = Field(default=None, description="A regular expression found in the last message.")
     form: str | None = Field(default=None, description="The name of the JSON schema asked for.")
+    tools: tuple[str, ...] = Field(default=(), description="Functions that are all offered.")
 
     def fits(self, call: "Call") -> bool:
         return (
@@ -114,6 +115,7 @@ class Match(Request):
             and all(text in call.text for text in self.contains)
             and (self.last is None or re.search(self.last, call.last) is not None)
             and (self.form is None or self.form == call.form)
+            and set(self.tools) <= call.tools
         )
 
 
@@ -125,6 +127,9 @@ class Rule(Request):
     times: int | None = Field(default=None, ge=1)
 
 
+Outcome = Literal["pending", "answered", "refused", "broken", "abandoned"]
+
+
 class Call(Payload):
     """One request as the server received it. Keys are not kept, only whether one came."""
 
@@ -132,7 +137,7 @@ class Call(Payload):
     model: str
     body: JsonObject
     with_key: bool = False
-    outcome: Literal["pending", "answered", "refused", "broken", "abandoned"] = "pending"
+    outcome: Outcome = "pending"
 
     @property
     def messages(self) -> list[JsonObject]:
@@ -152,3 +157,9 @@ class Call(Payload):
         wanted = self.body.get("response_format") or {}
         name = wanted.get("json_schema", {}).get("name") if isinstance(wanted, dict) else None
         return str(name) if name else None
+
+    @property
+    def tools(self) -> set[str]:
+        offered = self.body.get("tools")
+        functions = [each.get("function") or {} for each in offered] if isinstance(offered, list) else []
+        return {str(function.get("name")) for function in functions}

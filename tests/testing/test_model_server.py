@@ -5,8 +5,10 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
+import openai
 import pytest
 from click.testing import CliRunner
 
@@ -135,6 +137,71 @@ async def test_embeddings_bring_texts_with_common_words_near(
     near, far = (sum(a * b for a, b in zip(one, vector, strict=True)) for vector in (two, other))
     assert len(one) == 64
     assert near > 0.7 > far
+
+
+@pytest.fixture
+async def openai_client(server: ModelServer) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(base_url=server.base_url, api_key="any", max_retries=0) as client:
+        yield client
+
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "model-rules.yaml"
+WEATHER: Any = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
+
+
+def asked(text: str) -> Any:
+    return {"model": "test", "messages": [{"role": "user", "content": text}]}
+
+
+async def test_the_openai_client_chats_streams_and_calls_functions_by_the_example(
+    server: ModelServer, openai_client: openai.AsyncOpenAI
+) -> None:
+    server.rules += commands._read(EXAMPLE)
+    chat = openai_client.chat.completions
+    assert (await chat.create(**asked("hello"))).choices[0].message.content == "It is done."
+    words = [
+        chunk.choices[0].delta.content or "" async for chunk in await chat.create(**asked("x"), stream=True)
+    ]
+    assert "".join(words) == "It is done."
+    called = (await chat.create(**asked("What is the weather?"), tools=[WEATHER])).choices[0]
+    assert called.finish_reason == "tool_calls"
+    assert called.message.tool_calls
+    function: Any = called.message.tool_calls[0]
+    assert json.loads(function.function.arguments) == {"city": "Bern"}
+    assert "test" in [model.id async for model in openai_client.models.list()]
+
+
+async def test_the_openai_client_reads_forms_errors_and_embeddings(
+    server: ModelServer, openai_client: openai.AsyncOpenAI
+) -> None:
+    server.rules += commands._read(EXAMPLE)
+    chat = openai_client.chat.completions
+    form: Any = {"type": "json_schema", "json_schema": {"name": "plan", "schema": {"type": "object"}}}
+    written = await chat.create(**asked("add"), response_format=form)
+    assert len(json.loads(written.choices[0].message.content or "")["steps"]) == 2
+    with pytest.raises(openai.RateLimitError) as limited:
+        await chat.create(**asked("busy"), response_format=form)
+    assert limited.value.response.headers["retry-after"] == "1"
+    vectors = await openai_client.embeddings.create(model="e", input=["disk is full", "the disk is full"])
+    one, two = (row.embedding for row in vectors.data)
+    assert sum(a * b for a, b in zip(one, two, strict=True)) > 0.7
+
+
+async def test_calls_are_forgotten_between_two_tests(server: ModelServer, http: httpx.AsyncClient) -> None:
+    server.rules.append(Rule(replies=(Reply(text="x"),)))
+    address = server.base_url.removesuffix("/v1") + "/calls"
+    await said(http, server, "one")
+    await http.delete(address)
+    await said(http, server, "two")
+    assert [call["body"]["messages"][0]["content"] for call in (await http.get(address)).json()] == ["two"]
+
+
+async def test_a_body_that_is_no_json_is_refused_as_a_provider_does(
+    server: ModelServer, http: httpx.AsyncClient
+) -> None:
+    answer = await http.post(f"{server.base_url}/chat/completions", content=b"{")
+    assert answer.status_code == 400
+    assert "no JSON object" in answer.json()["error"]["message"]
 
 
 async def test_the_command_serves_rules_from_a_file(tmp_path: Path, http: httpx.AsyncClient) -> None:
