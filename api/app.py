@@ -191,6 +191,11 @@ async def opened(settings: Settings, connect: Connect) -> AsyncIterator[Services
         raise Misconfigured(
             "No database is set.", remedy="Set DATABASE_URL, or start everything with `holdfast up`."
         )
+    if settings.auth.oidc_issuer and not settings.auth.oidc_audience:
+        raise Misconfigured(
+            "A token issuer is set, and no audience.",
+            remedy="Set HOLDFAST_AUTH__OIDC_AUDIENCE: a token made for another service must not open this one.",
+        )
     url = settings.database.url.get_secret_value()
     async with AsyncExitStack() as stack:
         database = await Database.open(

@@ -13,6 +13,10 @@ from holdfast.errors import Forbidden, HoldfastError
 from schemas.webhooks import DeliveryRef
 
 _PREFIX = "whsec_"
+_HANDED_OUT = ipaddress.IPv6Network("2000::/3")
+_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
+_STANDING_FOR = tuple(map(ipaddress.IPv6Network, ("2001::/32", "2002::/16", "3fff::/20")))
+"""Teredo, 6to4, and documentation that older Pythons do not know as such."""
 
 
 class DeliveryFailed(HoldfastError):
@@ -61,10 +65,18 @@ def sign(secret: str, *, message_id: str, timestamp: int, body: bytes) -> str:
 def refuse_private(addresses: list[str], host: str) -> None:
     """Every address a name stands for must be a public one: a message of ours must not reach what only we can."""
     for address in addresses:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-        mapped = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
-        if not ip.is_global or ip.is_multicast or (mapped is not None and not mapped.is_global):
+        if not _is_public(ipaddress.ip_address(address.partition("%")[0])):
             raise Forbidden(
                 f"{host} is at {address}, which is no public address.",
                 remedy="HOLDFAST_API__WEBHOOK_PRIVATE_TARGETS=true allows private receivers.",
             )
+
+
+def _is_public(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Of IPv6, what is handed out to hosts, without the ranges that stand for an IPv4 address or for examples; where a
+    gateway translates (RFC 6052), the IPv4 address it would call decides."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip.is_global and not ip.is_multicast
+    if ip in _TRANSLATED:
+        return _is_public(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+    return ip in _HANDED_OUT and ip.is_global and not any(ip in network for network in _STANDING_FOR)

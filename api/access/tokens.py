@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import jwt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from holdfast.errors import Unauthenticated, Unavailable
 from holdfast.runtime.settings import AuthSettings
@@ -19,7 +19,7 @@ _REFETCH_S = 10.0
 class Claims(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    subject: str
+    subject: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x20\x7f]{1,200}$")]
     tenant: Name
     name: str = ""
     roles: tuple[str, ...] = ()

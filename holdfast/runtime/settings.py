@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -33,6 +33,15 @@ def _listed(value: Any) -> Any:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
+def _asymmetric(names: tuple[str, ...]) -> tuple[str, ...]:
+    """A shared secret, or none, would let whoever knows the issuer's public keys in."""
+    wrong = sorted(set(names) - _SIGNED_BY_KEY)
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} is none of {', '.join(sorted(_SIGNED_BY_KEY))}")
+    return names
+
+
+_SIGNED_BY_KEY = {f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512)} | {"EdDSA"}
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 """Written with commas between, as people expect, not as JSON."""
 
@@ -156,7 +165,9 @@ class AuthSettings(Section):
     oidc_jwks_url: str | None = Field(
         None, description="The issuer's keys; found through discovery without it."
     )
-    oidc_algorithms: Words = Field(("RS256", "ES256"), description="Signature algorithms accepted.")
+    oidc_algorithms: Annotated[Words, AfterValidator(_asymmetric)] = Field(
+        ("RS256", "ES256"), description="Signature algorithms accepted."
+    )
     oidc_tenant_claim: str = Field("tenant", description="Claim that names the tenant.")
     oidc_roles_claim: str = Field("roles", description="Claim that lists the roles.")
     clock_skew_s: Annotated[float, Field(ge=0, le=300)] = Field(30, description="Clock difference tolerated.")

@@ -1,5 +1,6 @@
 """Who may do what: every route by every role, keys and their lives, tenants kept apart."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 
@@ -10,8 +11,11 @@ from api.access.permissions import RULES, Rule
 from api.app import create_app
 from api.openapi import documented_routes
 from api.routes import docs
+from holdfast.errors import BudgetExhausted
+from holdfast.ids import new_id
 from holdfast.runtime.settings import AuthSettings, Settings
 from schemas.access import ROLE_PERMISSIONS, Permission, Role
+from schemas.models import Errand, RouteDecision, SpendClaim, TaskClass
 from tests.api.conftest import RunningApi, reaching, serve, temporal_is_away, until
 
 SAMPLES = {
@@ -248,6 +252,36 @@ async def test_a_new_tenant_comes_with_the_one_key_that_opens_it(api: RunningApi
         over = await acme.post("/v1/runs", json={"goal": "two"})
     assert (over.status_code, over.json()["code"]) == (429, "limit_reached")
     assert over.headers["Retry-After"]
+
+
+async def test_a_quota_holds_however_many_ask_at_once(api: RunningApi) -> None:
+    async with api.http() as http:
+        made = await http.post("/v1/tenants", json={"tenant": "crowded", "active_runs": 3})
+        async with api.http(made.json()["first_key"]["token"]) as crowded:
+            answers = await asyncio.gather(*(crowded.post("/v1/runs", json={"goal": "x"}) for _ in range(12)))
+            assert sorted(answer.status_code for answer in answers) == [202] * 3 + [429] * 9
+            await http.put("/v1/tenants/crowded", json={"active_runs": 4})
+            assert (await crowded.post("/v1/runs", json={"goal": "x"})).status_code == 202
+
+
+async def test_a_tenants_budget_of_a_day_holds_for_every_call_of_a_model(api: RunningApi) -> None:
+    async with api.http() as http:
+        made = await http.post("/v1/tenants", json={"tenant": "frugal", "spend_usd_a_day": 0.6})
+        async with api.http(made.json()["first_key"]["token"]) as frugal:
+            run = (await frugal.post("/v1/runs", json={"goal": "x"})).json()["id"]
+            await api.services.spend.reserve(claim("frugal", run, 0.5))
+            with pytest.raises(BudgetExhausted):
+                await api.services.spend.reserve(claim("frugal", run, 0.5))
+            await http.put("/v1/tenants/frugal", json={"spend_usd_a_day": 2})
+            await api.services.spend.reserve(claim("frugal", run, 0.5))
+
+
+def claim(tenant: str, run_id: str, usd: float) -> SpendClaim:
+    errand = Errand(tenant=tenant, task=TaskClass.PLAN, run_id=run_id, agent="operator")
+    decision = RouteDecision(task=TaskClass.PLAN)
+    return SpendClaim(
+        call_id=new_id("call"), errand=errand, deployment="m", model="m", amount_usd=usd, decision=decision
+    )
 
 
 async def test_haste_is_answered_with_the_time_to_wait_and_is_counted_across_processes(

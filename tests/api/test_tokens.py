@@ -13,8 +13,12 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from pydantic import SecretStr
 
-from holdfast.runtime.settings import AuthSettings
+from api.access import tokens
+from api.app import opened
+from holdfast.errors import Misconfigured
+from holdfast.runtime.settings import AuthSettings, DatabaseSettings, Settings
 from tests.api.conftest import RunningApi, serve, temporal_is_away
 
 SIGNER = ec.generate_private_key(ec.SECP256R1())
@@ -28,12 +32,20 @@ def _public(key: ec.EllipticCurvePrivateKey, key_id: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-async def issuer() -> AsyncIterator[str]:
+def published() -> dict[str, Any]:
+    """The keys the issuer has told, by their ids; None is one it cannot tell."""
+    return {"one": SIGNER}
+
+
+@pytest.fixture(scope="module")
+async def issuer(published: dict[str, Any]) -> AsyncIterator[str]:
     """An identity provider, as far as we ask one: its configuration and its keys."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        body: dict[str, Any] = {"keys": [_public(SIGNER, "one")]}
+        body: dict[str, Any] = {
+            "keys": [_public(key, name) if key else "?" for name, key in published.items()]
+        }
         if "openid-configuration" in head:
             body = {"jwks_uri": f"{address}/keys"}
         text = json.dumps(body)
@@ -47,6 +59,11 @@ async def issuer() -> AsyncIterator[str]:
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
         yield address
+
+
+@pytest.fixture(autouse=True)
+def _ask_the_issuer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "_REFETCH_S", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +125,13 @@ async def test_a_clock_that_is_a_little_off_is_forgiven(api: RunningApi, issuer:
         {"roles": "operator"},
         {"key": OTHER},
         {"kid": "unknown"},
+        {"kid": "../../dev/null"},
+        {"kid": "one\0"},
+        {"kid": "None"},
+        {"nbf": 32_503_680_000},
+        {"sub": 7},
+        {"sub": ""},
+        {"environments": "staging"},
         {"key": RSA, "algorithm": "RS256"},
         {"key": RSA, "algorithm": "PS512"},
         {"key": "x" * 64, "algorithm": "HS256"},
@@ -129,6 +153,54 @@ async def test_a_public_key_is_no_shared_secret(api: RunningApi, issuer: str) ->
     mark = base64.urlsafe_b64encode(hmac.digest(public, signed, "sha256")).rstrip(b"=")
     async with api.http((signed + b"." + mark).decode()) as http:
         assert (await http.get("/v1/whoami")).status_code == 401
+
+
+async def test_a_key_that_comes_in_a_token_itself_is_not_believed(api: RunningApi, issuer: str) -> None:
+    """`jwk`, `jku` and `x5u` in a header name the signer's own key."""
+    own = {"jwk": _public(OTHER, "one"), "jku": f"{issuer}/keys", "kid": "one"}
+    claims = jwt.decode(token(issuer), options={"verify_signature": False})
+    async with api.http(jwt.encode(claims, OTHER, "ES256", own)) as http:
+        assert (await http.get("/v1/whoami")).status_code == 401
+
+
+async def test_a_new_key_of_the_issuer_is_fetched_when_a_token_names_it(
+    api: RunningApi, issuer: str, published: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turned = token(issuer, key=OTHER, kid="two")
+    async with api.http(token(issuer)) as before, api.http(turned) as http:
+        assert (await before.get("/v1/whoami")).status_code == 200
+        assert (await http.get("/v1/whoami")).status_code == 401
+        monkeypatch.setitem(published, "two", OTHER)
+        assert (await http.get("/v1/whoami")).status_code == 200
+        monkeypatch.delitem(published, "one")
+        monkeypatch.setattr(tokens, "_FRESH_S", 0.0)
+        assert (await before.get("/v1/whoami")).status_code == 401
+
+
+async def test_while_the_issuer_is_away_its_last_keys_count(
+    api: RunningApi, issuer: str, published: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with api.http(token(issuer)) as http:
+        assert (await http.get("/v1/whoami")).status_code == 200
+        monkeypatch.setitem(published, "broken", None)
+        monkeypatch.setattr(tokens, "_FRESH_S", 0.0)
+        assert (await http.get("/v1/whoami")).status_code == 200
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "RS1"])
+def test_an_algorithm_that_anybody_could_sign_with_cannot_be_set(algorithm: str) -> None:
+    with pytest.raises(ValueError, match=f"{algorithm} is none of"):
+        AuthSettings(oidc_algorithms=("ES256", algorithm))
+
+
+async def test_an_issuer_without_an_audience_is_refused(database_url: str) -> None:
+    settings = Settings(
+        database=DatabaseSettings(url=SecretStr(database_url)),
+        auth=AuthSettings(oidc_issuer="https://id.example"),
+    )
+    with pytest.raises(Misconfigured, match="no audience"):
+        async with opened(settings, temporal_is_away):
+            pass
 
 
 async def test_a_role_nobody_knows_permits_nothing(api: RunningApi, issuer: str) -> None:

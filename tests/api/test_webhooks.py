@@ -237,7 +237,9 @@ async def test_a_private_address_is_refused_though_its_name_looks_public(
     [
         "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",  # noqa: S104
         "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fd00::1", "::ffff:127.0.0.1",
-        "::ffff:10.0.0.1", "2002:7f00:1::", "ff02::1",
+        "::ffff:10.0.0.1", "2002:7f00:1::", "ff02::1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a00:1",
+        "::7f00:1", "::ffff:0:127.0.0.1", "fec0::1", "2001:0:7f00:1::", "2001:db8::1", "3fff::1", "5f00::1",
+        "192.0.2.1", "198.18.0.1", "240.0.0.1", "100.100.100.200", "fd00:ec2::254",
     ],
 )  # fmt: skip
 def test_addresses_that_only_we_can_reach_are_refused(address: str) -> None:
@@ -246,7 +248,20 @@ def test_addresses_that_only_we_can_reach_are_refused(address: str) -> None:
 
 
 def test_a_public_address_is_fine() -> None:
-    refuse_private(["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"], "example.com")
+    refuse_private(
+        ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "64:ff9b::5db8:d70e"], "example.com"
+    )
+
+
+@pytest.mark.parametrize(
+    "host", ["2130706433", "0x7f.1", "017700000001", "127.1", "0", "localhost", "[::ffff:7f00:1]"]
+)
+async def test_however_a_private_address_is_spelt_it_is_refused(api: RunningApi, host: str) -> None:
+    """What the resolver makes of it is what counts, not what it looks like."""
+    _, (ref,) = await queued(api, f"http://{host}:9/", ["run.ended"])
+    async with httpx.AsyncClient() as http:
+        with pytest.raises(DeliveryFailed, match=r"no public address|cannot be found"):
+            await WebhookSender(webhooks=api.services.webhooks, http=http).send(ref)
 
 
 def test_signatures_are_those_of_the_standard() -> None:
