@@ -11,7 +11,7 @@ from typing import Any
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -58,10 +58,14 @@ class Engine:
             self._started.popitem(last=False)
 
     async def client(self) -> Client:
-        async with self._lock:
-            if self._client is None:
-                self._client = await self._connect()
-            return self._client
+        """The connection, made now if there is none. A server that takes the call and says nothing counts as away."""
+        try:
+            async with asyncio.timeout(_RPC.total_seconds()), self._lock:
+                if self._client is None:
+                    self._client = await self._connect()
+                return self._client
+        except TimeoutError as error:
+            raise Unavailable("Temporal does not answer.", remedy="The call is safe to repeat.") from error
 
     async def start(self, run_input: RunInput, *, again: bool = False) -> bool:
         """Start the run's workflow; whether that was still to be done comes back. One under way stays as it is, and
@@ -88,6 +92,14 @@ class Engine:
             raise _away(error) from error
         self._note(run_input.run_id)
         return True
+
+    async def has_ended(self, run_id: str) -> bool:
+        """Whether the run's last execution is over."""
+        try:
+            found = await (await self._handle(run_id)).describe(rpc_timeout=_RPC)
+        except RPCError as error:
+            raise _of_run(error, run_id) from error
+        return found.status is not WorkflowExecutionStatus.RUNNING
 
     async def deliver(self, ref: DeliveryRef) -> None:
         """Start the delivery of a webhook's message; one under way stays as it is, and a dead one is tried anew."""

@@ -11,7 +11,7 @@ from api.lost import LostRuns
 from api.services import Services
 from holdfast.errors import HoldfastError, Unavailable
 from schemas.access import Principal
-from schemas.runs import Run, RunInput, RunRequest
+from schemas.runs import Run, RunInput, RunRequest, RunStatus
 
 log = structlog.get_logger(__name__)
 
@@ -27,11 +27,22 @@ async def launch(held: Services, run_input: RunInput, *, forked_from: str | None
     """Write the run down and start it; where it cannot be started, take it back, so that 503 means nothing happened."""
     run = await held.runs.create(run_input, forked_from=forked_from)
     try:
-        await held.engine.start(run_input)
+        await _ensure_started(held, run_input)
     except Unavailable:
         await held.runs.discard(run.tenant, run.id)
         raise
     return run
+
+
+async def _ensure_started(held: Services, run_input: RunInput) -> bool:
+    """Whether it was started now. A start that was given up as lost, and its row taken back, may have arrived after
+    all: what it started found no row and ended, and must not stand in the way of the run that was asked for again."""
+    if await held.engine.start(run_input):
+        return True
+    if not await held.engine.has_ended(run_input.run_id):
+        return False
+    run = await held.runs.read(run_input.tenant, run_input.run_id)
+    return run.status is RunStatus.QUEUED and await held.engine.start(run_input, again=True)
 
 
 async def wait_for_end(held: Services, run: Run, *, seconds: float) -> Run:
@@ -67,7 +78,7 @@ async def _start_forgotten(held: Services, seen: set[str]) -> set[str]:
     for tenant, run_id in queued:
         if run_id in seen or held.engine.has_started(run_id):
             continue
-        if await held.engine.start(await held.runs.start_input(tenant, run_id)):
+        if await _ensure_started(held, await held.runs.start_input(tenant, run_id)):
             log.warning("forgotten_run_started", run_id=run_id, tenant=tenant)
     return {run_id for _, run_id in queued}
 

@@ -2,12 +2,15 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
+from api import engine
 from api.start import make_good
+from holdfast.adapters.postgres.database import Database
 from holdfast.errors import Conflict, NotFound, Unavailable
 from schemas.access import Principal
 from schemas.runs import RunRequest, RunStatus
@@ -61,6 +64,40 @@ async def test_without_temporal_the_answer_is_503_and_nothing_stays_behind(datab
             assert (await http.get("/v1/runs")).json()["items"] == []
         with pytest.raises(Unavailable):
             await holdfast.runs.start(RunRequest(goal="again"))
+
+
+async def test_a_temporal_that_says_nothing_is_away_in_good_time(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def says_nothing(_database: Database) -> Client:
+        return await asyncio.Future[Client]()
+
+    monkeypatch.setattr(engine, "_RPC", timedelta(seconds=0.2))
+    async with serve(database_url, says_nothing) as api, api.http() as http:
+        answers = await asyncio.gather(*(http.post("/v1/runs", json={"goal": "x"}) for _ in range(3)))
+        assert {answer.status_code for answer in answers} == {503}
+        assert (await http.get("/v1/runs")).json()["items"] == []
+
+
+async def test_a_start_that_was_taken_back_and_arrived_late_does_not_block_its_repetition(
+    api: RunningApi, temporal_client: Client
+) -> None:
+    key = {"Idempotency-Key": uuid4().hex}
+    async with api.http() as http:
+        made = (await http.post("/v1/runs", json={"goal": "x"}, headers=key)).json()["id"]
+        ghost = temporal_client.get_workflow_handle(made)
+        await ghost.terminate("it found no row")
+        await api.services.runs.discard("default", made)
+        async with api.services.database.tenant("default") as connection:
+            await connection.execute(
+                """update idempotency_keys set response_status = null, response = null,
+                   lease_until = now() - interval '1 second' where key = %s""",
+                (key["Idempotency-Key"],),
+            )
+        again = (await http.post("/v1/runs", json={"goal": "x"}, headers=key)).json()["id"]
+    assert again == made
+    described = await temporal_client.get_workflow_handle(made).describe()
+    assert described.status is WorkflowExecutionStatus.RUNNING
 
 
 async def test_a_list_is_read_page_by_page_and_shows_every_run_once(api: RunningApi) -> None:
