@@ -63,16 +63,14 @@ async def watched(holdfast: Holdfast, run: Run, *, as_json: bool, after: int = 0
     from holdfast.cli.watching import follow_lines, follow_live  # noqa: PLC0415 - rich is slow to import
 
     if as_json or not sys.stdout.isatty():
-        await follow_lines(holdfast, run, as_json=as_json, after=after)
-    else:
-        await follow_live(holdfast, run)
-    return exit_code(await holdfast.runs.read(run.id))
+        return exit_code(await follow_lines(holdfast, run, as_json=as_json, after=after))
+    return exit_code(await follow_live(holdfast, run))
 
 
-def exit_code(run: Run) -> int:
-    if run.status is RunStatus.SUCCEEDED or not run.status.ended:
-        return WAITS_FOR_PEOPLE if run.status is RunStatus.INPUT_REQUIRED else 0
-    return ENDED_BADLY
+def exit_code(status: RunStatus) -> int:
+    if status is RunStatus.INPUT_REQUIRED:
+        return WAITS_FOR_PEOPLE
+    return ENDED_BADLY if status.ended and status is not RunStatus.SUCCEEDED else 0
 
 
 @click.group()

@@ -111,7 +111,7 @@ def call(
             return await watched(holdfast, run, as_json=as_json)
         ended, effect = await _ended(holdfast, run)
         _print_call(ended, effect)
-        return exit_code(ended)
+        return exit_code(ended.status)
 
     ctx.exit(ask(made))
 

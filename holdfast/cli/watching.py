@@ -24,18 +24,23 @@ _LOOK_AGAIN_S = 0.3
 _LAST_WORDS_S = 2.0
 
 
-async def follow_lines(holdfast: Holdfast, run: Run, *, as_json: bool, after: int = 0) -> None:
-    """One event a line. Ends with the run, and where the run waits for a person whom nobody here can be."""
+async def follow_lines(holdfast: Holdfast, run: Run, *, as_json: bool, after: int = 0) -> RunStatus:
+    """One event a line. Ends with the run, and where the run waits for a person whom nobody here can be; how it stands
+    then comes back."""
+    view = RunView.of(run)
     if not as_json:
         click.echo(run.id)
     async for event in holdfast.runs.follow(run.id, after=after):
         click.echo(event.model_dump_json() if as_json else told(event))
-        if event.type == EventType.RUN_STATUS and event.data.get("status") == RunStatus.INPUT_REQUIRED:
-            return
+        view.take(event)
+        if event.type is EventType.RUN_STATUS and view.status is RunStatus.INPUT_REQUIRED:
+            break
+    return view.status
 
 
-async def follow_live(holdfast: Holdfast, run: Run) -> None:
-    """The plan as a tree that changes under the eyes. Ctrl-C asks what should become of the run."""
+async def follow_live(holdfast: Holdfast, run: Run) -> RunStatus:
+    """The plan as a tree that changes under the eyes; how the run ended comes back. Ctrl-C asks what should become of
+    it."""
     view, console = RunView.of(run), Console()
     following = asyncio.create_task(Watcher(holdfast).follow(view))
     loop = asyncio.get_running_loop()
@@ -50,8 +55,8 @@ async def follow_live(holdfast: Holdfast, run: Run) -> None:
         loop.remove_signal_handler(signal.SIGINT)
     if following.cancelled():
         await _leave(holdfast, run)
-    else:
-        following.result()
+    following.result()
+    return view.status
 
 
 class Watcher:
