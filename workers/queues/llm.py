@@ -16,6 +16,7 @@ from holdfast.llm.panels.action_panel import PanelJudge
 from holdfast.llm.panels.panel import Embed as EmbedAnswers
 from holdfast.llm.plan_cache import Embed
 from holdfast.llm.questions import ModelQuestionWriter
+from holdfast.memory.heeding import HeedingPlanner
 from schemas.memory import MemoryStatus
 from workers import judging, pools
 from workers.housekeeping import Chore
@@ -36,6 +37,7 @@ async def pool(held: Parts) -> pools.Pool:
         cache=settings.models.cache,
         listener=ShownWriting(database=database),
     )
+    heeding = HeedingPlanner(planner=planner, lessons=shelf.memory)
     lessons = layer.lessons(shelf=shelf.memory, status=MemoryStatus(settings.knowledge.new_lessons))
     panel = layer.panel(embed=_comparing(held.embedder()))
     opinions = SecondOpinions(
@@ -46,7 +48,7 @@ async def pool(held: Parts) -> pools.Pool:
     asker = ModelQuestionWriter(model=layer.model) if layer.settings.deployments else None
     questions = shelf.library.questions(asker) if asker else None
     return pools.llm(
-        planner=planner,
+        planner=heeding if layer.settings.deployments else planner,
         moves=await _moves(held) if layer.settings.deployments else None,
         lessons=lessons,
         panels=panel,

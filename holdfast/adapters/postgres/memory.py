@@ -9,7 +9,7 @@ import structlog
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder, to_text
 from holdfast.adapters.postgres.memory_evidence import evidence_of
-from holdfast.adapters.postgres.memory_recall import candidates, rarities_of
+from holdfast.adapters.postgres.memory_recall import any_lesson, candidates, rarities_of
 from holdfast.adapters.postgres.memory_rows import item_of
 from holdfast.adapters.postgres.memory_undoing import MemoryUndoing
 from holdfast.errors import HoldfastError
@@ -109,6 +109,11 @@ class PostgresMemory(MemoryUndoing):
             )
             for each in chosen(scored, self._settings)
         ]
+
+    async def teaches(self, tenant: str, tools: Sequence[str]) -> bool:
+        """Whether there is any lesson on these tools: most have none, and nothing else has to be asked."""
+        async with self._database.tenant(tenant) as connection:
+            return await any_lesson(connection, tools)
 
     async def _embedded(self, text: str) -> tuple[str, str | None]:
         """The model and the cues under it. While an endpoint is away, signatures and words have to do."""

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 -- only our own constants are written into SQL text
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -80,6 +80,16 @@ async def candidates(
         },
     )
     return await cursor.fetchall()
+
+
+async def any_lesson(connection: Connection, tools: Sequence[str]) -> bool:
+    cursor = await connection.execute(
+        """select exists (
+             select from memory_items where kind = 'lesson' and status = 'active' and tool = any(%s)) as any""",
+        (list(tools),),
+    )
+    row = await cursor.fetchone()
+    return bool(row and row["any"])
 
 
 async def rarities_of(connection: Connection, text: str) -> Mapping[str, float]:
