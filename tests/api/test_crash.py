@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from api.access import bootstrap_key
 from holdfast.adapters.postgres.database import Database
 from holdfast.client import Holdfast
+from schemas.events import TERMINAL_EVENT
 from schemas.runs import RunRequest
 from tests.api.conftest import until
 
@@ -31,6 +32,9 @@ async def test_a_stream_survives_kill_9_of_the_api_with_nothing_lost_or_doubled(
     }
     api = await start_api(environment, port, tmp_path)
     async with Holdfast(f"http://127.0.0.1:{port}", await bootstrap_key(database)) as holdfast:
+        whole: list[int] = []
+        watching = asyncio.create_task(_watch_tenant(holdfast, whole))
+        await until(lambda: _followed(holdfast))
         run = await holdfast.runs.start(RunRequest(goal="survive"))
         telling = asyncio.create_task(_tell(database, run.id))
         seen = []
@@ -41,9 +45,21 @@ async def test_a_stream_survives_kill_9_of_the_api_with_nothing_lost_or_doubled(
                 await api.wait()
                 api = await start_api(environment, port, tmp_path)
         await telling
-    assert seen == list(range(1, EVENTS + 3))
+        await asyncio.wait_for(watching, 30)
+    assert seen == whole == list(range(1, EVENTS + 3))
     api.terminate()
     assert await api.wait() == 0
+
+
+async def _watch_tenant(holdfast: Holdfast, seen: list[int]) -> None:
+    async for event in holdfast.events.follow():
+        seen.append(event.seq)
+        if event.type is TERMINAL_EVENT:
+            return
+
+
+async def _followed(holdfast: Holdfast) -> bool:
+    return bool((await holdfast.wire.ask("GET", "/readyz")).json()["streams"])
 
 
 async def _tell(database: Database, run_id: str) -> None:
