@@ -59,6 +59,7 @@ BODIES: Mapping[str, JsonObject] = {
     "LintRequest": {"documents": [_DOCUMENT]},
     "IngestionRequest": {"documents": [_DOCUMENT]},
     "UploadRequest": {"documents": [_DOCUMENT]},
+    "FilesRequest": {"files": [{"id": "team/disk.md", "data": "IyBEaXNrIGZpbGxpbmcgdXAK"}]},
     "LibraryJobRequest": {"work": "embed"},
     "SearchRequest": {"query": "disk is full on the mail server", "limit": 5},
     "DocumentRollback": {"id": "team/disk", "version": 1},

@@ -75,7 +75,7 @@ def test_every_example_of_a_body_is_one_the_route_would_read(document: dict[str,
             operation = document["paths"][route.path][method.lower()]
             (content,) = operation["requestBody"]["content"].values()
             _, errors = route.body_field.validate(content["example"], loc=("body",))
-            assert not errors, (route.path, errors)
+            assert not errors, f"{route.path} needs an example in api/examples.py: {errors}"
 
 
 def test_refusals_of_the_layers_are_told_of_every_route(document: dict[str, Any]) -> None:
