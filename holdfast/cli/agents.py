@@ -7,6 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from holdfast.cli.connection import as_json, ask, print_json
+from holdfast.cli.terminal import line
 from holdfast.client import Holdfast
 from holdfast.errors import InvalidInput, NotFound
 from schemas.agents import AgentDraft, AgentSpec
@@ -26,12 +27,12 @@ def list_agents(*, as_json: bool) -> None:
         print_json(*found)
         return
     for agent in found:
-        click.echo(f"{agent.name:<24} v{agent.version:<4} {agent.mode:<8} {agent.description[:70]}")
+        line(f"{agent.name:<24} v{agent.version:<4} {agent.mode:<8} {agent.description}")
 
 
 @agents.command()
 @click.argument("name")
-@click.option("--version", type=click.IntRange(1))
+@click.option("--version", type=click.IntRange(1), help="An older version than the newest.")
 @as_json
 def show(name: str, version: int | None, *, as_json: bool) -> None:
     """One agent, as YAML that `apply` takes back."""

@@ -7,6 +7,7 @@ import click
 
 from holdfast.cli.connection import as_json, ask, print_json, values
 from holdfast.cli.plain import plain
+from holdfast.cli.terminal import line
 from holdfast.client import Holdfast
 from schemas.approvals import Approval, ApprovalStatus
 from schemas.base import JsonObject
@@ -28,6 +29,7 @@ def approvals() -> None:
     default="pending",
     show_default=True,
     type=click.Choice([*(each.value for each in ApprovalStatus), "any"]),
+    help="What became of them.",
 )
 @click.option("--run", "run_id", help="Only of this run.")
 @as_json
@@ -40,7 +42,7 @@ def list_approvals(status: str, run_id: str | None, *, as_json: bool) -> None:
     elif not page.items:
         click.echo("Nothing waits.")
     for found in () if as_json else page.items:
-        click.echo(f"{found.id}  {found.status.value:<9} {plain(found.summary.what[:90])}")
+        line(f"{found.id}  {found.status.value:<9} {found.summary.what}")
 
 
 @approvals.command()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from holdfast.cli.connection import as_json, ask, print_json
+from holdfast.cli.terminal import line
 from schemas.brakes import Freeze, FreezeDraft, FreezeFilter
 
 where_option = click.option(
@@ -75,7 +76,7 @@ def _print(found: Sequence[Freeze], *, as_json: bool, empty: str) -> None:
         click.echo(empty)
     for each in () if as_json else found:
         state = f"thawed by {each.thawed_by}" if each.thawed_at else "holds"
-        click.echo(f"{each.id}  {state}  {_named(each)}  {each.reason}".rstrip())
+        line(f"{each.id}  {state}  {_named(each)}  {each.reason}")
 
 
 def _named(freeze: Freeze) -> str:

@@ -5,6 +5,7 @@ import asyncio
 import click
 
 from holdfast.cli.connection import as_json, ask, checked, print_json
+from holdfast.cli.terminal import line
 from holdfast.runtime.configuration import load
 from schemas.access import ApiKeyDraft, NewApiKey, Permission
 
@@ -81,7 +82,7 @@ async def _bootstrapped(tenant: str, *, replace: bool) -> NewApiKey:
 
 
 @keys.command("ls")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 200))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 200), help="Keys to show.")
 @as_json
 def list_keys(limit: int, *, as_json: bool) -> None:
     """Keys, the newest first, without their secrets."""
@@ -98,12 +99,18 @@ def list_keys(limit: int, *, as_json: bool) -> None:
             else "active"
         )
         used = f"used {key.last_used_at:%Y-%m-%d}" if key.last_used_at else "never used"
-        click.echo(f"{key.id}  {state:<16} {used:<16} {','.join(key.roles):<16} {key.name}")
+        line(f"{key.id}  {state:<16} {used:<16} {','.join(key.roles):<16} {key.name}")
 
 
 @keys.command()
 @click.argument("key_id")
-@click.option("--overlap-hours", default=24.0, show_default=True, type=click.FloatRange(0, 720))
+@click.option(
+    "--overlap-hours",
+    default=24.0,
+    show_default=True,
+    type=click.FloatRange(0, 720),
+    help="How long the old key works on.",
+)
 @as_json
 def rotate(key_id: str, overlap_hours: float, *, as_json: bool) -> None:
     """A new secret with the same rights; the old one works on for a while."""

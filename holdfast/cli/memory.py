@@ -27,8 +27,10 @@ def memory() -> None:
 
 
 @memory.command("ls")
-@click.option("--kind", type=_KINDS)
-@click.option("--status", type=click.Choice([status.value for status in MemoryStatus]))
+@click.option("--kind", type=_KINDS, help="What sort of item it is.")
+@click.option(
+    "--status", type=click.Choice([status.value for status in MemoryStatus]), help="Of one standing."
+)
 @click.option("--run", "run_id", help="Only what this run taught.")
 @as_json
 def list_items(kind: str | None, status: str | None, run_id: str | None, *, as_json: bool) -> None:
@@ -83,7 +85,7 @@ def _tell(item: MemoryItem, versions: Sequence[MemoryVersion]) -> None:
 
 @memory.command()
 @click.argument("text")
-@click.option("--kind", type=_KINDS, default="fact", show_default=True)
+@click.option("--kind", type=_KINDS, default="fact", show_default=True, help="What sort of item it is.")
 @click.option("--subject", help="For a fact: what it is about. A newer fact on the same thing supersedes it.")
 @click.option("--attribute", help="For a fact: which property of the subject.")
 @click.option("--env", "environment", default="", help="Where it holds; everywhere without it.")
@@ -119,7 +121,7 @@ def recall(words: tuple[str, ...], environment: str, tools: tuple[str, ...], *, 
 @memory.command()
 @item_argument
 @click.argument("text")
-@click.option("--reason", default="corrected", show_default=True)
+@click.option("--reason", default="corrected", show_default=True, help="Why, for its history.")
 @as_json
 def edit(item_id: str, text: str, reason: str, *, as_json: bool) -> None:
     """Give an item new words. The old ones stay in its history."""
@@ -137,7 +139,7 @@ def confirm(item_id: str, *, as_json: bool) -> None:
 
 @memory.command()
 @item_argument
-@click.option("--reason", default="rejected", show_default=True)
+@click.option("--reason", default="rejected", show_default=True, help="Why, for its history.")
 @as_json
 def reject(item_id: str, reason: str, *, as_json: bool) -> None:
     """Retire an item: it is not recalled any more."""
@@ -224,7 +226,7 @@ def _show_feedback(run_id: str, *, as_json: bool) -> None:
 
 @memory.command()
 @click.argument("name", required=False)
-@click.option("--note", default="")
+@click.option("--note", default="", help="Why it is taken.")
 @as_json
 def snapshot(name: str | None, note: str, *, as_json: bool) -> None:
     """Name this moment; without a name, list the moments named."""

@@ -113,7 +113,13 @@ def spend(scope: str | None, subject: str | None, *, as_json: bool) -> None:
 @models.command()
 @click.argument("agent")
 @click.argument("usd", type=click.FloatRange(0))
-@click.option("--period", type=click.Choice(["day", "total"]), default="day", show_default=True)
+@click.option(
+    "--period",
+    type=click.Choice(["day", "total"]),
+    default="day",
+    show_default=True,
+    help="For each day, or for ever.",
+)
 @as_json
 def limit(agent: str, usd: float, period: Literal["day", "total"], *, as_json: bool) -> None:
     """Set how much an agent may spend. A call that would pass it is not made.

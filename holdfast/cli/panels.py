@@ -33,7 +33,14 @@ def panels() -> None:
 @click.option("--escalate", type=click.Choice(["human", "fail", "none"]), help="Where there is no consensus.")
 @click.option("--agent", help="On whose budget they are asked.")
 @click.option("--env", "environment", help="Where the question belongs.")
-@click.option("--wait", type=click.FloatRange(0, 86_400), default=300.0, show_default=True, metavar="SECONDS")
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 86_400),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the panel's word.",
+)
 @as_json
 @click.pass_context
 def ask_panel(
@@ -94,7 +101,7 @@ def _code(found: Consensus) -> int:
 
 @panels.command("ls")
 @click.option("--run", "run_id", help="Only of this run.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Panels to show.")
 @as_json
 def list_panels(run_id: str | None, limit: int, *, as_json: bool) -> None:
     """What panels said, the newest first."""
@@ -128,7 +135,9 @@ def show(consensus_id: str, *, as_json: bool) -> None:
 
 
 @panels.command()
-@click.option("--days", type=click.IntRange(1, 365), default=90, show_default=True)
+@click.option(
+    "--days", type=click.IntRange(1, 365), default=90, show_default=True, help="How far to look back."
+)
 @as_json
 def stats(days: int, *, as_json: bool) -> None:
     """Which models agree, how often each stood with consensus, and what each method costs."""

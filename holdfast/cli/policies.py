@@ -151,16 +151,16 @@ def templates(*, as_json: bool) -> None:
     type=click.Path(path_type=Path, allow_dash=True, exists=True),
     help="Try this document beside the rest.",
 )
-@click.option("--tool", default="shell", show_default=True)
+@click.option("--tool", default="shell", show_default=True, help="The tool that is called.")
 @click.option(
     "--payload", default="shell", show_default=True, help="What its arguments carry: shell, python, http …"
 )
 @click.option(
     "--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="An argument; JSON is understood."
 )
-@click.option("--env", "environment", default="dev", show_default=True)
-@click.option("--agent", default="operator", show_default=True)
-@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE")
+@click.option("--env", "environment", default="dev", show_default=True, help="Where it is called.")
+@click.option("--agent", default="operator", show_default=True, help="Who calls it.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label of its run.")
 @click.option("--tainted", multiple=True, metavar="ARGUMENT", help="Its text came from outside.")
 @click.option(
     "--all", "everything", is_flag=True, help="Also the rules of other environments, tools and agents."

@@ -131,10 +131,14 @@ def show(document_id: str, version: int | None, *, history: bool, as_json: bool)
 
 @runbooks.command()
 @click.argument("query", nargs=-1, required=True)
-@click.option("--limit", default=5, show_default=True)
+@click.option("--limit", default=5, show_default=True, help="Hits to show.")
 @click.option("--source", help="Only this collection.")
 @click.option(
-    "--signals", type=click.Choice(["hybrid", "lexical", "dense"]), default="hybrid", show_default=True
+    "--signals",
+    type=click.Choice(["hybrid", "lexical", "dense"]),
+    default="hybrid",
+    show_default=True,
+    help="Search by words, by meaning, or by both.",
 )
 @click.option("--explain", is_flag=True, help="Show what each signal added.")
 @as_json
@@ -208,7 +212,7 @@ def lint(paths: tuple[Path, ...], *, as_json: bool) -> None:
 @click.option(
     "--input", "-i", "inputs", multiple=True, metavar="NAME=VALUE", help="A value the runbook needs."
 )
-@click.option("--env", "environment", default="dev", show_default=True)
+@click.option("--env", "environment", default="dev", show_default=True, help="Where it works.")
 @as_json
 @click.pass_context
 def run(

@@ -8,6 +8,7 @@ import click
 
 from holdfast.cli.connection import as_json, ask, checked, connect, pairs, print_json, report, values
 from holdfast.cli.plain import plain
+from holdfast.cli.terminal import line, take
 from holdfast.client import Holdfast
 from schemas.commands import CommandReport
 from schemas.runs import Run, RunRequest, RunStatus
@@ -30,6 +31,10 @@ WAITS_FOR_PEOPLE = 3
 @click.pass_context
 def run(ctx: click.Context, /, goal: str, *, watch: bool, as_json: bool, **given: object) -> None:
     """Start a run and watch it.
+
+    \b
+    holdfast run "Find what fills the disk" --env staging
+    holdfast run "Restart nginx" --agent keeper --input host=web-1 --detach
 
     Exits with 0 when it succeeded, 1 when it ended otherwise, 3 when it waits for a person and nobody can be asked
     here, 130 after Ctrl-C, which leaves it to itself, or cancels it.
@@ -79,24 +84,45 @@ def runs() -> None:
 
 
 @runs.command("ls")
-@click.option("--status", multiple=True, type=click.Choice([status.value for status in RunStatus]))
-@click.option("--agent")
-@click.option("--env", "environment", multiple=True)
-@click.option("--label", multiple=True, metavar="NAME=VALUE")
+@click.option(
+    "--status",
+    multiple=True,
+    type=click.Choice([status.value for status in RunStatus]),
+    help="In one of these states.",
+)
+@click.option("--agent", help="Of one agent.")
+@click.option("--env", "environment", multiple=True, help="In one of these environments.")
+@click.option("--label", multiple=True, metavar="NAME=VALUE", help="With this label; all of several.")
 @click.option("--text", help="Part of the goal or the answer.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200))
+@click.option("--parent", metavar="RUN", help="Those that this run delegated.")
+@click.option("--since", "created_after", type=click.DateTime(), help="Not before this moment, in UTC.")
+@click.option("--until", "created_before", type=click.DateTime(), help="Before this moment, in UTC.")
+@click.option("--oldest", is_flag=True, help="The oldest first.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="Runs to show.")
 @as_json
-def list_runs(*, as_json: bool, limit: int, **filters: object) -> None:
-    """The newest runs."""
-    page = ask(lambda holdfast: holdfast.runs.page(limit=limit, filters=filters))
+def list_runs(*, as_json: bool, limit: int, oldest: bool, **filters: object) -> None:
+    """The newest runs.
+
+    \b
+    holdfast runs ls --status failed --since 2026-03-01
+    holdfast runs ls --label team=db --json --limit 1000 | jq -r .id
+    """
+    asked = {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in filters.items()
+    }
+
+    async def read(holdfast: Holdfast) -> list[Run]:
+        found = holdfast.runs.all(filters={**asked, "order": "oldest" if oldest else "newest"})
+        return [run async for run in take(found, limit)]
+
+    found = ask(read)
     if as_json:
-        print_json(*page.items)
-    elif not page.items:
+        print_json(*found)
+    elif not found:
         click.echo('No runs. Start one: holdfast run "..."')
-    for found in () if as_json else page.items:
-        age = _age(found.created_at)
-        click.echo(
-            f"{found.id}  {found.status.value:<14} {age:>6}  {found.environment:<8} {plain(found.goal[:80])}"
+    for each in () if as_json else found:
+        line(
+            f"{each.id}  {each.status.value:<14} {_age(each.created_at):>6}  {each.environment:<8} {each.goal}"
         )
 
 
@@ -168,9 +194,7 @@ def effects(run_id: str, *, as_json: bool) -> None:
         return
     for effect in found:
         said = effect.result.summary if effect.result else ""
-        click.echo(
-            f"{effect.status.value:<11} {effect.tool:<20} {effect.step_id:<20} {plain(said[:80])}".rstrip()
-        )
+        line(f"{effect.status.value:<11} {effect.tool:<20} {effect.step_id:<20} {' '.join(said.split())}")
 
 
 @runs.command()
@@ -185,7 +209,7 @@ def rm(run_id: str, *, as_json: bool) -> None:
 
 @runs.command()
 @click.argument("run_id")
-@click.option("--reason", default="")
+@click.option("--reason", default="", help="Why, for its story.")
 @as_json
 def pause(run_id: str, reason: str, *, as_json: bool) -> None:
     """Start nothing new; what is under way ends."""
@@ -230,7 +254,7 @@ def resume(
 @runs.command()
 @click.argument("run_id")
 @click.option("--force", is_flag=True, help="Without the compensations of its plan.")
-@click.option("--reason", default="")
+@click.option("--reason", default="", help="Why, for its story.")
 @as_json
 def cancel(run_id: str, *, force: bool, reason: str, as_json: bool) -> None:
     """End a run. It is cancelled once its sandboxes are dead."""
@@ -240,7 +264,13 @@ def cancel(run_id: str, *, force: bool, reason: str, as_json: bool) -> None:
 @runs.command()
 @click.argument("run_id")
 @click.option("--from", "from_step", help="Do this step and all that depend on it again.")
-@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An input that is another; JSON is understood.",
+)
 @as_json
 def fork(run_id: str, from_step: str | None, inputs: tuple[str, ...], *, as_json: bool) -> None:
     """A new run that begins with what this one has done already."""

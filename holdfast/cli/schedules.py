@@ -37,13 +37,17 @@ def list_schedules(*, as_json: bool) -> None:
 @click.option("--every", "every_s", type=click.IntRange(1), metavar="SECONDS", help="An interval.")
 @click.option("--tz", "time_zone", default="UTC", show_default=True, help="The zone of the cron lines.")
 @click.option(
-    "--overlap", type=click.Choice([one.value for one in Overlap]), default="skip", show_default=True
+    "--overlap",
+    type=click.Choice([one.value for one in Overlap]),
+    default="skip",
+    show_default=True,
+    help="What happens when the run before has not ended.",
 )
 @click.option("--jitter", "jitter_s", type=click.IntRange(0), default=0, help="Start up to so much later.")
-@click.option("--agent", default="operator", show_default=True)
-@click.option("--env", "environment", default="dev", show_default=True)
+@click.option("--agent", default="operator", show_default=True, help="The agent that works on it.")
+@click.option("--env", "environment", default="dev", show_default=True, help="Where it works.")
 @click.option("--runbook", help="The runbook to run.")
-@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE")
+@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="An input; JSON is understood.")
 @click.option("--paused", is_flag=True, help="Start nothing before it is unpaused.")
 @note_option
 @as_json
@@ -72,12 +76,24 @@ def create(
 
 @schedules.command()
 @click.argument("name")
-@click.option("--goal")
+@click.option("--goal", help="Another goal for its runs.")
 @click.option("--cron", multiple=True, metavar="LINE", help="Instead of its cron lines.")
-@click.option("--every", "every_s", type=click.IntRange(1), metavar="SECONDS")
-@click.option("--tz", "time_zone")
-@click.option("--overlap", type=click.Choice([one.value for one in Overlap]))
-@click.option("--jitter", "jitter_s", type=click.IntRange(0))
+@click.option(
+    "--every",
+    "every_s",
+    type=click.IntRange(1),
+    metavar="SECONDS",
+    help="An interval, in place of the one before.",
+)
+@click.option("--tz", "time_zone", help="The time zone of its cron lines.")
+@click.option(
+    "--overlap",
+    type=click.Choice([one.value for one in Overlap]),
+    help="What happens when the run before has not ended.",
+)
+@click.option(
+    "--jitter", "jitter_s", type=click.IntRange(0), help="Start up to so many seconds late, by chance."
+)
 @click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="Instead of its inputs.")
 @click.option("--note", help="Why; it is kept.")
 @as_json
@@ -145,7 +161,11 @@ def trigger(name: str, *, as_json: bool) -> None:
 @click.argument("start", type=MOMENT)
 @click.argument("end", type=MOMENT)
 @click.option(
-    "--overlap", type=click.Choice([one.value for one in Overlap]), default="buffer_all", show_default=True
+    "--overlap",
+    type=click.Choice([one.value for one in Overlap]),
+    default="buffer_all",
+    show_default=True,
+    help="What happens when the run before has not ended.",
 )
 @as_json
 def backfill(name: str, start: datetime, end: datetime, overlap: str, *, as_json: bool) -> None:

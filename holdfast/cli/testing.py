@@ -21,7 +21,7 @@ def testing() -> None:
 
 @testing.command("model-server")
 @click.option("--rules", type=click.Path(path_type=Path, exists=True), help="A YAML or JSON list of rules.")
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8099, show_default=True, help="0 takes a free one.")
 @click.option("--key", help="Refuse every other key, as a provider does.")
 def model_server(rules: Path | None, host: str, port: int, key: str | None) -> None:

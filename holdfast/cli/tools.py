@@ -9,6 +9,7 @@ import yaml
 
 from holdfast.cli.connection import as_json, ask, print_json, report, values
 from holdfast.cli.runs import exit_code, watched
+from holdfast.cli.terminal import line
 from holdfast.client import Holdfast
 from holdfast.errors import NotFound
 from schemas.effects import Effect, EffectStatus
@@ -50,7 +51,7 @@ def _print_offered(environment: str, text: str | None, *, as_json: bool) -> None
         return
     for spec in found:
         note = f"deprecated: {spec.deprecated}" if spec.deprecated else spec.description.partition("\n")[0]
-        click.echo(f"{spec.name:<20} {spec.version:<8} {spec.effect.value:<13} {spec.source:<9} {note[:70]}")
+        line(f"{spec.name:<20} {spec.version:<8} {spec.effect.value:<13} {spec.source:<9} {note}")
 
 
 @tools.command()

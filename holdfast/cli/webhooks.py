@@ -34,7 +34,7 @@ def list_webhooks(*, as_json: bool) -> None:
 @click.argument("url")
 @event_option
 @environment_option
-@click.option("--description", default="")
+@click.option("--description", default="", help="What it is for.")
 @as_json
 def create(
     url: str, events: tuple[str, ...], environments: tuple[str, ...], description: str, *, as_json: bool
@@ -55,10 +55,10 @@ def show(webhook_id: str, *, as_json: bool) -> None:
 
 @webhooks.command()
 @click.argument("webhook_id", metavar="ID")
-@click.option("--url")
+@click.option("--url", help="Where messages go.")
 @event_option
 @environment_option
-@click.option("--description")
+@click.option("--description", help="What it is for.")
 @as_json
 def edit(
     webhook_id: str,
@@ -95,7 +95,13 @@ def unpause(webhook_id: str, *, as_json: bool) -> None:
 
 @webhooks.command()
 @click.argument("webhook_id", metavar="ID")
-@click.option("--overlap-hours", default=24.0, show_default=True, type=click.FloatRange(0, 720))
+@click.option(
+    "--overlap-hours",
+    default=24.0,
+    show_default=True,
+    type=click.FloatRange(0, 720),
+    help="How long messages carry the old signature too.",
+)
 @as_json
 def rotate(webhook_id: str, overlap_hours: float, *, as_json: bool) -> None:
     """A new secret. For a while, messages are signed with both."""
@@ -115,8 +121,12 @@ def rm(webhook_id: str, *, as_json: bool) -> None:
 
 @webhooks.command()
 @click.argument("webhook_id", metavar="ID")
-@click.option("--status", type=click.Choice([each.value for each in DeliveryStatus]))
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200))
+@click.option(
+    "--status",
+    type=click.Choice([each.value for each in DeliveryStatus]),
+    help="Only messages of which this became.",
+)
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200), help="Messages to show.")
 @as_json
 def deliveries(webhook_id: str, status: str | None, limit: int, *, as_json: bool) -> None:
     """Its messages, the newest first, and what became of each."""

@@ -208,6 +208,13 @@ def test_every_command_can_answer_other_programs_and_says_what_it_does() -> None
     }
     assert silent <= SERVERS_AND_DOCUMENTS
     assert [name for name, command in every_command(root) if not command.help] == []
+    unexplained = [
+        (name, option.opts)
+        for name, command in every_command(root)
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help
+    ]
+    assert unexplained == []
 
 
 @pytest.mark.parametrize(
