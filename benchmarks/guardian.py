@@ -10,6 +10,7 @@ The commands are text. Nothing here runs them.
 import argparse
 import gc
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -48,11 +49,38 @@ def facts_of(row: dict[str, Any]) -> Facts:
     return extract_facts(ActionView(tool="benchmark", kind=kind, arguments={key: text}))
 
 
-def score(source: Path, target: Path) -> None:
-    with target.open("w") as out:
-        for row in rows(source):
-            decision = default_decision(facts_of(row)).value
-            out.write(json.dumps({"id": row["id"], "decision": decision}) + "\n")
+def score(source: Path, target: Path) -> int:
+    """One decision for every line that has an id; answers how many lines could not be decided as they stand.
+
+    What cannot be read asks. A line that is no JSON object, or has no id, is reported and left out.
+    """
+    problems = 0
+    with source.open(encoding="utf-8", errors="replace") as lines, target.open("w") as out:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            row, problem = _row(line)
+            if problem:
+                problems += 1
+                print(f"{source}:{number}: {problem}", file=sys.stderr)
+            if row is not None:
+                decision = Decision.REQUIRE_APPROVAL if problem else default_decision(facts_of(row))
+                out.write(json.dumps({"id": row["id"], "decision": decision.value}) + "\n")
+    return problems
+
+
+def _row(line: str) -> tuple[dict[str, Any] | None, str]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return None, f"not JSON: {error}"[:200]
+    if not isinstance(row, dict):
+        return None, "not an object"
+    if row.get("id") is None:
+        return None, "no id"
+    if not isinstance(row.get("command"), str) or not row["command"].strip():
+        return row, f"{row['id']}: no command, so it asks"
+    return row, ""
 
 
 def dev(paths: list[Path], *, show: int) -> None:
@@ -112,7 +140,7 @@ def main() -> None:
     cost.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     if arguments.mode == "score":
-        score(arguments.source, arguments.target)
+        sys.exit(1 if score(arguments.source, arguments.target) else 0)
     elif arguments.mode == "dev":
         dev(arguments.paths, show=arguments.show)
     else:
