@@ -29,7 +29,7 @@ LINES = [
 def test_every_line_with_an_id_is_decided_and_every_odd_line_is_named_once(tmp_path: Path) -> None:
     source, target = tmp_path / "commands.jsonl", tmp_path / "decisions.jsonl"
     source.write_text("\n".join(LINES))
-    done = subprocess.run(  # noqa: S603 - the script of this repository
+    done = subprocess.run(
         [sys.executable, SCRIPT, "score", source, target], capture_output=True, text=True, check=False
     )
     decided = {row["id"]: row["decision"] for row in map(json.loads, target.read_text().splitlines())}
