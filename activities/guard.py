@@ -4,6 +4,7 @@ import asyncio
 
 from temporalio import activity
 
+from activities.catalogues import Catalogues
 from activities.fast_lane import FastLane
 from holdfast.plan import tales
 from holdfast.plan.checks import findings_in
@@ -27,8 +28,17 @@ _LONGEST_ROW_S = 5.0
 
 
 class GuardActivities:
-    def __init__(self, *, guardian: Guardian, ledger: Ledger, fast_tools: ToolHost, story: Story) -> None:
+    def __init__(
+        self,
+        *,
+        guardian: Guardian,
+        ledger: Ledger,
+        fast_tools: ToolHost,
+        story: Story,
+        catalogues: Catalogues,
+    ) -> None:
         self._story = story
+        self._catalogues = catalogues
         self._guardian = guardian
         self._ledger = ledger
         self._fast = FastLane(guardian=guardian, tools=fast_tools)
@@ -36,6 +46,7 @@ class GuardActivities:
     @activity.defn
     async def check(self, request: CheckRequest) -> CheckReport:
         """Safe to repeat: the same plan has the same findings, and what came of it is told once."""
+        request = await self._catalogues.filled_in(request)
         found = findings_in(
             request.plan,
             catalogue=request.catalogue,

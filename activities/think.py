@@ -2,6 +2,7 @@
 
 from temporalio import activity
 
+from activities.catalogues import Catalogues
 from activities.heartbeat import heartbeats
 from activities.moving import Moves
 from holdfast.llm.lessons import LessonWriter
@@ -23,19 +24,22 @@ _PATIENT_ATTEMPTS = 3
 class ThinkActivities:
     """Safe to repeat: a second answer may differ, but only the one that enters history is acted on."""
 
-    def __init__(self, *, planner: Planner, moves: Moves | None = None) -> None:
+    def __init__(self, *, planner: Planner, catalogues: Catalogues, moves: Moves | None = None) -> None:
         """Without `moves`, the run itself has them judged."""
         self._planner = planner
+        self._catalogues = catalogues
         self._moves = moves
 
     @activity.defn
     async def plan(self, request: PlanRequest) -> PlanProposal:
         async with heartbeats():
+            request = await self._catalogues.filled_in(request)
             return await self._planner.plan(request.model_copy(update={"patient": _is_patient()}))
 
     @activity.defn
     async def next_move(self, request: NextRequest) -> NextMove:
         async with heartbeats():
+            request = await self._catalogues.filled_in(request)
             move = await self._planner.next(request)
             return await self._moves.judged(move, request) if self._moves else move
 

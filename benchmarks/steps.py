@@ -288,6 +288,7 @@ async def prepared(stack: AsyncExitStack, *, planner: Planner | None = None) -> 
         pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="bench"),
         pools.llm(
             planner=planner or mute,
+            runs=runs,
             moves=pools.moves(guardian=guardian, ledger=ledger, fast_tools=fast),
         ),
         pools.knowledge(memory=mute),

@@ -6,6 +6,7 @@
     ├── Unauthenticated     nobody we know                        401
     ├── Forbidden           known, and not allowed                403
     ├── NotFound            no such thing, or not yours           404
+    │   └── CatalogueUnknown the tools of a run, by their digest  404
     ├── Conflict            the thing is not in that state        409
     ├── PreconditionFailed  edited by somebody else meanwhile     412
     ├── TooLarge            over a size limit                     413
@@ -79,6 +80,12 @@ class NotFound(HoldfastError):
 
     code = "not_found"
     status = 404
+
+
+class CatalogueUnknown(NotFound):
+    """The input of this run has other tools than these."""
+
+    code = "catalogue_unknown"
 
 
 class Conflict(HoldfastError):

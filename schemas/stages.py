@@ -98,7 +98,10 @@ class PlanRequest(Payload):
     agent: AgentSpec
     mode: Literal["plan", "react", "runbook"] = "plan"
     runbook: str | None = None
-    catalogue: Catalogue
+    catalogue: Catalogue = Catalogue()
+    catalogue_digest: Digest | None = Field(
+        default=None, description="Of the catalogue of the run, where it is left out here."
+    )
     recalled: Recollection = Recollection()
     previous: Plan | None = None
     findings: tuple[Finding, ...] = ()
@@ -131,7 +134,10 @@ class NextRequest(Payload):
     goal: str
     inputs: JsonObject = {}
     agent: AgentSpec
-    catalogue: Catalogue
+    catalogue: Catalogue = Catalogue()
+    catalogue_digest: Digest | None = Field(
+        default=None, description="Of the catalogue of the run, where it is left out here."
+    )
     recalled: Recollection = Recollection()
     steps: tuple[Step, ...] = ()
     outcomes: dict[str, StepOutcome] = {}
@@ -255,7 +261,10 @@ class CheckRequest(Payload):
 
     scope: RunScope
     plan: Plan
-    catalogue: Catalogue
+    catalogue: Catalogue = Catalogue()
+    catalogue_digest: Digest | None = Field(
+        default=None, description="Of the catalogue of the run, where it is left out here."
+    )
     inputs: JsonObject = {}
     limits: RunLimits = RunLimits()
     done: tuple[str, ...] = ()

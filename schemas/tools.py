@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -147,12 +148,12 @@ class ToolManifest(Request):
         return self
 
 
-class Catalogue(Payload):
+class Catalogue(Digested):
     """The tools a run started with. Its digest says that nothing was changed under it."""
 
     tools: tuple[ToolSpec, ...] = ()
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         return digest_of([tool.digest for tool in self.tools])
 

@@ -9,6 +9,7 @@ from temporalio.worker import Interceptor, Worker
 
 from activities.act import ActActivities
 from activities.ask import AskActivities
+from activities.catalogues import Catalogues
 from activities.guard import GuardActivities
 from activities.ingest import IngestActivities, QuestionActivities
 from activities.judge_action import OpinionActivities, Opinions
@@ -73,7 +74,13 @@ def orchestration(
     """Runs themselves, and what they ask of Postgres and the guardian as local activities; runs that start by the clock,
     and webhooks on their way."""
     tell = StoryActivities(story=story, runs=runs, artifacts=artifacts)
-    guard = GuardActivities(guardian=guardian, ledger=ledger, fast_tools=TracedTools(fast_tools), story=story)
+    guard = GuardActivities(
+        guardian=guardian,
+        ledger=ledger,
+        fast_tools=TracedTools(fast_tools),
+        story=story,
+        catalogues=Catalogues(runs=runs),
+    )
     ask = AskActivities(approvals=approvals, ledger=ledger)
     hooks = WebhookActivities(deliveries=deliveries) if deliveries else None
     clock = ScheduledRunActivities(acceptance=acceptance, runs=runs) if acceptance else None
@@ -116,6 +123,7 @@ def moves(*, guardian: Guardian, ledger: Ledger, fast_tools: ToolHost) -> Moves:
 def llm(
     *,
     planner: Planner,
+    runs: Runs,
     moves: Moves | None = None,
     lessons: LessonWriter | None = None,
     panels: Panels | None = None,
@@ -123,7 +131,7 @@ def llm(
     questions: QuestionDesk | None = None,
 ) -> Pool:
     """Everything that needs a model's key."""
-    think = ThinkActivities(planner=planner, moves=moves)
+    think = ThinkActivities(planner=planner, catalogues=Catalogues(runs=runs), moves=moves)
     ask = QuestionActivities(desk=questions)
     look_back = LookBackActivities(writer=lessons)
     sit = (PanelActivities(panels=panels).convene,) if panels else ()

@@ -1,12 +1,14 @@
 """From a goal to an accepted plan, and to a better one where it failed; or, without a plan, from move to move."""
 
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, FailureError
 
 from activities.guard import GuardActivities
 from activities.think import ThinkActivities
+from holdfast.errors import CatalogueUnknown
 from holdfast.guardian.planned import entries_of_plan
 from holdfast.plan import tales
 from holdfast.plan.progress import Progress, still_to_do
@@ -35,6 +37,9 @@ from workflows.stopping import RunStopped
 from workflows.teller import Teller
 
 _MOST_DRAFTS = 3
+
+Asking = TypeVar("Asking", PlanRequest, NextRequest, CheckRequest)
+Told = TypeVar("Told")
 
 
 class Planning:
@@ -173,9 +178,7 @@ class Planning:
         stood = self._progress.plan
         while True:
             try:
-                proposal: PlanProposal = await workflow.execute_activity_method(
-                    ThinkActivities.plan, request, **options.think(f"plan: {request.goal}")
-                )
+                proposal = await self._asked(_plan, request)
             except ActivityError as error:
                 cause = cause_of(error)
                 await self._needs_help(
@@ -194,7 +197,7 @@ class Planning:
             goal=self._start.goal,
             inputs=self._progress.inputs,
             agent=self._start.agent,
-            catalogue=self._start.catalogue,
+            catalogue_digest=self._start.catalogue.digest,
             recalled=recalled,
             steps=plan.steps,
             outcomes=self._progress.outcomes,
@@ -208,9 +211,7 @@ class Planning:
     async def _next(self, request: NextRequest) -> NextMove:
         while True:
             try:
-                move: NextMove = await workflow.execute_activity_method(
-                    ThinkActivities.next_move, request, **options.THINK
-                )
+                move = await self._asked(_next_move, request)
             except ActivityError as error:
                 cause = cause_of(error)
                 await self._needs_help(
@@ -233,25 +234,32 @@ class Planning:
         self, plan: Plan, *, told: tuple[NewEvent, ...] = (), accepts: bool = True
     ) -> CheckReport:
         """What is wrong with the plan; if nothing is, and nobody else is to be asked, it is the run's from now on."""
-        report: CheckReport = await workflow.execute_local_activity_method(
-            GuardActivities.check,
-            CheckRequest(
-                scope=self._teller.scope,
-                plan=plan,
-                catalogue=self._start.catalogue,
-                inputs=self._progress.inputs,
-                limits=self._progress.limits,
-                agents=(*self._start.delegates, self._start.agent.name),
-                done=tuple(self._done()),
-                events=told,
-                key=self._progress.next_key(),
-                accepts=accepts,
-            ),
-            **options.LOCAL,
+        request = CheckRequest(
+            scope=self._teller.scope,
+            plan=plan,
+            catalogue_digest=self._start.catalogue.digest,
+            inputs=self._progress.inputs,
+            limits=self._progress.limits,
+            agents=(*self._start.delegates, self._start.agent.name),
+            done=tuple(self._done()),
+            events=told,
+            key=self._progress.next_key(),
+            accepts=accepts,
         )
+        report = await self._asked(_check, request)
         if accepts and not report.fatal:
             self._accept(plan)
         return report
+
+    async def _asked(self, ask: Callable[[Asking], Awaitable[Told]], request: Asking) -> Told:
+        """With the tools by their digest; whoever does not find them by it is sent them."""
+        try:
+            return await ask(request)
+        except FailureError as error:
+            if cause_of(error).code != CatalogueUnknown.code:
+                raise
+        whole = {"catalogue": self._start.catalogue, "catalogue_digest": None}
+        return await ask(request.model_copy(update=whole))
 
     async def _approved(self, plan: Plan) -> None:
         """The whole plan, before its first step, where the run was asked for so."""
@@ -323,10 +331,24 @@ class Planning:
             agent=self._start.agent,
             mode=self._start.mode,
             runbook=self._start.runbook,
-            catalogue=self._start.catalogue,
+            catalogue_digest=self._start.catalogue.digest,
             recalled=recalled,
             findings=findings,
             instructions=tuple(self._progress.instructions),
             attempt=attempt,
             bundle=self._start.bundle,
         )
+
+
+async def _plan(request: PlanRequest) -> PlanProposal:
+    return await workflow.execute_activity_method(
+        ThinkActivities.plan, request, **options.think(f"plan: {request.goal}")
+    )
+
+
+async def _next_move(request: NextRequest) -> NextMove:
+    return await workflow.execute_activity_method(ThinkActivities.next_move, request, **options.THINK)
+
+
+async def _check(request: CheckRequest) -> CheckReport:
+    return await workflow.execute_local_activity_method(GuardActivities.check, request, **options.LOCAL)

@@ -50,7 +50,7 @@ async def workers(api: RunningApi, temporal_address: str) -> AsyncIterator[None]
             models=PostgresModelRoutes(database=database),
         ),
     )
-    others = (pools.llm(planner=Script()), pools.knowledge(memory=Forgetful()))
+    others = (pools.llm(planner=Script(), runs=runs), pools.knowledge(memory=Forgetful()))
     async with AsyncExitStack() as stack:
         for pool in (orchestration, *others):
             worker = pool.worker(client, workers=WorkerSettings(drain_s=0.1), temporal=TemporalSettings())

@@ -179,7 +179,7 @@ async def _serve(errand: Errand) -> None:
             fast_tools=RegistryToolHost(Registry([calc])),
         ),
         pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker=str(os.getpid())),
-        pools.llm(planner=Script()),
+        pools.llm(planner=Script(), runs=runs),
         pools.knowledge(memory=Forgetful()),
     ]
     async with AsyncExitStack() as stack:

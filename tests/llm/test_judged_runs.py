@@ -181,7 +181,7 @@ def _pools(database: Database, host: RegistryToolHost, layer: ModelLayer) -> Seq
             fast_tools=host,
         ),
         pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="test"),
-        pools.llm(planner=Script(), panels=panel, opinions=opinions),
+        pools.llm(planner=Script(), runs=runs, panels=panel, opinions=opinions),
         pools.knowledge(memory=Forgetful()),
     )
 

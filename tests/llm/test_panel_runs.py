@@ -144,7 +144,7 @@ def _pools(database: Database, host: RegistryToolHost, layer: ModelLayer) -> Seq
             fast_tools=host,
         ),
         pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="test"),
-        pools.llm(planner=Silent(), panels=layer.panel()),
+        pools.llm(planner=Silent(), runs=runs, panels=layer.panel()),
         pools.knowledge(memory=Forgetful()),
     )
 

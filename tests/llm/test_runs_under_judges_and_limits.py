@@ -172,6 +172,7 @@ async def stage(
             pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="test"),
             pools.llm(
                 planner=layer.planner(runbook=OneRunbook()),
+                runs=runs,
                 lessons=layer.lessons(shelf=memory, status=MemoryStatus.PROPOSED),
             ),
             pools.knowledge(memory=MemoryWithAfterthought(memory=memory, client=client)),

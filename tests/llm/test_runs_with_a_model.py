@@ -98,7 +98,7 @@ async def stage(database: Database, temporal_address: str, server: ModelServer) 
                 fast_tools=host,
             ),
             pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="test"),
-            pools.llm(planner=layer.planner(runbook=Runbooks())),
+            pools.llm(planner=layer.planner(runbook=Runbooks()), runs=runs),
             pools.knowledge(memory=Forgetful()),
         ):
             worker = pool.worker(client, workers=WorkerSettings(drain_s=0.1), temporal=TemporalSettings())

@@ -180,7 +180,9 @@ async def make_stage(database: Database, temporal_address: str) -> AsyncIterator
                 ),
                 pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="test"),
                 pools.llm(
-                    planner=script, moves=pools.moves(guardian=guardian, ledger=ledger, fast_tools=fast)
+                    planner=script,
+                    runs=runs,
+                    moves=pools.moves(guardian=guardian, ledger=ledger, fast_tools=fast),
                 ),
                 pools.knowledge(memory=memory),
             ]

@@ -156,7 +156,7 @@ async def opened(database_url: str, temporal_address: str) -> AsyncIterator[Hous
                 ),
             ),
             pools.tools(ledger=ledger, tools=tools, artifacts=artifacts, worker="test"),
-            pools.llm(planner=script),
+            pools.llm(planner=script, runs=runs),
             pools.knowledge(memory=Forgetful()),
         ]
         for pool in made:

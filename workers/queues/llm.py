@@ -8,6 +8,7 @@ from holdfast.adapters.llm.layer import ModelLayer
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.models import PostgresSpend
 from holdfast.adapters.postgres.opinions import PostgresOpinions
+from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.adapters.postgres.writing import ShownWriting
 from holdfast.guardian.judge import SecondOpinions
 from holdfast.knowledge.planner import RunbookPlanner
@@ -49,6 +50,7 @@ async def pool(held: Parts) -> pools.Pool:
     questions = shelf.library.questions(asker) if asker else None
     return pools.llm(
         planner=heeding if layer.settings.deployments else planner,
+        runs=PostgresRuns(database=database),
         moves=await _moves(held) if layer.settings.deployments else None,
         lessons=lessons,
         panels=panel,
