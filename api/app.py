@@ -166,11 +166,12 @@ def layers(settings: Settings, table: Table) -> list[Middleware]:
         allow_origins=list(settings.api.cors_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID"],
-        expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
+        expose_headers=["ETag", "Idempotency-Replayed", "Location", "Retry-After", "X-Request-Id"],
     )
     return [
-        Middleware(Context),
+        # A browser is only shown an error whose answer names its origin.
         *([cors] if settings.api.cors_origins else []),
+        Middleware(Context),
         Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5),
         Middleware(Door, table=table),
         Middleware(Crowd, most=settings.api.concurrent_requests),

@@ -70,8 +70,9 @@ class Context:
         except Exception as error:  # the edge of the process
             if _reader_left(error):
                 return
-            log.exception("request_failed", path=scope["path"])
+            # Answered first: what went wrong may well go wrong again when it is written down.
             await exchange.end(problems.response(problems.internal_problem(HTTPConnection(scope))), receive)
+            log.exception("request_failed", path=scope["path"])
 
 
 class Exchange:

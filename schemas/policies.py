@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from schemas.base import Digest, JsonObject, Labels, Name, Payload
 from schemas.canonical import digest_of
-from schemas.tools import EffectClass
+from schemas.tools import EffectClass, ToolName
 from schemas.verdicts import ApprovalTerms, Decision
 
 FORMAT = 1
@@ -66,7 +66,7 @@ ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}
 class Example(Payload):
     """An action in short, for the examples a rule is published with and for trying things out."""
 
-    tool: str = "shell"
+    tool: ToolName = "shell"
     payload: Literal["none", "shell", "python", "http", "sql", "file"] = "shell"
     effect: EffectClass = EffectClass.IRREVERSIBLE
     source: Literal["builtin", "manifest", "mcp"] = "builtin"

@@ -84,6 +84,12 @@ async def test_a_query_that_would_be_misread_is_refused(api: RunningApi, query: 
     assert answer.headers["content-type"] == MEDIA_TYPE
 
 
+async def test_an_action_that_no_tool_could_have_is_refused_before_it_is_tried(api: RunningApi) -> None:
+    async with api.http() as http:
+        answer = await http.post("/v1/policy-trials", json={"action": {"tool": ""}})
+    assert answer.status_code == 422
+
+
 async def test_a_moment_without_a_time_zone_is_meant_in_utc(api: RunningApi) -> None:
     async with api.http() as http:
         made = (await http.post("/v1/runs", json={"goal": "x"})).json()
@@ -245,6 +251,11 @@ async def test_browsers_of_other_origins_stay_outside_unless_named(database_url:
         ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
         named = await http.options("/v1/runs", headers={**ask, "Origin": "https://console.example"})
         other = await http.options("/v1/runs", headers={**ask, "Origin": "https://evil.example"})
+        refused = await http.get("/v1/runs", headers={"Origin": "https://console.example"})
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (
+        401,
+        "https://console.example",
+    )
     assert named.headers["access-control-allow-origin"] == "https://console.example"
     assert "access-control-allow-origin" not in other.headers
 
