@@ -101,7 +101,7 @@ async def _news(held: Services, tenant: str, asked: Following) -> Sequence[RunEv
     found = await held.runs.events(tenant, asked.run_id, after=asked.after, limit=_MOST_EVENTS)
     if found or not asked.wait_s:
         return found
-    with held.streams.slot():
+    with held.streams.slot(tenant):
         try:
             async with asyncio.timeout(asked.wait_s):
                 async with aclosing(held.streams.run(tenant, asked.run_id, after=asked.after)) as coming:

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, 
 from contextlib import contextmanager
 from typing import Protocol
 
+from api.crowd import Places
 from api.metrics import EVENTS, STREAMS
 from holdfast.adapters.postgres.feed import Delta, EventFeed, Follower
-from holdfast.errors import LimitReached
 from schemas.events import TERMINAL_EVENT, RunEvent
 
 _PAGE = 200
@@ -30,27 +30,19 @@ class Streams:
     def __init__(self, *, story: Story, feed: EventFeed, most: int, heartbeat_s: float) -> None:
         self._story = story
         self._feed = feed
-        self._most = most
         self._heartbeat_s = heartbeat_s
-        self._open = 0
+        self._places = Places(most, what="streams")
         self._asked: dict[tuple[str, str, int], asyncio.Task[Sequence[RunEvent]]] = {}
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
+    def slot(self, tenant: str) -> Iterator[None]:
         """One of the streams this process will serve. Taken before the first byte, so that refusing is an answer."""
-        if self._open >= self._most:
-            raise LimitReached(
-                f"This process serves {self._most} streams already.",
-                remedy="Come back in a moment, or ask another replica.",
-                retry_after_s=5,
-            )
-        self._open += 1
-        STREAMS.set(self._open)
         try:
-            yield
+            with self._places.one(tenant):
+                STREAMS.set(self._places.taken)
+                yield
         finally:
-            self._open -= 1
-            STREAMS.set(self._open)
+            STREAMS.set(self._places.taken)
 
     async def run(
         self, tenant: str, run_id: str, *, after: int, follow: bool = True

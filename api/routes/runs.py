@@ -120,7 +120,7 @@ async def stream_slot(
 ) -> AsyncIterator[None]:
     if run.status.ended and after >= run.last_seq:
         raise StreamOver
-    with held.streams.slot():
+    with held.streams.slot(run.tenant):
         yield
 
 

@@ -32,7 +32,7 @@ async def run_over_websocket(
     """The story of a run, one message an event, and pieces of what its models write. Closed with 1000 after the last
     event, with 1001 when it may be resumed with `?after=`."""
     run = await own_run(run_id, held, caller)
-    with held.streams.slot():
+    with held.streams.slot(run.tenant):
         await socket.accept(subprotocol=socket.scope["state"].get("subprotocol"))
         await _send_until_gone(socket, held, run, after)
 
@@ -72,8 +72,8 @@ async def _wait_until_gone(socket: WebSocket) -> None:
         return
 
 
-async def tenant_slot(held: Held) -> AsyncIterator[None]:
-    with held.streams.slot():
+async def tenant_slot(held: Held, caller: Caller) -> AsyncIterator[None]:
+    with held.streams.slot(caller.tenant):
         yield
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
@@ -14,7 +15,16 @@ from holdfast.client.sse import ServerEvent, read_events
 from holdfast.runtime.settings import ApiSettings
 from schemas.events import RunEvent
 from schemas.runs import RunRequest
-from tests.api.conftest import RunningApi, end_run, reaching, serve, tell, until
+from tests.api.conftest import (
+    RunningApi,
+    end_run,
+    make_tenant,
+    reaching,
+    serve,
+    tell,
+    temporal_is_away,
+    until,
+)
 
 
 async def collect(events: AsyncIterator[RunEvent]) -> list[int]:
@@ -106,8 +116,24 @@ async def test_over_the_limit_a_stream_is_refused_with_a_time_to_come_back(
             lines = first.aiter_lines()
             await anext(lines)
             answer = await http.get(f"/v1/runs/{run.id}/events")
-            assert (answer.status_code, answer.json()["code"]) == (429, "limit_reached")
+            assert (answer.status_code, answer.json()["retryable"]) == (503, True)
+            assert answer.headers["Retry-After"]
         await end_run(api, run.id)
+
+
+async def test_no_tenant_takes_the_last_quarter_of_the_streams(database_url: str) -> None:
+    async with (
+        serve(database_url, temporal_is_away, api=ApiSettings(streams=4)) as api,
+        AsyncExitStack() as open_,
+    ):
+        await make_tenant(api, "rivals")
+        ours, theirs = api.http(), api.http(await api.new_key("viewer", tenant="rivals"))
+        for _ in range(3):
+            await open_.enter_async_context(ours.stream("GET", "/v1/events"))
+        refused = await ours.get("/v1/events")
+        assert (refused.status_code, refused.json()["code"]) == (429, "limit_reached")
+        there = await open_.enter_async_context(theirs.stream("GET", "/v1/events"))
+        assert there.status_code == 200
 
 
 async def test_a_quiet_stream_is_kept_open_by_heartbeats(database_url: str, temporal_address: str) -> None:
