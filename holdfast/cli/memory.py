@@ -18,6 +18,7 @@ from schemas.memory import MemoryDraft, MemoryItem, MemoryKind, MemoryStatus, Me
 from schemas.shelf import RecallQuery, RunFeedback
 
 item_argument = click.argument("item_id", metavar="ID")
+_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%z"])
 _KINDS = click.Choice([kind.value for kind in MemoryKind])
 
 
@@ -89,14 +90,43 @@ def _tell(item: MemoryItem, versions: Sequence[MemoryVersion]) -> None:
 @click.option("--subject", help="For a fact: what it is about. A newer fact on the same thing supersedes it.")
 @click.option("--attribute", help="For a fact: which property of the subject.")
 @click.option("--env", "environment", default="", help="Where it holds; everywhere without it.")
+@click.option("--agent", default="", help="For which agent; for all without it.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only for runs with this label.")
+@click.option("--tool", default="", help="For a lesson: the tool it is about.")
+@click.option("--from", "valid_from", type=_TIME, help="From when it is so.")
+@click.option("--until", "valid_to", type=_TIME, help="Until when it is so.")
 @as_json
 def add(
-    text: str, kind: str, subject: str | None, attribute: str | None, environment: str, *, as_json: bool
+    text: str,
+    kind: str,
+    subject: str | None,
+    attribute: str | None,
+    environment: str,
+    agent: str,
+    labels: tuple[str, ...],
+    tool: str,
+    valid_from: datetime | None,
+    valid_to: datetime | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Tell a fact or a lesson."""
     data = {name: value for name, value in (("subject", subject), ("attribute", attribute)) if value}
-    scope = {"scope": {"environment": environment}} if environment else {}
-    draft = checked(MemoryDraft, {"kind": kind, "text": text, "data": data, **scope})
+    held = {
+        "environment": environment,
+        "agent": agent,
+        "labels": dict(each.partition("=")[::2] for each in labels),
+    }
+    times = {"valid_from": valid_from, "valid_to": valid_to}
+    said = {
+        "kind": kind,
+        "text": text,
+        "data": data,
+        "scope": {name: value for name, value in held.items() if value},
+        "signature": {"tool": tool} if tool else {},
+        **{name: time.astimezone() for name, time in times.items() if time},
+    }
+    draft = checked(MemoryDraft, said)
     item = ask(lambda holdfast: holdfast.memory.add(draft))
     if as_json:
         print_json(item)

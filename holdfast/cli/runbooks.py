@@ -133,6 +133,12 @@ def show(document_id: str, version: int | None, *, history: bool, as_json: bool)
 @click.argument("query", nargs=-1, required=True)
 @click.option("--limit", default=5, show_default=True, help="Hits to show.")
 @click.option("--source", help="Only this collection.")
+@click.option("--component", help="Only of this component.")
+@click.option("--env", "environment", help="Only what holds in this environment.")
+@click.option("--tag", help="Only with this tag.")
+@click.option("--owner", help="Only of this owner.")
+@click.option("--alert", help="Only for this alert.")
+@click.option("--kind", type=click.Choice([kind.value for kind in DocumentKind]), help="Only of this kind.")
 @click.option(
     "--signals",
     type=click.Choice(["hybrid", "lexical", "dense"]),
@@ -145,14 +151,16 @@ def show(document_id: str, version: int | None, *, history: bool, as_json: bool)
 def search(
     query: tuple[str, ...],
     limit: int,
-    source: str | None,
     signals: Literal["hybrid", "lexical", "dense"],
+    kind: str | None,
     *,
     explain: bool,
     as_json: bool,
+    **where: str | None,
 ) -> None:
     """Find runbooks. Exits with 1 where nothing surely answers."""
-    asked = {"query": " ".join(query), "limit": limit, "where": {"source": source}, "signals": signals}
+    only = {**where, "kinds": [kind] if kind else []}
+    asked = {"query": " ".join(query), "limit": limit, "where": only, "signals": signals}
     request = checked(SearchRequest, asked)
     result = ask(lambda holdfast: holdfast.library.search(request))
     if as_json:

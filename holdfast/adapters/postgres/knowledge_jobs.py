@@ -57,7 +57,7 @@ class LibraryJobs:
             )
             rows = await cursor.fetchall()
         drafts = [DocumentDraft.model_validate(row["draft"]) for row in rows]
-        report = await self._writer.ingest(job.tenant, drafts, author=job.author)
+        report = await self._writer.ingest(job.tenant, drafts, author=job.author, more=True)
         failed = {failure.id: failure.message for failure in report.failures}
         numbers = [row["number"] for row in rows]
         outcomes = ["failed" if draft.id in failed else "done" for draft in drafts]

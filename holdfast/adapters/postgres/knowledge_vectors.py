@@ -1,6 +1,5 @@
 """Vectors in Postgres: which models a tenant has, which texts are embedded already, which rows are indexed."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,8 +80,8 @@ class CachedEmbedder:
 
 
 def to_text(vector: Vectors) -> str:
-    """As pgvector reads it. Six decimals are more than half precision keeps, and a third of the bytes."""
-    return json.dumps(np.round(vector.astype(np.float64), 6).tolist(), separators=(",", ":"))
+    """As pgvector reads it. Five digits are more than half precision keeps, and half the work of a full number."""
+    return "[" + ",".join(["%.5g"] * len(vector)) % tuple(vector.tolist()) + "]"
 
 
 def from_text(text: str) -> Vectors:
