@@ -24,6 +24,7 @@ from schemas.memory import (
     Trust,
 )
 from schemas.stages import RecallRequest, RunScope
+from tests.knowledge.victim import HashedWords
 
 TENANT = "default"
 
@@ -127,6 +128,16 @@ async def test_what_people_say_is_kept_and_a_complaint_waits_for_somebody_to_mak
         ("bo", "up"),
         ("ann", "down"),
     ]
+
+
+async def test_what_is_brought_back_is_found_by_its_own_words_again(database: Database) -> None:
+    memory = PostgresMemory(database=database, embedder=HashedWords())
+    item = await memory.add(TENANT, MemoryDraft(text="the disk fills up"), author="ann")
+    await memory.snapshot(TENANT, "before")
+    await memory.edit(TENANT, item.id, {"text": "certificates expire"}, author="bo", reason="spoilt")
+    await memory.restore(TENANT, "before", author="ann")
+    (hit,) = await memory.search(TENANT, Cues(text="the disk fills up"))
+    assert (hit.item.id, round(hit.parts["relevance"], 2)) == (item.id, 1.0)
 
 
 async def test_the_clock_takes_snapshots_where_something_changed_and_drops_old_ones_of_its_own(

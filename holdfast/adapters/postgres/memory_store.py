@@ -158,7 +158,8 @@ class MemoryStore:
         """A new version with these fields changed. With `version`, only if nobody changed it since."""
         item = await self.read(tenant, item_id)
         content = MemoryContent.model_validate(item.content.model_dump() | changes)
-        vector = await self._vector(tenant, content) if content.text != item.content.text else None
+        anew = situation(content) != situation(item.content)
+        vector = await self._vector(tenant, content) if anew else None
         async with self._database.tenant(tenant) as connection:
             item = await locked(connection, item_id)
             if version is not None and item.version != version:

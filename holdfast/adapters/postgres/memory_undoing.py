@@ -4,6 +4,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
@@ -148,21 +149,8 @@ class MemoryUndoing(MemoryStore):
             for row in sorted(
                 rows, key=lambda each: each["was"] is not None and each["was"]["status"] == "active"
             ):
-                item, was = item_of(row), row["was"]
-                content = (
-                    MemoryContent.model_validate(was)
-                    if was
-                    else with_status(item.content, MemoryStatus.RETIRED)
-                )
-                await write_item(
-                    connection,
-                    tenant,
-                    item.id,
-                    content,
-                    item.provenance,
-                    author=author,
-                    reason=f"restored to {when}",
-                )
+                await _bring_back(connection, tenant, row, author=author, reason=f"restored to {when}")
+        await self.embed_missing(tenant, limit=max(1, len(rows)))
         return len(rows)
 
     async def expire(self, tenant: str, *, idle_days: int, author: str) -> int:
@@ -184,6 +172,17 @@ class MemoryUndoing(MemoryStore):
                     connection, tenant, item.id, content, item.provenance, author=author, reason="expired"
                 )
         return len(old)
+
+
+async def _bring_back(
+    connection: Connection, tenant: str, row: dict[str, Any], *, author: str, reason: str
+) -> None:
+    """One item as it was, or retired where it was not yet. A vector of words that no longer stand is dropped."""
+    item, was = item_of(row), row["was"]
+    content = MemoryContent.model_validate(was) if was else with_status(item.content, MemoryStatus.RETIRED)
+    await write_item(connection, tenant, item.id, content, item.provenance, author=author, reason=reason)
+    if situation(content) != situation(item.content):
+        await connection.execute("delete from memory_vectors where item = %s", (item.id,))
 
 
 async def _forget_vectors(connection: Connection, ids: Sequence[str]) -> None:
