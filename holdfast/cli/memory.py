@@ -115,7 +115,7 @@ def add(
     held = {
         "environment": environment,
         "agent": agent,
-        "labels": dict(each.partition("=")[::2] for each in labels),
+        "labels": _labels(labels),
     }
     times = {"valid_from": valid_from, "valid_to": valid_to}
     said = {
@@ -138,10 +138,19 @@ def add(
 @click.argument("words", nargs=-1, required=True)
 @click.option("--env", "environment", default="", help="Recall as a run in this environment would.")
 @click.option("--tool", "tools", multiple=True, help="A tool about to be called.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label of the run.")
 @as_json
-def recall(words: tuple[str, ...], environment: str, tools: tuple[str, ...], *, as_json: bool) -> None:
+def recall(
+    words: tuple[str, ...],
+    environment: str,
+    tools: tuple[str, ...],
+    labels: tuple[str, ...],
+    *,
+    as_json: bool,
+) -> None:
     """Show what a run with this goal would be told, and why. Exits with 1 where that is nothing."""
-    query = checked(RecallQuery, {"text": " ".join(words), "environment": environment, "tools": tools})
+    asked = {"text": " ".join(words), "environment": environment, "tools": tools, "labels": _labels(labels)}
+    query = checked(RecallQuery, asked)
     found = ask(lambda holdfast: holdfast.memory.recall(query))
     for hit in found:
         click.echo(hit.model_dump_json() if as_json else f"{_line(hit.item)}\n   {hit.why}")
@@ -306,6 +315,10 @@ def import_items(file: Path, *, as_json: bool) -> None:
     items = [checked_line(line) for line in file.read_text().splitlines() if line.strip()]
     count = ask(lambda holdfast: holdfast.memory.import_items(items))
     click.echo(json.dumps({"read": count}) if as_json else f"read {count} items")
+
+
+def _labels(words: tuple[str, ...]) -> dict[str, str]:
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
 
 
 def _moment(text: str) -> datetime | None:

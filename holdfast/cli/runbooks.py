@@ -275,7 +275,7 @@ def _put_down(found: Found, *, as_json: bool) -> None:
         else:
             click.echo(f"{_standing(standing)}; see: holdfast runbooks progress {standing.id}")
     for failure in found.failures:
-        click.echo(f"not read: {failure.id}: {failure.message}", err=True)
+        click.echo(plain(f"not read: {failure.id}: {failure.message}").replace("\n", " "), err=True)
     sys.exit(1 if found.failures else 0)
 
 
@@ -292,7 +292,7 @@ def _tell(report: IngestReport, *, as_json: bool) -> None:
         said = ", ".join(f"{getattr(report, name)} {name}" for name in counts if getattr(report, name))
         click.echo(f"{said or 'nothing to do'}; {report.embedded} of {report.chunks} chunks embedded")
         for failure in report.failures:
-            click.echo(f"not read: {failure.id}: {failure.message}", err=True)
+            click.echo(plain(f"not read: {failure.id}: {failure.message}").replace("\n", " "), err=True)
     sys.exit(1 if report.failures else 0)
 
 

@@ -9,6 +9,7 @@ from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.memory import PostgresMemory
 from holdfast.errors import Conflict, NotFound
 from holdfast.ids import new_id
+from schemas.base import JsonObject
 from schemas.memory import Cues, Feedback, MemoryDraft, MemoryKind, MemoryStatus, Signature, Trust
 from schemas.plans import Citation, Plan, StepState, ToolStep
 from schemas.runs import RunStatus, StepOutcome
@@ -240,9 +241,13 @@ async def test_recall_keeps_within_its_budget(memory: PostgresMemory) -> None:
 
 async def test_an_export_can_be_imported_without_doubling(memory: PostgresMemory) -> None:
     await memory.add(TENANT, MemoryDraft(text="one", signature=Signature(tool="t")), author="ann")
+    for server in ("nginx", "caddy"):  # the second supersedes the first
+        data: JsonObject = {"subject": "web-1", "attribute": "server"}
+        await memory.add(TENANT, MemoryDraft(text=f"web-1 runs {server}", data=data), author="ann")
     exported = await memory.export(TENANT)
-    assert await memory.import_items(TENANT, exported, author="bo") == 1
-    assert len(await memory.export(TENANT)) == 1
+    assert await memory.import_items(TENANT, exported, author="bo") == 3
+    states = [item.content.status for item in await memory.export(TENANT)]
+    assert states == [MemoryStatus.ACTIVE, MemoryStatus.SUPERSEDED, MemoryStatus.ACTIVE]
 
 
 async def test_what_expired_is_retired_and_what_is_pinned_stays(memory: PostgresMemory) -> None:
