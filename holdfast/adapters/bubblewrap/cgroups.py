@@ -97,6 +97,8 @@ def _delegated(place: Path) -> GroupParents:
     _enable(place)
     parent = place / _PREFIX
     parent.mkdir(exist_ok=True)
+    if not os.access(parent, os.W_OK):  # made by another user, such as root
+        raise PermissionError(errno.EACCES, "it belongs to somebody else")
     _enable(parent)
     return GroupParents(version=2, directories={"memory": parent, "pids": parent, _V1_CPU: parent})
 
