@@ -4,6 +4,7 @@ Names in the environment are `HOLDFAST_<SECTION>__<FIELD>`. docs/configuration.m
 these models, so a description here is what people read.
 """
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,7 +31,11 @@ class Queue(StrEnum):
 
 
 def _listed(value: Any) -> Any:
-    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)  # a ValueError here is told as one of this setting
+    return [word.strip() for word in value.split(",") if word.strip()]
 
 
 def _asymmetric(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -43,7 +48,7 @@ def _asymmetric(names: tuple[str, ...]) -> tuple[str, ...]:
 
 _SIGNED_BY_KEY = {f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512)} | {"EdDSA"}
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
-"""Written with commas between, as people expect, not as JSON."""
+"""Written with commas between, as people expect; a JSON list is understood too."""
 
 
 def _of_postgres(value: Any) -> Any:
