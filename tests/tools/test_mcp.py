@@ -289,3 +289,23 @@ def test_a_bad_file_is_refused_with_its_place(tmp_path: Path, text: str, said: s
     with pytest.raises(InvalidInput) as refusal:
         read_servers(tmp_path / "mcp.yaml")
     assert said in str(refusal.value)
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["one_exchange", "warm"])
+async def test_a_server_from_the_package_registry_works_in_the_sandbox(worker: Worker, *, warm: bool) -> None:
+    """Somebody else's code: `mcp-server-time` as it is published."""
+    command = ["/usr/bin/env", *inside()["command"][1:3], "-m", "mcp_server_time", "--local-timezone=UTC"]  # type: ignore[index] # a list
+    await worker.set(
+        time={**inside(), "command": command, "warm": warm, "read_only": ["convert_time"], "timeout_s": 60}
+    )
+    assert worker.told.problems == {}
+    specs = {spec.name: spec.effect for spec in worker.told.published.values()}
+    assert specs == {
+        "mcp.time.convert_time": EffectClass.READ_ONLY,
+        "mcp.time.get_current_time": EffectClass.IRREVERSIBLE,
+    }
+    asked = {"source_timezone": "Asia/Tokyo", "time": "12:00", "target_timezone": "UTC"}
+    converted = await worker.call("mcp.time.convert_time", **asked)
+    assert "03:00:00" in converted.output["text"], converted
+    assert code_of(await worker.call("mcp.time.convert_time", **asked | {"time": "noon"})) == "mcp_error"
+    assert code_of(await worker.call("mcp.time.convert_time", time=7)) == "bad_arguments"
