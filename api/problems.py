@@ -160,7 +160,7 @@ async def _invalid(request: HTTPConnection, error: Exception) -> Response:
             title="The body is no JSON" if malformed else "The request does not fit its schema",
             status=status,
             code=_CODES[status],
-            detail="; ".join(f"{one.pointer}: {one.message}" for one in found[:3]),
+            detail="; ".join(_misfit(one) for one in error.errors()[:3]),
             remedy="See /openapi.json for what is expected.",
             errors=found,
             **_place(request),
@@ -189,6 +189,14 @@ async def _http(request: Request, error: Exception) -> Response:
         **_place(request),
     )
     return response(problem, error.headers)
+
+
+def _misfit(error: Any) -> str:
+    """What does not fit, as a person would say it of a part of the address."""
+    where, *inner = error["loc"]
+    if where == "path" and inner:
+        return f"{str(error['input'])[:80]!r} is no {str(inner[0]).replace('_', ' ')}"
+    return f"{'/'.join(('', *map(str, error['loc'])))}: {error['msg']}"
 
 
 def field_problems(errors: Sequence[Any]) -> tuple[FieldProblem, ...]:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from holdfast.audit import check_chain
 from holdfast.cli.connection import as_json, ask, connect, print_json, report
+from holdfast.cli.terminal import take
 from schemas.access import AuditCheck, AuditLine
 
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
@@ -25,15 +26,30 @@ def audit() -> None:
 @click.option("--actor", help="Only what this one did, such as key:0123456789ab.")
 @click.option("--object", "about", help="Only what was done to this, such as /v1/runs/run_…")
 @click.option("--since", type=MOMENT, help="Only from then on (UTC, unless it says otherwise).")
+@click.option("--action", help="Only this, such as 'POST /v1/runs/{run_id}/cancel'.")
+@click.option("--limit", type=click.IntRange(1), help="The first of them only.")
 @as_json
-def list_lines(actor: str | None, about: str | None, since: datetime | None, *, as_json: bool) -> None:
+def list_lines(
+    actor: str | None,
+    about: str | None,
+    since: datetime | None,
+    action: str | None,
+    limit: int | None,
+    *,
+    as_json: bool,
+) -> None:
     """Who did what, in order."""
     moment = None if since is None else (since if since.tzinfo else since.replace(tzinfo=UTC))
-    filters = {"actor": actor, "object": about, "created_after": moment and moment.isoformat()}
+    filters = {
+        "actor": actor,
+        "object": about,
+        "action": action,
+        "created_after": moment and moment.isoformat(),
+    }
 
     async def show() -> None:
         async with connect() as holdfast:
-            async for line in holdfast.audit.found(filters=filters):
+            async for line in take(holdfast.audit.found(filters=filters), limit or 0):
                 click.echo(line.entry if as_json else told(line.seq, json.loads(line.entry)))
 
     asyncio.run(show())

@@ -22,7 +22,7 @@ def line(text: str) -> None:
 
 
 async def take(items: AsyncIterator[Item], most: int) -> AsyncIterator[Item]:
-    """The first of them; the rest is not asked for."""
+    """The first of them, and the rest is not asked for; 0 takes all."""
     left = most
     async for item in items:
         yield item

@@ -138,7 +138,7 @@ async def test_an_agent_is_applied_from_a_file_and_shown_as_one(api: RunningApi,
         (("run", ""), 2, "goal"),
         (("run", "x", "--input", "novalue"), 2, "name=value"),
         (("runs", "show", "run_00000000000000000000000000"), 1, "no run"),
-        (("runs", "show", "nonsense"), 2, "run_id"),
+        (("runs", "show", "nonsense"), 2, "'nonsense' is no run id"),
         (("keys", "create", "x", "--role", "king"), 2, "no role king"),
     ],
 )
