@@ -59,7 +59,7 @@ class RunRequest(Request):
     approve_plan: bool = Field(
         default=False, description="Ask a human for the whole plan before its first step."
     )
-    labels: Labels = {}
+    labels: Labels = Field(default={}, max_length=64)
     thread: str | None = Field(default=None, max_length=120, description="Runs of one thread share context.")
     priority: int = Field(default=3, ge=1, le=5, description="1 is first.")
 

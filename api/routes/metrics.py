@@ -14,6 +14,8 @@ from api.services import Held
 from holdfast.adapters.postgres.readings import Measure
 from holdfast.errors import HoldfastError
 from holdfast.runtime.settings import Queue
+from schemas.runs import RunStatus
+from schemas.verdicts import Decision
 
 router = APIRouter(tags=["health"])
 
@@ -30,7 +32,7 @@ _ACTIVITIES = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
 async def metrics(held: Held) -> Response:
     """Requests, streams, runs, steps, verdicts, approvals, models and cost; what waits in the task queues."""
     counted, waiting = await asyncio.gather(held.readings.measures(), _queues(held.engine))
-    body = generate_latest(REGISTRY) + generate_latest(_gauges([*counted, *waiting]))
+    body = generate_latest(REGISTRY) + generate_latest(_gauges([*_NOTHING, *counted, *waiting]))
     return Response(body, media_type=CONTENT_TYPE_LATEST)
 
 
@@ -63,6 +65,11 @@ def _gauges(measures: list[Measure]) -> CollectorRegistry:
     return registry
 
 
+_NOTHING: list[Measure] = [
+    *(("holdfast_runs", ("status",), (status.value,), 0) for status in RunStatus),
+    *(("holdfast_verdicts", ("decision",), (decision.value,), 0) for decision in Decision),
+]
+"""What there is none of yet: an alert on a series that does not exist never fires."""
 _HELP = {
     "holdfast_temporal_up": "Whether Temporal answers this process.",
     "holdfast_queue_pollers": "Workers that ask a task queue for work.",

@@ -14,7 +14,7 @@ from holdfast.client.sse import ServerEvent, read_events
 from holdfast.runtime.settings import Queue
 from schemas.events import ModelDelta
 from schemas.problems import MEDIA_TYPE
-from schemas.runs import RunRequest
+from schemas.runs import RunRequest, RunStatus
 from tests.api.conftest import (
     RunningApi,
     end_run,
@@ -138,7 +138,10 @@ async def test_metrics_count_what_is_in_the_tables(api: RunningApi) -> None:
     await api.client().runs.start(RunRequest(goal="x"))
     async with api.http() as http:
         text = (await http.get("/metrics")).text
-    assert 'holdfast_runs{status="queued"}' in text
+    for status in RunStatus:
+        assert f'holdfast_runs{{status="{status}"}}' in text
+    assert 'holdfast_verdicts{decision="deny"} 0.0' in text
+    assert "_created" not in text
     assert "holdfast_approvals_waiting 0.0" in text
     assert 'holdfast_http_requests_total{method="POST",route="/v1/runs",status="202"}' in text
     assert "holdfast_temporal_up 1.0" in text
