@@ -312,7 +312,7 @@ def export_items() -> None:
 @as_json
 def import_items(file: Path, *, as_json: bool) -> None:
     """Read an export. What stands already is not doubled."""
-    items = [checked_line(line) for line in file.read_text().splitlines() if line.strip()]
+    items = [checked_line(line) for line in file.read_text().split("\n") if line.strip()]
     count = ask(lambda holdfast: holdfast.memory.import_items(items))
     click.echo(json.dumps({"read": count}) if as_json else f"read {count} items")
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+from holdfast.client.sse import lines_of
 from holdfast.client.wire import Wire
 from schemas.access import ApiKey, ApiKeyDraft, AuditCheck, AuditLine, NewApiKey, Principal
 from schemas.agents import AgentDraft, AgentSpec
@@ -41,7 +42,7 @@ class AuditClient:
     async def lines(self) -> AsyncIterator[AuditLine]:
         """The whole chain, in its order."""
         async with self._wire.stream("/v1/audit/export", query={}, headers={}) as response:
-            async for line in response.aiter_lines():
+            async for line in lines_of(response.aiter_text()):
                 yield AuditLine.model_validate_json(line)
 
     async def found(self, *, filters: Mapping[str, Any]) -> AsyncIterator[AuditLine]:

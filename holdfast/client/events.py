@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 
-from holdfast.client.sse import ServerEvent, read_events
+from holdfast.client.sse import ServerEvent, lines_of, read_events
 from holdfast.client.wire import Wire, wait_s
 from holdfast.errors import HoldfastError
 from schemas.events import RunEvent
@@ -41,7 +41,7 @@ class EventsClient:
     async def _stream(self, last_id: str | None) -> AsyncIterator[ServerEvent]:
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
         async with self._wire.stream("/v1/events", query={}, headers=headers) as response:
-            async for event in read_events(response.aiter_lines()):
+            async for event in read_events(lines_of(response.aiter_text())):
                 yield event
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from holdfast.client.sse import lines_of
 from holdfast.client.wire import Wire
 from schemas.base import JsonObject
 from schemas.memory import (
@@ -109,7 +110,7 @@ class MemoryClient:
 
     async def export(self) -> AsyncIterator[MemoryItem]:
         async with self._wire.stream("/v1/memory-export", query={}, headers={}) as response:
-            async for line in response.aiter_lines():
+            async for line in lines_of(response.aiter_text()):
                 yield MemoryItem.model_validate_json(line)
 
     async def import_items(self, items: Sequence[MemoryItem]) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from holdfast.client.sse import read_events
+from holdfast.client.sse import lines_of, read_events
 from holdfast.client.wire import Wire, wait_s
 from holdfast.errors import HoldfastError
 from schemas.base import JsonObject
@@ -152,7 +152,7 @@ class RunsClient:
         async with self._wire.stream(f"/v1/runs/{run_id}/events", query=query, headers=headers) as response:
             if response.status_code == httpx.codes.NO_CONTENT:
                 raise _Over
-            async for event in read_events(response.aiter_lines()):
+            async for event in read_events(lines_of(response.aiter_text())):
                 kind = RunEvent if event.id else ModelDelta
                 yield kind.model_validate_json(event.data)
 

@@ -1,4 +1,4 @@
-"""Reads server-sent events from lines, as the HTML standard describes them."""
+"""Reads lines, and server-sent events from lines, as the HTML standard describes them."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -9,6 +9,17 @@ class ServerEvent:
     id: str
     event: str
     data: str
+
+
+async def lines_of(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Lines that end with a line feed. Unicode knows more ends of lines, which JSON may hold as they are."""
+    left = ""
+    async for piece in pieces:
+        *whole, left = (left + piece).split("\n")
+        for line in whole:
+            yield line.removesuffix("\r")
+    if left:
+        yield left
 
 
 async def read_events(lines: AsyncIterator[str]) -> AsyncIterator[ServerEvent]:

@@ -190,6 +190,14 @@ async def test_a_reader_that_stands_still_is_cut_off_and_holds_no_place(
     assert taken < 10_000_000
 
 
+async def test_what_unicode_calls_a_line_end_cuts_no_event(api: RunningApi) -> None:
+    words = "one\u2028two\u2029three\u0085four"
+    run = await api.client().runs.start(RunRequest(goal=words))
+    await end_run(api, run.id)
+    first, _ = [event async for event in api.client().runs.follow(run.id)]
+    assert first.data["goal"] == words
+
+
 async def test_half_an_event_is_never_told() -> None:
     events = [event async for event in read_events(_lines("id: 1\ndata: {}\n\nid: 2\ndata: {"))]
     assert events == [ServerEvent("1", "message", "{}")]
