@@ -8,6 +8,7 @@ import click
 
 from holdfast.cli.connection import as_json, ask, checked, connect, pairs, print_json, report, values
 from holdfast.cli.plain import plain
+from holdfast.cli.run_details import DETAILS
 from holdfast.cli.terminal import line, take
 from holdfast.client import Holdfast
 from schemas.commands import CommandReport
@@ -81,6 +82,10 @@ def exit_code(status: RunStatus) -> int:
 @click.group()
 def runs() -> None:
     """List, read, pause, resume, cancel and fork runs."""
+
+
+for _command in DETAILS:
+    runs.add_command(_command)
 
 
 @runs.command("ls")

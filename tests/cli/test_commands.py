@@ -62,6 +62,18 @@ async def test_runs_are_listed_shown_and_their_story_is_printed(api: RunningApi)
     assert "run.created" in logs.out
 
 
+async def test_what_a_run_did_cost_and_was_told_is_read(api: RunningApi) -> None:
+    run = await api.client().runs.start(RunRequest(goal="look closer"))
+    assert "0.000000 USD, 0 tool calls" in (await holdfast(api, "runs", "cost", run.id)).out
+    assert json.loads((await holdfast(api, "runs", "cost", run.id, "--json")).out)["run_id"] == run.id
+    for part in ("steps", "verdicts"):
+        assert (await holdfast(api, "runs", part, run.id)).code == 0
+    assert "was told" in (await holdfast(api, "runs", "instruct", run.id, "be quick")).out
+    told = await holdfast(api, "runs", "post", run.id, "deploy.finished", "--data", "version=2", "--json")
+    assert json.loads(told.out) == {"run_id": run.id, "event": "deploy.finished"}
+    assert (await holdfast(api, "runs", "artifact", run.id, f"sha256:{'0' * 64}")).code == 1
+
+
 async def test_an_approval_is_read_and_given_with_one_argument_changed(api: RunningApi) -> None:
     question = await ask(api)
     shown = await holdfast(api, "approvals", "show", question.id)
@@ -185,6 +197,7 @@ SERVERS_AND_DOCUMENTS = {
     "config example",
     "completion",
     "memory export",
+    "runs artifact",
     "sandbox exec",
 }
 """They run until they are stopped, or print one document or another program's output as it is."""
