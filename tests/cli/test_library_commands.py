@@ -43,6 +43,8 @@ async def test_a_folder_is_added_searched_shown_and_removed(say: Say) -> None:
     assert "disk-filling-up" in listed
     found = await say("runbooks", "search", "the disk is filling up", "--json")
     assert json.loads(found.out)["hits"][0]["document"]["id"] == "disk-filling-up"
+    elsewhere = await say("runbooks", "search", "the disk is filling up", "--owner", "nobody", "--json")
+    assert (elsewhere.code, json.loads(elsewhere.out)["hits"]) == (1, [])
     assert "Certificate" in (await say("runbooks", "show", "certificate-expiry")).out
     assert "removed 1 of 1" in (await say("runbooks", "rm", "certificate-expiry")).out
     assert "version 2" in (await say("runbooks", "rollback", "certificate-expiry", "1")).out

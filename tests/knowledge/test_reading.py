@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -197,6 +198,13 @@ def test_a_rule_that_cannot_be_kept_is_named_and_other_files_go_in(tmp_path: Pat
 )  # fmt: skip
 def test_a_title_is_said_plainly(title: str, plain: str) -> None:
     assert said_plainly(title).title == plain
+
+
+def test_every_name_of_the_glossary_is_met_as_a_word_and_in_humps() -> None:
+    glossary = Path(__file__).parents[2] / "holdfast" / "knowledge" / "glossary.yaml"
+    for name, meaning in yaml.safe_load(glossary.read_text()).items():
+        assert said_plainly(name).meant == (meaning,)
+        assert said_plainly("".join(map(str.capitalize, name.split())) + "Down").meant == (meaning,)
 
 
 def test_a_runbook_has_the_words_of_what_its_name_stands_for() -> None:
