@@ -4,17 +4,15 @@ import difflib
 import json
 import sys
 from collections.abc import Sequence
-from datetime import datetime
-from pathlib import Path
+from typing import Any
 
 import click
-from pydantic import ValidationError
 
 from holdfast.cli.connection import as_json, ask, checked, print_json
+from holdfast.cli.memory_keeping import export_items, import_items, restore, snapshot
 from holdfast.cli.plain import plain
 from holdfast.client import Holdfast
-from holdfast.errors import InvalidInput
-from schemas.memory import MemoryDraft, MemoryItem, MemoryKind, MemoryStatus, MemoryVersion, Snapshot
+from schemas.memory import MemoryDraft, MemoryItem, MemoryKind, MemoryStatus, MemoryVersion
 from schemas.shelf import RecallQuery, RunFeedback
 
 item_argument = click.argument("item_id", metavar="ID")
@@ -25,6 +23,10 @@ _KINDS = click.Choice([kind.value for kind in MemoryKind])
 @click.group()
 def memory() -> None:
     """Read, correct and forget what runs taught."""
+
+
+for command in (snapshot, restore, export_items, import_items):
+    memory.add_command(command)
 
 
 @memory.command("ls")
@@ -96,42 +98,25 @@ def _tell(item: MemoryItem, versions: Sequence[MemoryVersion]) -> None:
 @click.option("--from", "valid_from", type=_TIME, help="From when it is so.")
 @click.option("--until", "valid_to", type=_TIME, help="Until when it is so.")
 @as_json
-def add(
-    text: str,
-    kind: str,
-    subject: str | None,
-    attribute: str | None,
-    environment: str,
-    agent: str,
-    labels: tuple[str, ...],
-    tool: str,
-    valid_from: datetime | None,
-    valid_to: datetime | None,
-    *,
-    as_json: bool,
-) -> None:
+def add(text: str, kind: str, *, as_json: bool, **said: Any) -> None:
     """Tell a fact or a lesson."""
-    data = {name: value for name, value in (("subject", subject), ("attribute", attribute)) if value}
-    held = {
-        "environment": environment,
-        "agent": agent,
-        "labels": _labels(labels),
-    }
-    times = {"valid_from": valid_from, "valid_to": valid_to}
-    said = {
+    draft = {
         "kind": kind,
         "text": text,
-        "data": data,
-        "scope": {name: value for name, value in held.items() if value},
-        "signature": {"tool": tool} if tool else {},
-        **{name: time.astimezone() for name, time in times.items() if time},
+        "data": _said(said, "subject", "attribute"),
+        "scope": _said(said, "environment", "agent") | {"labels": _labels(said["labels"])},
+        "signature": _said(said, "tool"),
+        **{name: time.astimezone() for name, time in _said(said, "valid_from", "valid_to").items()},
     }
-    draft = checked(MemoryDraft, said)
-    item = ask(lambda holdfast: holdfast.memory.add(draft))
+    item = ask(lambda holdfast: holdfast.memory.add(checked(MemoryDraft, draft)))
     if as_json:
         print_json(item)
     else:
         click.echo(item.id)
+
+
+def _said(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: options[name] for name in names if options[name]}
 
 
 @memory.command()
@@ -263,81 +248,8 @@ def _show_feedback(run_id: str, *, as_json: bool) -> None:
             click.echo(f"{said.at:%Y-%m-%d %H:%M}  {said.author}  {said.verdict or '-':5}{words}")
 
 
-@memory.command()
-@click.argument("name", required=False)
-@click.option("--note", default="", help="Why it is taken.")
-@as_json
-def snapshot(name: str | None, note: str, *, as_json: bool) -> None:
-    """Name this moment; without a name, list the moments named."""
-
-    async def named(holdfast: Holdfast) -> Sequence[Snapshot]:
-        if name:
-            return [await holdfast.memory.snapshot(name, note=note)]
-        return await holdfast.memory.snapshots()
-
-    for each in ask(named):
-        click.echo(
-            each.model_dump_json() if as_json else f"{each.name}  {each.at:%Y-%m-%d %H:%M:%S}  {each.note}"
-        )
-
-
-@memory.command()
-@click.argument("name", metavar="SNAPSHOT|TIME")
-@as_json
-def restore(name: str, *, as_json: bool) -> None:
-    """Bring all memory back to a snapshot, or to a time such as 2026-03-01T12:00:00+00:00.
-
-    Itself a change that can be undone.
-    """
-    moment = _moment(name)
-    changed = ask(
-        lambda holdfast: holdfast.memory.restore_to(moment) if moment else holdfast.memory.restore(name)
-    )
-    click.echo(json.dumps({"changed": changed}) if as_json else f"{changed} items changed")
-
-
-@memory.command("export")
-def export_items() -> None:
-    """Print every item as a line of JSON."""
-
-    async def printed(holdfast: Holdfast) -> None:
-        async for item in holdfast.memory.export():
-            print_json(item)
-
-    ask(printed)
-
-
-@memory.command("import")
-@click.argument("file", type=click.Path(path_type=Path, exists=True))
-@as_json
-def import_items(file: Path, *, as_json: bool) -> None:
-    """Read an export. What stands already is not doubled."""
-    items = [checked_line(line) for line in file.read_text().split("\n") if line.strip()]
-    count = ask(lambda holdfast: holdfast.memory.import_items(items))
-    click.echo(json.dumps({"read": count}) if as_json else f"read {count} items")
-
-
 def _labels(words: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, _, value in (word.partition("=") for word in words)}
-
-
-def _moment(text: str) -> datetime | None:
-    """A time, where it is one; without a zone it is this machine's. Names of snapshots have no colon."""
-    if ":" not in text:
-        return None
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except ValueError:
-        return None
-
-
-def checked_line(line: str) -> MemoryItem:
-    try:
-        return MemoryItem.model_validate_json(line)
-    except ValidationError as error:
-        raise InvalidInput(
-            "This is no line of an export.", remedy="Take what `memory export` printed."
-        ) from error
 
 
 def _print(item: MemoryItem, *, as_json: bool) -> None:

@@ -6,13 +6,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import click
 
-from holdfast.cli.connection import as_json, ask, checked, print_json
+from holdfast.cli.connection import as_json, ask, print_json
 from holdfast.cli.library_work import ask_questions, reembed, state
 from holdfast.cli.plain import plain
+from holdfast.cli.runbook_search import search
 from holdfast.client import Holdfast
 from holdfast.errors import InvalidInput
 from holdfast.knowledge.linting import lint_runbook
@@ -23,9 +23,6 @@ from schemas.knowledge import (
     DocumentKind,
     IngestReport,
     LintFinding,
-    SearchHit,
-    SearchRequest,
-    SearchResult,
     Severity,
 )
 from schemas.shelf import Ingestion
@@ -36,7 +33,7 @@ def runbooks() -> None:
     """Ingest, search and check runbooks."""
 
 
-for command in (state, reembed, ask_questions):
+for command in (search, state, reembed, ask_questions):
     runbooks.add_command(command)
 
 
@@ -104,7 +101,7 @@ def list_runbooks(source: str | None, *, runnable: bool, as_json: bool) -> None:
 
     found = ask(listed)
     for document in found:
-        click.echo(document.model_dump_json() if as_json else _line(document))
+        click.echo(document.model_dump_json() if as_json else plain(_line(document)))
     if not found and not as_json:
         click.echo("There are none. Add some: holdfast runbooks add FOLDER", err=True)
 
@@ -127,47 +124,6 @@ def show(document_id: str, version: int | None, *, history: bool, as_json: bool)
             click.echo(f"version {document.version}  {document.ingested_at}  {document.author}")
         else:
             click.echo(plain(document.text))
-
-
-@runbooks.command()
-@click.argument("query", nargs=-1, required=True)
-@click.option("--limit", default=5, show_default=True, help="Hits to show.")
-@click.option("--source", help="Only this collection.")
-@click.option("--component", help="Only of this component.")
-@click.option("--env", "environment", help="Only what holds in this environment.")
-@click.option("--tag", help="Only with this tag.")
-@click.option("--owner", help="Only of this owner.")
-@click.option("--alert", help="Only for this alert.")
-@click.option("--kind", type=click.Choice([kind.value for kind in DocumentKind]), help="Only of this kind.")
-@click.option(
-    "--signals",
-    type=click.Choice(["hybrid", "lexical", "dense"]),
-    default="hybrid",
-    show_default=True,
-    help="Search by words, by meaning, or by both.",
-)
-@click.option("--explain", is_flag=True, help="Show what each signal added.")
-@as_json
-def search(
-    query: tuple[str, ...],
-    limit: int,
-    signals: Literal["hybrid", "lexical", "dense"],
-    kind: str | None,
-    *,
-    explain: bool,
-    as_json: bool,
-    **where: str | None,
-) -> None:
-    """Find runbooks. Exits with 1 where nothing surely answers."""
-    only = {**where, "kinds": [kind] if kind else []}
-    asked = {"query": " ".join(query), "limit": limit, "where": only, "signals": signals}
-    request = checked(SearchRequest, asked)
-    result = ask(lambda holdfast: holdfast.library.search(request))
-    if as_json:
-        print_json(result)
-    else:
-        _show_result(result, explain=explain)
-    sys.exit(0 if result.answered else 1)
 
 
 @runbooks.command("rm")
@@ -299,27 +255,6 @@ def _tell(report: IngestReport, *, as_json: bool) -> None:
 def _line(document: Document) -> str:
     marks = "run" if document.runnable else "   "
     return f"{marks}  {document.id:40}  v{document.version}  {document.chunks:4} chunks  {document.title}"
-
-
-def _show_result(result: SearchResult, *, explain: bool) -> None:
-    if not result.answered:
-        click.echo(f"Nothing surely answers this (confidence {result.confidence:.2f}). Nearest:")
-    for at, hit in enumerate(result.hits, 1):
-        click.echo(
-            f"{at}. {hit.document.title}  [{hit.document.id} v{hit.document.version}]  {_section(hit)}"
-        )
-        click.echo("   " + hit.snippet.replace("\n", "\n   "))
-        if explain:
-            shares = ", ".join(
-                f"{signal.name} {signal.raw:.2f} ({signal.share:+.2f})" for signal in hit.signals
-            )
-            click.echo(f"   score {hit.score:.2f}: {shares}; it {hit.why}")
-    if result.note:
-        click.echo(result.note, err=True)
-
-
-def _section(hit: SearchHit) -> str:
-    return " > ".join(hit.section)
 
 
 def _finding(document_id: str, finding: LintFinding) -> str:
