@@ -47,9 +47,9 @@ async def _show(settings: Settings, state: StackState, narrator: Narrator) -> No
     key = api_key_file(settings.data_dir).read_text().strip()
     async with Holdfast(state.api_url, key) as holdfast:
         await _ingest(settings, state, narrator)
-        await _first_run(holdfast, narrator)
-        await _second_run(settings, holdfast, narrator)
-    narrator.goodbye(state)
+        first = await _first_run(holdfast, narrator)
+        second = await _second_run(settings, holdfast, narrator)
+    narrator.goodbye(state, first, second)
 
 
 async def _ingest(settings: Settings, state: StackState, narrator: Narrator) -> None:
@@ -76,7 +76,7 @@ def example_runbooks() -> Path:
     return shipped if shipped.is_dir() else Path(__file__).parents[2] / "examples" / "runbooks"
 
 
-async def _first_run(holdfast: Holdfast, narrator: Narrator) -> None:
+async def _first_run(holdfast: Holdfast, narrator: Narrator) -> str:
     """A goal in prod: reads go ahead, destruction is denied, a change waits for a second pair of eyes."""
     narrator.chapter("First run, in prod", GOAL)
     run = await holdfast.runs.start(RunRequest(goal=GOAL, environment="prod"))
@@ -85,6 +85,7 @@ async def _first_run(holdfast: Holdfast, narrator: Narrator) -> None:
         if event.type is EventType.APPROVAL_REQUESTED:
             await _grant(holdfast, event, narrator)
     _expect(await holdfast.runs.read(run.id), RunStatus.SUCCEEDED)
+    return run.id
 
 
 async def _grant(holdfast: Holdfast, event: RunEvent, narrator: Narrator) -> None:
@@ -94,7 +95,7 @@ async def _grant(holdfast: Holdfast, event: RunEvent, narrator: Narrator) -> Non
     await holdfast.wire.post(f"/v1/approvals/{approval_id}/decision", decision)
 
 
-async def _second_run(settings: Settings, holdfast: Holdfast, narrator: Narrator) -> None:
+async def _second_run(settings: Settings, holdfast: Holdfast, narrator: Narrator) -> str:
     """Effects one after another, and a worker killed among them. Then the effects are counted, in the file they left."""
     narrator.chapter(
         "Second run, in dev",
@@ -109,7 +110,7 @@ async def _second_run(settings: Settings, holdfast: Holdfast, narrator: Narrator
     async for event in holdfast.runs.follow(run.id):
         if event.type is EventType.STEP_SUCCEEDED and event.step_id != "count":
             done += 1
-            narrator.progress(done, _LINES)
+            narrator.progress(done)
             if done == _KILLED_AFTER:
                 narrator.say(await _kill(settings))
         elif event.type is EventType.TOOL_FINISHED and event.step_id == "count":
@@ -121,6 +122,7 @@ async def _second_run(settings: Settings, holdfast: Holdfast, narrator: Narrator
     narrator.say(
         f"the run went on where it was; its file has the lines {' '.join(lines)}: each effect happened once"
     )
+    return run.id
 
 
 def _counting_plan() -> Plan:
