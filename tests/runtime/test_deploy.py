@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,17 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
 from holdfast.adapters.postgres.database import Database
-from holdfast.adapters.postgres.migrate import migrate
 from holdfast.errors import Unavailable
 from holdfast.runtime.configuration import all_settings
 from holdfast.runtime.embedded.ports import any_free
-from holdfast.runtime.embedded.postgres import THROWAWAY, EmbeddedPostgres, program
-from holdfast.runtime.embedded.temporal import SEARCH_ATTRIBUTES, bundled_program
+from holdfast.runtime.embedded.temporal import SEARCH_ATTRIBUTES
 from holdfast.runtime.settings import Queue, Settings
+from tests.runtime.deployment import DEPLOY, PASSWORDS, ROOT, login, run_sh
 
-ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 JOBS = {name for name, service in SERVICES.items() if service["restart"].startswith("on-failure")}
-PASSWORDS = {f"HOLDFAST_{name}_PASSWORD": f"secret-{name}" for name in ("OWNER", "SERVICE", "TOOLBOX")}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -158,41 +154,6 @@ def test_every_setting_in_the_manifests_exists_and_only_tools_pods_have_the_less
         urls[name] = given["DATABASE_URL"]
         assert {key for key in {*given, *shared} if key.startswith("HOLDFAST_")} <= known
     assert {name for name, key in urls.items() if key == "TOOLBOX_DATABASE_URL"} == {"worker-tools"}
-
-
-@pytest.fixture(scope="module")
-async def deployed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[int]:
-    """The port of a Postgres with the roles of a deployment, migrated by the owner, as the compose file does."""
-    folder = tmp_path_factory.mktemp("deployed")
-    server = EmbeddedPostgres(folder, log=folder / "log", port=any_free(), options=THROWAWAY)
-    await server.start()
-    await run_sh(
-        program("psql"),
-        server.url,
-        "--quiet",
-        "--file",
-        str(DEPLOY / "postgres" / "10-roles.sql"),
-        **PASSWORDS,
-    )
-    port = int(server.address.rpartition(":")[2])
-    await migrate(login("owner", port))
-    yield port
-    await server.stop()
-
-
-def login(who: str, port: int) -> str:
-    return f"postgresql://holdfast_{who}:secret-{who.upper()}@127.0.0.1:{port}/holdfast"
-
-
-async def run_sh(*command: str, **environment: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        env={"PATH": f"{bundled_program().parent}:{os.environ['PATH']}", **environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out, _ = await process.communicate()
-    assert process.returncode == 0, out.decode()
 
 
 async def test_the_service_sees_its_tenant_only(deployed: int) -> None:

@@ -21,7 +21,7 @@ from holdfast.sandbox.port import Sandbox
 from schemas.sandbox import Limits, SandboxRequest, SandboxStatus
 from tests.sandbox.conftest import alive, until
 
-_IMAGE = os.environ.get("HOLDFAST_TEST_SANDBOX_IMAGE", "python:3.11-slim")
+_IMAGE = os.environ.get("SANDBOX_TEST_IMAGE", "python:3.11-slim")
 _ENGINES = {
     "docker": ("docker", "image", "inspect", _IMAGE),
     "kubernetes": ("kubectl", "cluster-info", "--request-timeout=3s"),
