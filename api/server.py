@@ -151,6 +151,7 @@ def server_config(app: FastAPI, settings: ApiSettings, *, port: int | None = Non
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(1, round(settings.drain_s)),
         ws_max_size=_HEARD_BYTES,
+        ws_ping_interval=settings.heartbeat_s,
         h11_max_incomplete_event_size=32 * 1024,
     )
 

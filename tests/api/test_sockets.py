@@ -52,6 +52,38 @@ async def test_a_socket_goes_on_after_a_number(api: RunningApi) -> None:
         assert json.loads(await open_socket.recv())["seq"] == 3
 
 
+async def test_a_socket_shows_what_a_model_writes(api: RunningApi) -> None:
+    run = await api.client().runs.start(RunRequest(goal="x"))
+    async with socket(api, f"/v1/runs/{run.id}/ws") as open_socket:
+        await open_socket.recv()
+        step = {"id": "look", "kind": "tool", "tool": "shell"}
+        await tell_delta(api.services.database, tenant="default", run_id=run.id, data={"step": step})
+        shown = ModelDelta.model_validate_json(await open_socket.recv())
+        assert (shown.type, shown.step) == ("model.delta", step)
+        await end_run(api, run.id)
+        assert json.loads(await open_socket.recv())["type"] == "run.ended"
+
+
+async def test_a_socket_after_the_last_event_of_an_ended_run_closes_at_once(api: RunningApi) -> None:
+    run = await api.client().runs.start(RunRequest(goal="x"))
+    await end_run(api, run.id)
+    async with socket(api, f"/v1/runs/{run.id}/ws?after=2") as open_socket:
+        with pytest.raises(ConnectionClosed) as closed:
+            await asyncio.wait_for(open_socket.recv(), 10)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1000
+
+
+@pytest.mark.parametrize("query", ["after=soon", "after=-1", "before=2"])
+async def test_a_socket_that_cannot_be_meant_is_refused_in_words(api: RunningApi, query: str) -> None:
+    run = await api.client().runs.start(RunRequest(goal="x"))
+    with pytest.raises(InvalidStatus) as refused:
+        async with socket(api, f"/v1/runs/{run.id}/ws?{query}"):
+            pass
+    assert refused.value.response.status_code == 422
+    assert json.loads(refused.value.response.body or b"{}")["code"] == "unprocessable"
+
+
 async def test_a_browser_names_its_key_as_a_subprotocol(api: RunningApi) -> None:
     run = await api.client().runs.start(RunRequest(goal="x"))
     offered = Subprotocol(f"holdfast.bearer.{api.key}")
