@@ -1,21 +1,25 @@
 """The door: no request reaches a route without a rule in the table, known credentials and the rule's permission."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
 from api.access.permissions import Rule, Table
 from api.audit import Auditor
-from api.services import Services
+from api.services import LONGEST_WAIT_S, Services
 from holdfast.errors import Forbidden, InvalidInput
 from schemas.access import Principal
 from schemas.problems import Problem
 
 _BEARER = "holdfast.bearer."
+_PATIENCE_S = LONGEST_WAIT_S + 30
+"""How long a request may go unanswered: a Postgres that says nothing must not hold its places for ever."""
+_UPLOAD_S = 600.0
 
 
 class Door:
@@ -34,9 +38,22 @@ class Door:
             await self._no_rule(scope)(scope, receive, send)
             return
         scope["state"]["rule"] = rule
+        if rule.route_class == "stream":
+            await self._let_in(scope, receive, send, rule)
+            return
+        async with asyncio.timeout(_UPLOAD_S if rule.upload else _PATIENCE_S) as limit:
+
+            async def send_in_time(message: Message) -> None:
+                if not limit.expired():
+                    limit.reschedule(None)  # it has begun to answer
+                await send(message)
+
+            await self._let_in(scope, receive, send_in_time, rule)
+
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send, rule: Rule) -> None:
         if not rule.open:
             scope["state"]["principal"] = await _admit(scope, rule)
-        if method == "HEAD":  # the server leaves the body out, by the scope that it made
+        if scope.get("method") == "HEAD":  # the server leaves the body out, by the scope that it made
             scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send)
 

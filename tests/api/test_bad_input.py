@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import httpx
+import psycopg
 import pytest
 import structlog
 
-from api import bodies, server
+from api import bodies, door, server
 from holdfast.runtime.settings import ApiSettings
 from schemas.problems import MEDIA_TYPE, Problem
 from tests.api.conftest import RunningApi, serve, temporal_is_away
@@ -216,6 +217,18 @@ async def test_over_the_crowd_a_request_is_sent_away_at_once(database_url: str) 
             answers = await asyncio.gather(*(http.get("/v1/runs") for _ in range(30)))
         codes = {answer.status_code for answer in answers}
     assert codes == {200, 503}
+
+
+async def test_a_request_that_postgres_leaves_hanging_is_given_up_and_frees_its_place(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch, module_database_url: str
+) -> None:
+    monkeypatch.setattr(door, "_PATIENCE_S", 0.3)
+    async with await psycopg.AsyncConnection.connect(module_database_url) as other, api.http() as http:
+        await other.execute("lock table holdfast.runs in access exclusive mode")
+        hanging = await http.get("/v1/runs")
+        await other.rollback()
+        assert (hanging.status_code, hanging.json()["retryable"]) == (503, True)
+        assert (await http.get("/v1/runs")).status_code == 200
 
 
 async def test_an_inner_failure_says_nothing_of_the_inside(
