@@ -281,6 +281,17 @@ EXHAUSTION = (
         within_s=4.5,
     ),
     Case(
+        name="one_large_file_does_not_delay_the_end",
+        program=(
+            "import time\nf = open('big', 'wb')\nfor _ in range(700): f.write(b'x' * (1 << 20))\n"
+            "f.flush(); print('made', flush=True)\ntime.sleep(60)"
+        ),
+        ends=("timeout",),
+        says="made",
+        limits={"wall_s": 4, "file_mb": 800},
+        within_s=5.5,
+    ),
+    Case(
         name="deep_directories",
         program=("import os\nfor i in range(1500):\n  os.mkdir('d'); os.chdir('d')\nprint('made')"),
         says="made",

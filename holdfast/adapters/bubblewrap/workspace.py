@@ -176,8 +176,9 @@ def _copy_tree(source: int, target: int, known: dict[bytes, Stamp], until: float
         stamp = (facts.st_ino, facts.st_ctime_ns)
         if stat.S_ISREG(facts.st_mode):
             copied.largest = max(copied.largest, facts.st_size)
-        if known.get(name) != stamp and not _copy_entry(name, facts, directory, target, links):
+        if known.get(name) != stamp and not _copy_entry(name, facts, directory, target, links, until):
             copied.left_out += 1
+            copied.cut_short = time.monotonic() > until  # else what is in the store would seem to be removed
             continue
         if facts.st_nlink > 1 and stat.S_ISREG(facts.st_mode):
             links.setdefault(facts.st_ino, name)
@@ -186,9 +187,9 @@ def _copy_tree(source: int, target: int, known: dict[bytes, Stamp], until: float
 
 
 def _copy_entry(
-    name: bytes, facts: os.stat_result, directory: int, target: int, links: dict[int, bytes]
+    name: bytes, facts: os.stat_result, directory: int, target: int, links: dict[int, bytes], until: float
 ) -> bool:
-    """False for what is not kept: pipes, sockets, devices, and names nested too deep."""
+    """False for what is not kept: pipes, sockets, devices, names nested too deep, and what there is no time for."""
     leaf = name.rsplit(b"/", 1)[-1]
     try:
         parent, _ = _parent(target, name, make=False)
@@ -203,7 +204,7 @@ def _copy_entry(
         elif stat.S_ISREG(facts.st_mode):
             if facts.st_ino in links:
                 return _link(target, links[facts.st_ino], parent, leaf)
-            _copy_file(directory, leaf, parent, facts)
+            return _copy_file(directory, leaf, parent, facts, until)
         else:
             return False
     finally:
@@ -230,14 +231,16 @@ def _link(top: int, first: bytes, parent: int, leaf: bytes) -> bool:
     return True
 
 
-def _copy_file(directory: int, leaf: bytes, parent: int, facts: os.stat_result) -> None:
+def _copy_file(directory: int, leaf: bytes, parent: int, facts: os.stat_result, until: float) -> bool:
     """Holes stay holes: twenty thousand sparse files must not become a full disk. Appears whole or not at all."""
     source = open_beneath(directory, leaf, _READ)
     try:
         _clear(parent, _TEMPORARY)
         target = open_beneath(parent, _TEMPORARY, _CREATE, 0o600)
         try:
-            copy_data(source, target, facts.st_size)
+            if not copy_data(source, target, facts.st_size, until):
+                os.unlink(_TEMPORARY, dir_fd=parent)
+                return False
             os.fchmod(target, stat.S_IMODE(facts.st_mode) & 0o777)
             os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
         finally:
@@ -246,9 +249,11 @@ def _copy_file(directory: int, leaf: bytes, parent: int, facts: os.stat_result) 
         os.rename(_TEMPORARY, leaf, src_dir_fd=parent, dst_dir_fd=parent)
     finally:
         os.close(source)
+    return True
 
 
-def copy_data(source: int, target: int, size: int) -> None:
+def copy_data(source: int, target: int, size: int, until: float = math.inf) -> bool:
+    """False when time ran out in the middle."""
     os.ftruncate(target, size)
     position = 0
     while position < size:
@@ -256,15 +261,18 @@ def copy_data(source: int, target: int, size: int) -> None:
             start = os.lseek(source, position, os.SEEK_DATA)
         except OSError as error:
             if error.errno == errno.ENXIO:
-                return
+                return True
             raise
         position = min(os.lseek(source, start, os.SEEK_HOLE), size)
         os.lseek(target, start, os.SEEK_SET)
         while start < position:
             sent = os.sendfile(target, source, start, min(_CHUNK, position - start))
             if not sent:
-                return
+                return True
+            if time.monotonic() > until:
+                return False
             start += sent
+    return True
 
 
 def _clear(parent: int, leaf: bytes) -> None:
