@@ -60,3 +60,26 @@ async def test_a_repository_cannot_run_programs_of_its_own(call: Caller) -> None
     for verb in ("status", "log", "diff", "show"):
         assert (await call(f"git.{verb}", repository="app")).ok
     assert "ran" not in (await call("shell", command="ls")).output["stdout"].split()
+
+
+async def test_filters_and_lazy_fetches_of_a_repository_are_not_run(call: Caller) -> None:
+    """`clean` is run by `diff` and `status` over a changed file, a promisor's transport over a missing object."""
+    await call(
+        "shell",
+        command="cd app && echo '* filter=x filter=a=b' > .git/info/attributes && echo more >> f"
+        " && for name in x a=b; do for kind in clean smudge process; do"
+        " git config filter.$name.$kind 'touch /workspace/ran; cat'; done; git config filter.$name.required true; done"
+        " && git config core.repositoryFormatVersion 1 && git config extensions.partialClone far"
+        " && git config remote.far.url 'ext::touch /workspace/ran' && git config remote.far.promisor true"
+        " && git config protocol.ext.allow always",
+    )
+    for name, more in (
+        ("git.diff", {}),
+        ("git.status", {}),
+        ("git.show", {"revision": "HEAD:f"}),
+        ("git.show", {"revision": "0123456789abcdef0123456789abcdef01234567"}),
+        ("git.log", {"revision": "0123456789abcdef0123456789abcdef01234567"}),
+    ):
+        await call(name, repository="app", **more)
+    assert "ran" not in (await call("shell", command="ls")).output["stdout"].split()
+    assert "+more" in (await call("git.diff", repository="app")).output["text"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -44,6 +45,24 @@ def arguments(request: dict[str, Any]) -> list[str]:
     return ["show", *PLAIN, "--format=fuller", "--end-of-options", request["revision"], *paths]
 
 
+def without_filters(place: list[str]) -> dict[str, str]:
+    """Empties each filter that the configuration names: `status` and `diff` would run it over a changed file.
+
+    In the environment and not as `-c`, which splits a name at its first `=`.
+    """
+    listing = [*place, "config", "--includes", "--name-only", "--null", "--get-regexp", r"^filter\..*\."]
+    named = subprocess.run(listing, capture_output=True, check=False, stdin=subprocess.DEVNULL).stdout.split(
+        b"\0"
+    )
+    count = int(os.environ.get("GIT_CONFIG_COUNT", "0"))
+    added: dict[str, str] = {}
+    for name in sorted({os.fsdecode(name).rpartition(".")[0] for name in named if name}):
+        for kind, value in (("clean", ""), ("smudge", ""), ("process", ""), ("required", "false")):
+            added |= {f"GIT_CONFIG_KEY_{count}": f"{name}.{kind}", f"GIT_CONFIG_VALUE_{count}": value}
+            count += 1
+    return added | {"GIT_CONFIG_COUNT": str(count)}
+
+
 def main() -> None:
     request = json.load(sys.stdin)
     folder = request["repository"]
@@ -51,8 +70,15 @@ def main() -> None:
         said = f"{folder!r} is not a folder of the workspace."
         json.dump({"error": {"code": "outside_workspace", "message": said}}, sys.stdout)
         return
-    command = [*SAFE, "-C", f"/workspace/{folder}", *arguments(request)]
-    done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    place = [*SAFE, "-C", f"/workspace/{folder}"]
+    surroundings = os.environ | {"GIT_ALLOW_PROTOCOL": "none"} | without_filters(place)
+    done = subprocess.run(
+        [*place, *arguments(request)],
+        capture_output=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env=surroundings,
+    )
     text = done.stdout.decode(errors="replace").replace("\0", "\ufffd")
     answer: dict[str, Any] = {"text": text[:MOST_CHARS], "more": len(text) > MOST_CHARS}
     if done.returncode:
