@@ -1,6 +1,6 @@
 """Our lanes beside the peers, in one run on the same kind of servers: ten tool calls of a no-op tool.
 
-    python -m benchmarks.peers [--calls 10] [--rounds 3] [--at 1 32] [--only langgraph dbos]
+    python -m benchmarks.peers [--calls 10] [--rounds 3] [--at 1 32] [--only langgraph dbos] [--ours react]
 
 Peers ask a scripted model before each call, as an agent does. We are measured in both ways: one plan and then the
 calls, and `react`, with the same scripted model call before each; every call of ours is judged and in the ledger. Each
@@ -73,7 +73,7 @@ async def ours(bench: Bench, tool: Tool, mode: Mode, calls: int) -> None:
         on_failure="fail",
     )
     await PostgresRuns(database=bench.database).create(run)
-    output = await bench.client.execute_workflow("AgentRun", run, id=run.run_id, task_queue="orchestration")
+    output = await (await bench.begin(run)).result()
     if output["status"] != "succeeded" or output["steps_done"] != calls:
         raise RuntimeError(f"the work was not done: {output}")
 
@@ -134,6 +134,8 @@ async def main(arguments: argparse.Namespace) -> None:
         env = await peers_servers(stack)
         for _ in range(arguments.rounds):
             for name, tool, mode in OURS:
+                if arguments.ours not in name:
+                    continue
                 figures = {
                     at: await measured(
                         lambda tool=tool, mode=mode: ours(bench, tool, mode, arguments.calls),  # type: ignore[misc]
@@ -179,7 +181,7 @@ def table(found: dict[str, list[Figures]], arguments: argparse.Namespace) -> Non
         name: {at: statistics.median(r[at] for r in rounds) for at in arguments.at}
         for name, rounds in found.items()
     }
-    ground = medians[OURS[0][0]]
+    ground = next(iter(medians.values()))
     for name, figures in medians.items():
         cells = " | ".join(f"{figures[at]:.1f} | {figures[at] / ground[at]:.2f}" for at in arguments.at)
         print(f"| {name} | {cells} |")
@@ -192,6 +194,7 @@ if __name__ == "__main__":
     parser.add_argument("--calls", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--at", type=int, nargs="+", default=[1, 32])
+    parser.add_argument("--ours", default="", help="these of ours: what is in their names")
     parser.add_argument("--only", nargs="*", default=list(PEERS), choices=PEERS, help="these peers")
     asyncio.run(main(parser.parse_args()))
     leave(0)

@@ -1,10 +1,12 @@
 """What a governed step costs: both lanes against a bare Temporal step, in one run on the same servers.
 
-    python benchmarks/steps.py [--steps 10] [--rounds 3] [--at 1 32]
+    python benchmarks/steps.py [--steps 10] [--rounds 3] [--at 1 32] [--short]
 
 Each figure is milliseconds a step, the median over rounds that take turns; x is the ratio to the bare step, which is
-one regular activity in a workflow and nothing else: no verdict, no ledger, no events. Steps that read the one before them
-go one by one; those that only follow it go in rows. Servers are the embedded ones, on disk, as `holdfast up` starts them.
+one regular activity in a workflow and nothing else: no verdict, no ledger, no events. It stands on the queue of its workflow,
+where Temporal hands it over with the turn that asked for it; the second bare one stands on another, as tools have to that
+are kept away from what decides. Steps that read the one before them go one by one; those that only follow it go in rows.
+Servers are the embedded ones, on disk, as `holdfast up` starts them.
 """
 
 import argparse
@@ -65,9 +67,12 @@ from schemas.stages import (
 )
 from schemas.tools import Catalogue, EffectClass, ToolResult
 from workers import pools
+from workflows import options
 
 BARE_QUEUE = "bare"
+ASIDE_QUEUE = "aside"
 BARE = "bare Temporal, one activity"
+ASIDE = "bare Temporal, on another queue"
 
 
 @dataclass(frozen=True)
@@ -84,10 +89,10 @@ async def nothing(number: int) -> int:
 @workflow.defn
 class Bare:
     @workflow.run
-    async def run(self, steps: int) -> int:
+    async def run(self, steps: int, queue: str) -> int:
         for number in range(steps):
             await workflow.execute_activity(
-                nothing, number, task_queue=BARE_QUEUE, start_to_close_timeout=timedelta(seconds=30)
+                nothing, number, task_queue=queue, start_to_close_timeout=timedelta(seconds=30)
             )
         return steps
 
@@ -127,8 +132,10 @@ class Bench:
     database: Database
     catalogue: Catalogue
 
-    async def bare(self, steps: int) -> None:
-        await self.client.execute_workflow(Bare.run, steps, id=new_id("bare"), task_queue=BARE_QUEUE)
+    async def bare(self, steps: int, queue: str = BARE_QUEUE) -> None:
+        await self.client.execute_workflow(
+            Bare.run, args=[steps, queue], id=new_id("bare"), task_queue=BARE_QUEUE
+        )
 
     async def governed(self, tool: Tool, steps: int, *, reading: bool = False) -> History:
         """A run of that many steps, each behind the one before, or even `reading` what became of it."""
@@ -151,7 +158,17 @@ class Bench:
             state=RunState(plan=Plan(steps=tuple(steps))),
         )
         await PostgresRuns(database=self.database).create(run)
-        return await self.client.start_workflow("AgentRun", run, id=run.run_id, task_queue="orchestration")
+        return await self.begin(run)
+
+    async def begin(self, run: RunInput) -> WorkflowHandle[Any, Any]:
+        """As the API does."""
+        return await self.client.start_workflow(
+            "AgentRun",
+            run,
+            id=run.run_id,
+            task_queue="orchestration",
+            search_attributes=options.search_attributes(run),
+        )
 
 
 def _chain(tool: Tool, length: int, *, reading: bool) -> list[ToolStep]:
@@ -178,6 +195,7 @@ async def per_step(work: Callable[[int], Awaitable[object]], *, steps: int, at: 
 async def measure(bench: Bench, *, steps: int, rounds: int, at: int) -> None:
     lanes: dict[str, Callable[[int], Awaitable[object]]] = {
         BARE: bench.bare,
+        ASIDE: lambda count: bench.bare(count, ASIDE_QUEUE),
         "sandbox lane, in rows": lambda count: bench.governed(no_op, count),
         "sandbox lane, one by one": lambda count: bench.governed(no_op, count, reading=True),
         "fast lane, in rows": lambda count: bench.governed(calc, count),
@@ -250,6 +268,8 @@ async def main(arguments: argparse.Namespace) -> None:
         bench = await prepared(stack)
         for at in arguments.at:
             await measure(bench, steps=arguments.steps, rounds=arguments.rounds, at=at)
+        if arguments.short:
+            return
         print()
         await history_cost(bench)
         await cached_memory(bench)
@@ -299,6 +319,7 @@ async def prepared(stack: AsyncExitStack, *, planner: Planner | None = None) -> 
     await stack.enter_async_context(
         Worker(client, task_queue=BARE_QUEUE, workflows=[Bare], activities=[nothing])
     )
+    await stack.enter_async_context(Worker(client, task_queue=ASIDE_QUEUE, activities=[nothing]))
     return Bench(client, database, Catalogue(tools=(no_op.spec, calc.spec)))
 
 
@@ -309,6 +330,7 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--at", type=int, nargs="+", default=[1, 32])
+    parser.add_argument("--short", action="store_true", help="only what a step costs")
     parser.add_argument("--long", type=int, default=5000, help="steps of the long run")
     asyncio.run(main(parser.parse_args()))
     leave(0)
