@@ -3,6 +3,7 @@ import socket
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -13,11 +14,13 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
+from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
 from holdfast.errors import Misconfigured
 from holdfast.runtime.settings import Queue, TemporalSettings, WorkerSettings
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.runtime.workers import temporal_runtime, worker_options
 from tests.runtime.flows import Echo, Letter, double
+from workers.queues.tools import require_walls
 
 
 def free_port() -> int:
@@ -102,3 +105,13 @@ def test_leaving_writes_everything_out_and_keeps_the_status() -> None:
     program = "from holdfast.runtime.exit import leave; print('last words', end=''); leave(3)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (3, b"last words")
+
+
+async def test_a_tools_worker_that_can_isolate_nothing_refuses_to_start(tmp_path: Path) -> None:
+    sandbox = BubblewrapSandbox(store=tmp_path, use_groups=False, allow_degraded=False)
+    try:
+        with pytest.raises(Misconfigured, match=r"cannot be isolated here\. memory_group: ") as refused:
+            await require_walls(sandbox)
+    finally:
+        await sandbox.close()
+    assert "delegate the memory and pids controllers" in refused.value.remedy

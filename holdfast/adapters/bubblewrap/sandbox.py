@@ -231,7 +231,9 @@ class BubblewrapSandbox:
         found = [cause.as_check() for cause in causes(Path(self._spec.bwrap))]
         checks = found or await probe(self.run)
         if self._client:
-            checks.append(_memory_check(self._client.report, required=not self._allow_degraded))
+            memory = _memory_check(self._client.report, required=not self._allow_degraded)
+            refused = memory.required and not memory.ok  # then every call was, and nothing else was seen
+            checks = [memory] if refused else [*checks, memory]
         return SandboxHealth(
             backend=_BACKEND,
             healthy=all(check.ok or not check.required for check in checks),

@@ -190,7 +190,8 @@ class EmbeddedPostgres:
             if self.child.exit_code is not None:
                 raise Misconfigured(
                     f"Postgres did not start on {self._data}: {last_words(self._log)}",
-                    remedy=f"The log is {self._log}. To begin anew, move {self._folder} away.",
+                    remedy=f"The log is {self._log}. To begin anew, move {self._folder} away, and what "
+                    "Temporal has beside it: they belong together.",
                 )
             if asyncio.get_running_loop().time() > deadline:
                 raise Unavailable(f"Postgres on {self._data} does not answer.", remedy=f"See {self._log}.")

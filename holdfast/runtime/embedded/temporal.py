@@ -136,7 +136,9 @@ class EmbeddedTemporal:
             await asyncio.sleep(0.02)
 
     def _begin_anew(self) -> str:
-        return f" To begin anew, move {self._database} away." if self._database else ""
+        if self._database is None:
+            return ""
+        return f" To begin anew, move {self._database.parent} away, and what Postgres has beside it: they belong together."
 
 
 def bundled_program() -> Path:
