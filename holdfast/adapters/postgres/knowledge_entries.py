@@ -31,14 +31,25 @@ async def write_entry(
            values (%s, %s, %s, %s, %s, %s)""",
         (tenant, key, version, document.digest, Jsonb(content), author),
     )
-    await index_entry(connection, tenant, key, entry, vectors)
+    if version > 1:
+        await _take_out(connection, key)
+    await _put(connection, tenant, key, entry, vectors)
     await _count(connection, entry, before)
     return version == 1
 
 
 async def index_entry(connection: Connection, tenant: str, key: int, entry: Entry, vectors: ByModel) -> None:
+    """In place of what is indexed of the document now."""
+    await _take_out(connection, key)
+    await _put(connection, tenant, key, entry, vectors)
+
+
+async def _take_out(connection: Connection, key: int) -> None:
     for table in ("knowledge_chunks", "knowledge_postings", "knowledge_vectors"):
         await connection.execute(f"delete from {table} where document = %s", (key,))
+
+
+async def _put(connection: Connection, tenant: str, key: int, entry: Entry, vectors: ByModel) -> None:
     await _put_chunks(connection, tenant, key, entry)
     await _put_postings(connection, tenant, key, entry)
     for model, places in vectors.items():
