@@ -447,6 +447,17 @@ EXHAUSTION = (
         within_s=15,
     ),
     Case(
+        name="cpu_in_children_nobody_waits_for",
+        program=(
+            "import os, signal, time\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nwhile True:\n"
+            "  if not os.fork():\n    began = time.process_time()\n"
+            "    while time.process_time() - began < 0.2: pass\n    os._exit(0)\n  time.sleep(0.25)\n"
+        ),
+        ends=("cpu",),
+        limits={"cpu_s": 0.6, "wall_s": 30},
+        within_s=25,
+    ),
+    Case(
         name="long_paths",
         program="import os\nfor _ in range(300):\n  os.mkdir('n' * 250); os.chdir('n' * 250)\nprint('made')",
         says="made",

@@ -72,6 +72,16 @@ _HOSTILE: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "wall": ({"program": "setsid sleep 300 & sleep 300", "limits": {"wall_s": 0.3}}, "timeout", ""),
     "cpu": ({"program": "while :; do :; done", "limits": {"cpu_s": 0.3}}, "cpu", ""),
+    "cpu_in_children_nobody_waits_for": (
+        {
+            "language": "python",
+            "limits": {"cpu_s": 0.6},
+            "program": "import os, signal, time\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nwhile True:\n"
+            "  if not os.fork():\n    while time.process_time() < 0.2: pass\n    os._exit(0)\n  time.sleep(0.25)\n",
+        },
+        "cpu",
+        "",
+    ),
     "disk": ({"program": "head -c 9M /dev/zero > f", "limits": {"disk_mb": 4}}, "disk", ""),
     "pids": (
         {"program": "for i in $(seq 99); do sleep 9 & done; echo end", "limits": {"pids": 9}},

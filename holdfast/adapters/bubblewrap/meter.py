@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from holdfast.adapters.bubblewrap.cgroups import CallGroup
+from holdfast.adapters.bubblewrap.clock import TreeClock
 
 _MIB = 1024 * 1024
-_TICKS = os.sysconf("SC_CLK_TCK")
 _FASTEST_WRITER = 8 * 1024 * _MIB  # bytes a second; decides how long we may look away
 _FULL = 0.995
 
@@ -116,7 +116,7 @@ class TreeMeter:
         self._memory, self._cpu_s = memory_mb * _MIB, cpu_s
         self._first: int | None = None
         self._peak = 0
-        self._cpu = 0.0
+        self._clock = TreeClock()
         self._pids_peak = 0
         self._kills = 0
         self._slack = float(self._memory)
@@ -130,20 +130,18 @@ class TreeMeter:
             return ""
         tree = _tree(self._first)
         self._pids_peak = max(self._pids_peak, len(tree) - 1)
-        self._cpu = max(self._cpu, sum(_cpu_seconds(pid) for pid in tree))
+        self._clock.look(tree)
         used = self._private.used() + sum(_resident(pid) for pid in tree)
         if used > self._memory:  # pages shared after a fork were counted once per process: look closer
             used = self._private.used() + sum(_proportional(pid) for pid in tree)
-        if (
-            used > self._memory
-        ):  # mapped files of the workspace are no memory, those of /tmp were counted twice
+        if used > self._memory:  # mapped files of the workspace are none, those of /tmp were counted twice
             used = self._private.used() + sum(_without_files(pid) for pid in tree)
         self._peak = max(self._peak, used)
         self._slack = max(0, self._memory - used)
         if used > self._memory:
             self._kills = 1
             return "memory"
-        return "cpu" if self._cpu > self._cpu_s else ""
+        return "cpu" if self._clock.seconds > self._cpu_s else ""
 
     def pause(self) -> float:
         return min(0.01, max(0.002, self._slack / _FASTEST_WRITER))
@@ -153,7 +151,7 @@ class TreeMeter:
 
     def usage(self) -> dict[str, Any]:
         return {
-            "cpu_s": round(self._cpu, 3),
+            "cpu_s": round(self._clock.seconds, 3),
             "memory_peak_bytes": self._peak or None,
             "pids_peak": max(1, self._pids_peak),
         }
@@ -214,12 +212,3 @@ def _placeless_device() -> str:
     number = os.fstat(descriptor).st_dev
     os.close(descriptor)
     return f"{os.major(number):02x}:{os.minor(number):02x}"
-
-
-def _cpu_seconds(pid: int) -> float:
-    try:
-        with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
-            fields = file.read().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return sum(int(field) for field in fields[11:15]) / _TICKS

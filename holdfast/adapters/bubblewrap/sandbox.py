@@ -301,7 +301,7 @@ def _isolation(found: LauncherReport) -> Isolation:
         layers=(*_ALWAYS, *_MORE, *_found(found), "memory_watchdog"),
         degraded=(
             f"memory: no control group ({found.groups_missing}); a watchdog looks every 10 ms",
-            "cpu: a process whose end nobody waits for is counted only while it lives",
+            "cpu: what a process used in its last moments is not counted where nobody waits for its end",
         ),
     )
 
