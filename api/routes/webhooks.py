@@ -105,11 +105,11 @@ async def list_deliveries(
 )
 async def retry_delivery(
     webhook_id: WebhookPath, delivery_id: DeliveryPath, held: Held, caller: Caller
-) -> Response:
+) -> Delivery:
     """Try a dead message anew."""
     await _own(held, caller, webhook_id)
     await held.webhooks.retry(caller.tenant, webhook_id, delivery_id)
-    return Response(status_code=202)
+    return await held.webhooks.delivery(caller.tenant, webhook_id, delivery_id)
 
 
 async def _own(held: Services, caller: Principal, webhook_id: str) -> Webhook:

@@ -51,6 +51,7 @@ class WebhooksClient:
         response = await self._wire.ask("GET", f"/v1/webhooks/{webhook_id}/deliveries", query=query)
         return Page[Delivery].model_validate_json(response.content)
 
-    async def retry(self, webhook_id: str, delivery_id: str) -> None:
+    async def retry(self, webhook_id: str, delivery_id: str) -> Delivery:
         """Try a dead message anew."""
-        await self._wire.post(f"/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/retry", {})
+        path = f"/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/retry"
+        return Delivery.model_validate_json((await self._wire.post(path, {})).content)

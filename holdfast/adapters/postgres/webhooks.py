@@ -157,6 +157,18 @@ class PostgresWebhooks:
             )
             return [Delivery.model_validate(row) for row in await cursor.fetchall()]
 
+    async def delivery(self, tenant: str, webhook_id: str, delivery_id: str) -> Delivery:
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                """select id, webhook_id, run_id, seq, type, status, attempts, last_error, created_at, done_at
+                   from webhook_deliveries where webhook_id = %s and id = %s""",
+                (webhook_id, delivery_id),
+            )
+            row = await cursor.fetchone()
+        if row is None:
+            raise NotFound(f"Webhook {webhook_id} has no message {delivery_id}.")
+        return Delivery.model_validate(row)
+
     async def message(self, ref: DeliveryRef) -> Message | None:
         """What is to be sent; None where the webhook or the run is gone, or it was delivered."""
         async with self._database.tenant(ref.tenant) as connection:
