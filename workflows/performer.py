@@ -1,6 +1,7 @@
 """One action on its way: judged, perhaps approved, dispatched, observed. Nothing here decides; everything here waits."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from itertools import takewhile
 
@@ -325,7 +326,7 @@ def _summary(request: JudgeRequest, verdict: Verdict) -> ApprovalSummary:
         what=describe(action),
         where=f"{action.environment}, agent {action.agent}",
         why=request.step_why or request.step_title,
-        detail=str(tales.shortened(action.arguments)),
+        detail=json.dumps(tales.shortened(action.arguments), indent=2, ensure_ascii=False),
         reasons=tuple(reason.message for reason in verdict.reasons),
         blast_radius=f"{request.tool.effect.value}; risk {request.tool.risk}",
     )
