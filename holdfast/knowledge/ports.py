@@ -1,10 +1,7 @@
 """What retrieval needs of the world: a place where documents are kept and found, and something that embeds text."""
 
 from collections.abc import Sequence
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from schemas.knowledge import (
     Document,
@@ -17,7 +14,12 @@ from schemas.knowledge import (
     SearchResult,
 )
 
-Vectors = NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Vectors: TypeAlias = "NDArray[np.float32]"
+"""In words, because most processes name these ports and hold no vector: numpy is a fifth of a second at each start."""
 
 
 class Embedder(Protocol):
