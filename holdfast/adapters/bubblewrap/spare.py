@@ -9,7 +9,8 @@ import gc
 import os
 import signal
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from holdfast.adapters.bubblewrap import kernel
 from holdfast.adapters.bubblewrap.cgroups import CallGroup, GroupParents
@@ -19,6 +20,9 @@ from holdfast.adapters.bubblewrap.meter import OWN_PROCESSES
 from holdfast.adapters.bubblewrap.rehearsal import rehearse
 from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherSpec
 from holdfast.sandbox.profile import USER_ID
+
+_OPEN_PLACE = Path("/run")
+"""Every machine has it, and bubblewrap needs nothing of it."""
 
 READY = "ready"
 """A spare's first and only word, unless it says what went wrong."""
@@ -33,6 +37,18 @@ def map_ids(process: str, identity: Identity) -> None:
     ):
         with open(f"/proc/{process}/{path}", "w") as file:  # noqa: PTH123
             file.write(text)
+
+
+def _within_reach(bwrap: str) -> str:
+    """Where a call's uid can start it. A checkout below `/root` is closed to everybody else, so what holds bubblewrap
+    and its libraries is shown in an open place, to this call alone."""
+    path = Path(bwrap)
+    closed = next((parent for parent in path.parents if not parent.stat().st_mode & 0o001), None)
+    if closed is None or closed == path.parent:
+        return bwrap
+    shown = closed / path.relative_to(closed).parts[0]
+    kernel.bind_in_namespace_of_own(str(shown), str(_OPEN_PLACE))
+    return str(_OPEN_PLACE / path.relative_to(shown))
 
 
 def _limit_watching() -> None:
@@ -77,10 +93,10 @@ class Spare:
             group = CallGroup.create(self.parents, self.group_name)
             group.join()
         if self.own_uid:
+            self.launcher = replace(self.launcher, bwrap=_within_reach(self.launcher.bwrap))
             os.setgroups([])
-        ours = Identity(
-            os.geteuid(), os.getegid(), own=False
-        )  # inside, before it is mapped, everybody is `nobody`
+        # Asked before: inside, until it is mapped, everybody is `nobody`.
+        ours = Identity(os.geteuid(), os.getegid(), own=False)
         kernel.unshare(kernel.NEW_NAMESPACES)
         if not self.own_uid:
             map_ids("self", ours)
