@@ -89,7 +89,7 @@ battery: .stamps/venv
 	@$(BIN)/pytest --full tests/sandbox $(ARGS)
 
 certify: .stamps/venv
-	@$(BIN)/pytest --full -s tests/certificate $(ARGS)
+	@$(BIN)/pytest --full tests/certificate $(ARGS)
 
 fuzz: .stamps/venv
 	@$(BIN)/pytest --full tests/api/test_openapi.py tests/guardian/test_fuzz.py $(ARGS)

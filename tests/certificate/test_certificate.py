@@ -26,6 +26,7 @@ from schemas.events import EventType, RunEvent
 from schemas.plans import Plan, StepRetry, ToolStep
 from schemas.runs import RunInput, RunState, RunStatus
 from schemas.tools import Catalogue
+from tests.certificate.table import note
 from tests.certificate.victim import Errand, main, tools_for
 from tests.certificate.world import World
 from tests.runs.deciding import decide
@@ -143,9 +144,13 @@ async def worked(scene: Scene, run_id: str, result: asyncio.Future[Any], deaths:
 
 async def answer_truthfully(scene: Scene, run_id: str) -> None:
     """The human of this run: approves what is asked, and says of a doubtful effect what the world says."""
-    for event in await open_questions(scene, run_id):
-        subject, step = event.data["subject"], event.step_id or ""
-        happened = bool(scene.world.effects[step]) if subject == ApprovalSubject.EFFECT_UNKNOWN else True
+    questions = await open_questions(scene, run_id)
+    ledger = PostgresLedger(database=scene.database)
+    effects = await ledger.effects("default", run_id) if questions else ()
+    names = {effect.action_digest: effect.arguments["name"] for effect in effects if effect.tool != "calc"}
+    for event in questions:
+        in_doubt = event.data["subject"] == ApprovalSubject.EFFECT_UNKNOWN
+        happened = bool(scene.world.effects[names[event.data["digest"]]]) if in_doubt else True
         await decide(
             scene.database,
             scene.client,
@@ -175,7 +180,7 @@ async def everything_happened_once(scene: Scene, run_id: str, kill_at: str) -> N
     story = await PostgresRuns(database=scene.database).events("default", run_id, limit=10_000)
     effects = await PostgresLedger(database=scene.database).effects("default", run_id)
     counts = {name: scene.world.effects[name] for name in (*ACTING, "approved")}
-    print(f"{kill_at:32} {run.status:10} {len(story):3} events  {counts}")  # noqa: T201 - the table of `make certify`
+    note(kill_at, run.status.value, len(story), counts)
     assert run.status is RunStatus.SUCCEEDED, run.reason
     assert [event.seq for event in story] == list(range(1, len(story) + 1))
     assert {name: count for name, count in counts.items() if name != "read_only"} == dict.fromkeys(

@@ -13,6 +13,7 @@ class World:
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.effects: Counter[str] = Counter()
+        self._stalled: dict[str, threading.Event] = {}
         self._keys: set[str] = set()
         self._lock = threading.Lock()
         world = self
@@ -20,7 +21,10 @@ class World:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 length = int(self.headers["content-length"])
-                world.receive(json.loads(self.rfile.read(length)))
+                call = json.loads(self.rfile.read(length))
+                world.receive(call)
+                if stalled := world._stalled.get(call["name"]):
+                    stalled.wait()
                 self._answer({})
 
             def do_GET(self) -> None:
@@ -53,6 +57,12 @@ class World:
                 self._keys.add(key)
             self.effects[call["name"]] += 1
 
+    def stall(self, name: str) -> None:
+        """What is done under this name is done, and never answered."""
+        self._stalled[name] = threading.Event()
+
     def close(self) -> None:
+        for stalled in self._stalled.values():
+            stalled.set()
         self._server.shutdown()
         self._server.server_close()
