@@ -184,7 +184,7 @@ class AgentRun:
             self._progress.deadline = workflow.now() + timedelta(seconds=self._start.limits.wall_s)
         if self._start.parent is not None:
             await workflow.execute_local_activity_method(
-                StoryActivities.open_child, self._start, **options.LOCAL
+                StoryActivities.open_child, self._start, **options.local("a run of its own")
             )
         started = self._teller.event(EventType.RUN_STARTED, {"generation": self._progress.generation})
         await self._teller.tell(started, patch=RunPatch(status=RunStatus.RUNNING, reason=""))
@@ -198,7 +198,9 @@ class AgentRun:
         """How it ended: by itself, by its clock, or by somebody's word."""
         try:
             await workflow.wait_condition(
-                lambda: life.done() or self._cancel is not None, timeout=self._time_left()
+                lambda: life.done() or self._cancel is not None,
+                timeout=self._time_left(),
+                timeout_summary="the run's wall-clock limit",
             )
         except TimeoutError:
             await _stopped(life)

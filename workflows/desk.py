@@ -47,7 +47,7 @@ class Desk:
 
     async def _ask(self, request: AskRequest) -> Approval:
         approval: Approval = await workflow.execute_local_activity_method(
-            AskActivities.ask, request, **options.LOCAL
+            AskActivities.ask, request, **options.local(request.summary.what)
         )
         return approval
 
@@ -58,11 +58,11 @@ class Desk:
             while approval.status is ApprovalStatus.PENDING:
                 if await self._nudged(approval):
                     approval = await workflow.execute_local_activity_method(
-                        AskActivities.read_approval, lookup, **options.LOCAL
+                        AskActivities.read_approval, lookup, **options.local("what was answered")
                     )
                 else:
                     approval = await workflow.execute_local_activity_method(
-                        AskActivities.expire_approval, lookup, **options.LOCAL
+                        AskActivities.expire_approval, lookup, **options.local("nobody answered")
                     )
         finally:
             escalation.cancel()
@@ -74,7 +74,9 @@ class Desk:
         if left <= timedelta(0):
             return False
         try:
-            await workflow.wait_condition(lambda: approval.id in self._nudges, timeout=left)
+            await workflow.wait_condition(
+                lambda: approval.id in self._nudges, timeout=left, timeout_summary="the question expires"
+            )
         except TimeoutError:
             return False
         self._nudges.discard(approval.id)

@@ -29,7 +29,9 @@ class Gate:
         """Until somebody says `thaw`, and at the latest after this long."""
         before = self._thaws
         try:
-            await workflow.wait_condition(lambda: self._thaws > before, timeout=patience)
+            await workflow.wait_condition(
+                lambda: self._thaws > before, timeout=patience, timeout_summary="held: looks again"
+            )
         except TimeoutError:
             return
 

@@ -248,7 +248,9 @@ class Performer:
             by=approval.decisions[-1].approver if approval.decisions else "",
             comment=approval.decisions[-1].comment if approval.decisions else "",
         )
-        await workflow.execute_local_activity_method(AskActivities.resolve, word, **options.LOCAL)
+        await workflow.execute_local_activity_method(
+            AskActivities.resolve, word, **options.local("what a person said happened")
+        )
         outcome = tales.outcome_of(tales.resolved(word), attempts=action.attempt)
         if outcome.error is not None:
             return await self._failed(request, outcome.error)

@@ -347,8 +347,12 @@ async def _plan(request: PlanRequest) -> PlanProposal:
 
 
 async def _next_move(request: NextRequest) -> NextMove:
-    return await workflow.execute_activity_method(ThinkActivities.next_move, request, **options.THINK)
+    return await workflow.execute_activity_method(
+        ThinkActivities.next_move, request, **options.think(f"move {request.turn + 1}")
+    )
 
 
 async def _check(request: CheckRequest) -> CheckReport:
-    return await workflow.execute_local_activity_method(GuardActivities.check, request, **options.LOCAL)
+    return await workflow.execute_local_activity_method(
+        GuardActivities.check, request, **options.local(f"a plan of {len(request.plan.steps)} steps")
+    )

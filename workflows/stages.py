@@ -83,7 +83,7 @@ class Stages:
             inputs=self._progress.inputs,
         )
         answer: Answer = await workflow.execute_activity_method(
-            ThinkActivities.answer, request, **options.THINK
+            ThinkActivities.answer, request, **options.think(f"answer: {request.goal}")
         )
         self._progress.spend_usd += answer.spend_usd
         return answer.text
