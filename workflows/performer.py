@@ -313,8 +313,11 @@ def _call_of(request: JudgeRequest, *, opens: bool) -> ActRequest:
 
 
 def _summary_of(row: Sequence[JudgeRequest] | Sequence[ActRequest]) -> str:
-    more = f" … and {len(row) - 1} more" if len(row) > 1 else ""
-    return describe(row[0].action) + more
+    """One call in its own words; a row by its steps, since the Web UI has one line for it."""
+    first, last = row[0].action, row[-1].action
+    if len(row) == 1:
+        return describe(first)
+    return f"{first.step_id} … {last.step_id}, {len(row)} calls: {describe(first)} …"
 
 
 def _denied(request: JudgeRequest, why: str) -> StepOutcome:
