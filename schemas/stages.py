@@ -110,7 +110,7 @@ class PlanRequest(Payload):
     instructions: tuple[str, ...] = ()
     attempt: int = 0
     bundle: Digest | None = Field(
-        default=None, description="The policies in force; without it no plan is reused."
+        default=None, description="The policies in force at the start; None for those that ship."
     )
     patient: bool = Field(
         default=True, description="Wait for a model that may be back soon; else do without."

@@ -20,6 +20,8 @@ Embed = Callable[[str, str], Awaitable[Sequence[float]]]
 """From a tenant and a text to a vector; of whatever model the deployment embeds with."""
 Check = Callable[[Plan, PlanRequest], Sequence[Finding]]
 
+_SHIPPED = "as shipped"
+"""The policies of a tenant that has activated none of its own."""
 NEAR = 0.80
 _CANDIDATES = 5
 _NEWEST = 100
@@ -165,7 +167,7 @@ def space_of(request: PlanRequest) -> Digest:
         {
             "agent": request.agent.model_dump(mode="json"),
             "catalogue": request.catalogue.digest,
-            "bundle": request.bundle,
+            "bundle": request.bundle or _SHIPPED,
             "environment": request.scope.environment,
             "runbooks": runbooks,
         }
@@ -183,7 +185,7 @@ def _is_first(request: PlanRequest) -> bool:
         item.cite.source == "memory" and item.cite.version is None for item in request.recalled.items
     )
     own = any(special) or talked or not stands_alone(request.goal)
-    return request.mode == "plan" and request.bundle is not None and not own
+    return request.mode == "plan" and not own
 
 
 def _given(request: PlanRequest) -> str:

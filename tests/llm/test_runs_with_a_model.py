@@ -125,6 +125,19 @@ async def test_a_model_plans_a_run_and_answers_it(stage: Stage) -> None:
     assert not [event for event in events if KEY in event.model_dump_json()]
 
 
+async def test_a_plan_that_succeeded_serves_the_next_run_also_under_the_policies_that_ship(
+    stage: Stage,
+) -> None:
+    stage.server.rules += [
+        Rule(match=Match(form="plan"), replies=(Reply(data=PLAN),)),
+        Rule(replies=(Reply(text="It is ten."),)),
+    ]
+    for asked in (["plan", "answer"], ["answer"]):
+        handle = await stage.start()
+        assert (await handle.result()).status is RunStatus.SUCCEEDED
+        assert [call.task.value for call in await stage.layer.spend.calls("default", handle.id)] == asked
+
+
 async def test_a_model_acts_on_what_it_observes(stage: Stage) -> None:
     move = {"step": {"id": "sum", "tool": "calc", "arguments": {"expression": "2 + 3"}}}
     stage.server.rules += [

@@ -1,6 +1,8 @@
 """The spend ledger and the shared breakers: what every implementation keeps, and what only a database can."""
 
 import asyncio
+import sys
+from asyncio.subprocess import PIPE
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -267,3 +269,52 @@ async def test_two_workers_share_one_breaker(database: Database) -> None:
     assert not await there.enter("large")
     now, _ = await there.read()
     assert abs(now - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+PROBE = """
+import asyncio, sys
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.model_breakers import PostgresBreakers
+from schemas.models import BreakerRule
+
+async def main():
+    database = await Database.open(sys.argv[1])
+    breakers = PostgresBreakers(database=database, rule=BreakerRule())
+    print("here", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    print(await breakers.enter("large"), flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    await breakers.report("large", failure=None)
+    await database.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_of_two_worker_processes_one_probes_and_its_success_lets_the_other_in(
+    database: Database, database_url: str
+) -> None:
+    here = PostgresBreakers(database=database, rule=RULE)
+    await here.report("large", failure="model_rate_limited", retry_after_s=0)
+    workers = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", PROBE, database_url, stdin=PIPE, stdout=PIPE
+        )
+        for _ in range(2)
+    ]
+
+    async def line(worker: asyncio.subprocess.Process, *, say: bool = True) -> bytes:
+        assert worker.stdin
+        assert worker.stdout
+        if say:
+            worker.stdin.write(b"\n")
+        return (await worker.stdout.readline()).strip()
+
+    async with asyncio.timeout(60):
+        assert [await line(worker, say=False) for worker in workers] == [b"here", b"here"]
+        let_in = await asyncio.gather(*(line(worker) for worker in workers))
+        assert sorted(let_in) == [b"False", b"True"]
+        assert not await here.enter("large")
+        await workers[let_in.index(b"True")].communicate(b"\n")
+        assert await here.enter("large")
+        await workers[let_in.index(b"False")].communicate(b"\n")

@@ -182,6 +182,6 @@ def _result(sitting: Sitting, tally: Tally, *, latency_ms: float) -> PanelResult
         live=len(sitting.ballots),
         escalate=bool(reason),
         reason=reason,
-        cost_usd=sum(voice.cost_usd for voice in voices),
+        cost_usd=round(sum(voice.cost_usd for voice in voices), 9),
         latency_ms=latency_ms,
     )

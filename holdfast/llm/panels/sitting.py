@@ -106,7 +106,7 @@ class Sitting:
     def _closed(self, name: str, answer: VoiceAnswer, *, agrees: bool) -> VoiceAnswer:
         """Its costs with those of calls that failed; what was heard before a crash is in the answer already."""
         spent = self._models[name].spent_usd if name in self._models else 0.0
-        return answer.model_copy(update={"agrees": agrees, "cost_usd": answer.cost_usd + spent})
+        return answer.model_copy(update={"agrees": agrees, "cost_usd": round(answer.cost_usd + spent, 9)})
 
     async def _rank(self, seat: Seat) -> dict[str, float] | None:
         shown = shown_to(seat.name, self.live, key=self.panel_id)
