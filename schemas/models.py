@@ -231,10 +231,15 @@ class TrackRecord(Payload):
     task: TaskClass
     calls: int = 0
     successes: int = 0
-    latency_ms: float = Field(default=0, description="Median of the answered calls.")
+    latency_ms: float = Field(default=0, description="Median of the answered calls of the last day.")
     cost_usd: float = Field(default=0, description="Mean of the answered calls.")
     at_least: float = Field(default=0, description="Of its share of successes, with 95 % confidence.")
     at_most: float = 1
+    timed: int = Field(default=0, description="Answered calls of the last day.")
+    latency_at_least_ms: float = Field(default=0, description="Of the median, with 95 % confidence.")
+    latency_at_most_ms: float = 0
+    cost_at_least_usd: float = Field(default=0, description="Of the mean, with 95 % confidence.")
+    cost_at_most_usd: float = 0
 
 
 class ArmReport(Payload):

@@ -88,10 +88,16 @@ def records(found: Sequence[TrackRecord]) -> None:
     for each in found:
         click.echo(
             f"{each.task.value:<10} {each.deployment:<28} {each.calls} calls, succeeds in {each.at_least:.0%} to {each.at_most:.0%}, "
-            f"{each.latency_ms:.0f} ms, {each.cost_usd:.6f} USD a call"
+            f"{_between(each)}, {each.cost_usd:.6f} USD a call"
         )
     if not found:
         click.echo("No model was called in the last two weeks.")
+
+
+def _between(record: TrackRecord) -> str:
+    if not record.timed:
+        return "not timed since yesterday"
+    return f"{record.latency_at_least_ms:.0f} to {record.latency_at_most_ms:.0f} ms"
 
 
 def _state(breaker: Breaker | None) -> str:

@@ -23,6 +23,7 @@ from schemas.models import (
     TrackRecord,
 )
 
+_ENOUGH_TIMED = 5
 _LEAST_ANSWER = 1024
 """Tokens. Where a context leaves less room for an answer than was asked for and than this, another model is better."""
 
@@ -165,8 +166,7 @@ def _reason_against(
 def _outside(route: Route, deployment: Deployment, cost: float, known: Known) -> Exclusion | None:
     """Which limit of the route does not let the deployment in."""
     name = deployment.name
-    record = known.records.get(name)
-    latency_s = record.latency_ms / 1000 if record and record.latency_ms else deployment.typical_latency_s
+    latency_s = _latency_s(deployment, known.records.get(name))
     if route.residency and route.residency not in deployment.residency:
         return Exclusion(
             deployment=name, code="residency", why=f"it does not carry the label {route.residency}"
@@ -176,6 +176,13 @@ def _outside(route: Route, deployment: Deployment, cost: float, known: Known) ->
     if route.max_latency_s is not None and latency_s > route.max_latency_s:
         return Exclusion(deployment=name, code="latency", why=f"it takes about {latency_s:.1f} s")
     return None
+
+
+def _latency_s(deployment: Deployment, record: TrackRecord | None) -> float:
+    """What it takes at least, as measured; a few calls, one of which may have been slow, are no measurement."""
+    if record is None or record.timed < _ENOUGH_TIMED:
+        return deployment.typical_latency_s
+    return record.latency_at_least_ms / 1000
 
 
 def _rearranged(

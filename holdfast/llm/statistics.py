@@ -5,6 +5,18 @@ import math
 _Z = 1.96
 
 
+def median_between(low: float, middle: float, high: float, calls: int) -> tuple[float, float]:
+    """Of the median, at 95 %: from the middle half of what was measured (McGill's notch)."""
+    spread = 1.57 * (high - low) / math.sqrt(calls) if calls else 0.0
+    return max(0.0, middle - spread), middle + spread
+
+
+def mean_between(mean: float, deviation: float, calls: int) -> tuple[float, float]:
+    """Of the mean, at 95 %. One call has no deviation, and tells of itself only."""
+    spread = _Z * deviation / math.sqrt(calls) if calls > 1 else 0.0
+    return max(0.0, mean - spread), mean + spread
+
+
 def interval_of(successes: int, calls: int) -> tuple[float, float]:
     """Wilson's interval at 95 %: right also for few calls and for shares near 0 and 1."""
     if calls == 0:

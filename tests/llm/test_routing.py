@@ -85,8 +85,18 @@ def test_constraints_exclude_with_a_reason() -> None:
     assert why_not(decide(Route(residency="eu"))) == {"small": "residency"}
     assert why_not(decide(Route(max_cost_usd=0.01))) == {"large": "cost"}
     assert why_not(decide(Route(), load=Load(input_tokens=9000, output_tokens=10))) == {"small": "context"}
-    slow = TrackRecord(deployment="large", task=TaskClass.PLAN, calls=5, successes=5, latency_ms=9000)
+    slow = TrackRecord(
+        deployment="large", task=TaskClass.PLAN, timed=5, latency_ms=9000, latency_at_least_ms=8000
+    )
     assert why_not(decide(Route(max_latency_s=6), records=(slow,))) == {"large": "latency"}
+
+
+@pytest.mark.parametrize(("timed", "at_least_ms"), [(4, 8000), (50, 5000)])
+def test_latency_excludes_only_where_it_is_measured_beyond_doubt(timed: int, at_least_ms: float) -> None:
+    record = TrackRecord(
+        deployment="large", task=TaskClass.PLAN, timed=timed, latency_ms=9000, latency_at_least_ms=at_least_ms
+    )
+    assert why_not(decide(Route(max_latency_s=6), records=(record,))) == {}
 
 
 def test_an_unknown_price_is_no_price() -> None:

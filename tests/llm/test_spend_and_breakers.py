@@ -206,6 +206,19 @@ async def _family(database: Database) -> tuple[str, str]:
     return names
 
 
+async def test_latency_and_cost_are_told_with_what_is_known_of_them(database: Database) -> None:
+    spend = PostgresSpend(database=database)
+    for step in range(16):
+        each = claim(0.1)
+        await spend.reserve(each)
+        told = cost(0.01 + step * 0.001).model_copy(update={"latency_ms": 100 + step * 10})
+        await spend.settle("default", each.call_id, told)
+    (record,) = await spend.track_records("default", TaskClass.PLAN)
+    assert (record.timed, record.latency_ms) == (16, 175)
+    assert 100 < record.latency_at_least_ms < 175 < record.latency_at_most_ms < 250
+    assert 0.01 < record.cost_at_least_usd < record.cost_usd < record.cost_at_most_usd < 0.025
+
+
 async def test_claims_of_a_dead_process_are_presumed_spent(database: Database) -> None:
     spend = PostgresSpend(database=database)
     run = new_id("run")

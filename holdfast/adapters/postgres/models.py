@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.readings import Position, beyond
 from holdfast.errors import BudgetExhausted
-from holdfast.llm.statistics import interval_of
+from holdfast.llm.statistics import interval_of, mean_between, median_between
 from holdfast.memory.signatures import goal_kind
 from schemas.agents import RunLimits
 from schemas.models import (
@@ -25,6 +25,8 @@ from schemas.models import (
 )
 
 _LEARNT_FROM = "14 days"
+_TIMED = "24 hours"
+"""How fast a deployment is changes within hours; one that was too slow is tried again a day later."""
 _ENOUGH_LIKE_IT = 3
 
 
@@ -75,16 +77,19 @@ class PostgresSpend:
             cursor = await connection.execute(
                 """select task, deployment, count(*) as calls,
                           count(*) filter (where ok and useful is not false) as successes,
-                          coalesce(percentile_cont(0.5) within group (order by latency_ms) filter (where ok), 0)
-                            as latency_ms,
-                          coalesce(avg(cost_usd) filter (where ok), 0)::float8 as cost_usd
-                   from model_calls
+                          count(*) filter (where ok and lately) as timed,
+                          percentile_cont(array[0.25, 0.5, 0.75]) within group (order by latency_ms)
+                            filter (where ok and lately) as quarters,
+                          count(*) filter (where ok) as answered,
+                          coalesce(avg(cost_usd) filter (where ok), 0)::float8 as cost_usd,
+                          coalesce(stddev_samp(cost_usd) filter (where ok), 0)::float8 as deviation
+                   from (select *, created_at > clock_timestamp() - %(lately)s::interval as lately from model_calls) c
                    where (%(task)s::text is null or task = %(task)s) and status = 'settled'
                      and failure <> 'cancelled' and created_at > clock_timestamp() - %(age)s::interval
                    group by task, deployment order by task, deployment""",
-                {"task": task, "age": _LEARNT_FROM},
+                {"task": task, "age": _LEARNT_FROM, "lately": _TIMED},
             )
-            return [TrackRecord.model_validate({**row, **_bounds(row)}) for row in await cursor.fetchall()]
+            return [_record(row) for row in await cursor.fetchall()]
 
     async def past_success(self, tenant: str, agent: str, goal: str) -> float | None:
         """The share of runs for goals of this kind that succeeded; of the agent's runs, where those are too few."""
@@ -200,6 +205,21 @@ def _exhausted(claim: SpendClaim, over: dict[str, Any]) -> BudgetExhausted:
         subject=over["owner"],
         run_id=claim.errand.run_id,
     )
+
+
+def _record(row: dict[str, Any]) -> TrackRecord:
+    low, middle, high = row.pop("quarters") or (0.0, 0.0, 0.0)
+    answered, deviation = row.pop("answered"), row.pop("deviation")
+    latency = median_between(low, middle, high, row["timed"])
+    cost = mean_between(row["cost_usd"], deviation, answered)
+    measured = {
+        "latency_ms": middle,
+        "latency_at_least_ms": round(latency[0], 1),
+        "latency_at_most_ms": round(latency[1], 1),
+        "cost_at_least_usd": round(cost[0], 9),
+        "cost_at_most_usd": round(cost[1], 9),
+    }
+    return TrackRecord.model_validate({**row, **_bounds(row), **measured})
 
 
 def _bounds(row: dict[str, Any]) -> dict[str, float]:
