@@ -1,72 +1,26 @@
 """One trace, and one context for every log line, over two workers and the pause between them."""
 
 import asyncio
-import gzip
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from temporalio.client import WorkflowHandle
 
 from holdfast.errors import Forbidden
 from holdfast.runtime import semconv
 from holdfast.runtime.telemetry import span, start_telemetry
 from holdfast.runtime.temporal import HoldfastPlugin, connect
+from tests.runtime.collector import Collector, collector
 from tests.runtime.flows import Waits
 
 PROGRAM = str(Path(__file__).with_name("traced_program.py"))
-
-
-@dataclass
-class Collector:
-    """A small OTLP/HTTP receiver."""
-
-    port: int = 0
-    paths: set[str] = field(default_factory=set)
-    spans: list[tuple[str, Span]] = field(default_factory=list)
-
-    def take(self, path: str, body: bytes) -> None:
-        self.paths.add(path)
-        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-            instance = {item.key: item.value.string_value for item in resource.resource.attributes}
-            for scope in resource.scope_spans:
-                self.spans += [(instance["service.instance.id"], one) for one in scope.spans]
-
-
-@contextmanager
-def collector() -> Iterator[Collector]:
-    found = Collector()
-
-    class Receive(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            zipped = self.headers.get("Content-Encoding") == "gzip"
-            found.take(self.path, gzip.decompress(body) if zipped else body)
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- theirs
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receive)
-    found.port = server.server_port
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @asynccontextmanager
