@@ -37,7 +37,8 @@ class StoryActivities:
             reader.read(events)
             after = events[-1].seq
         return StepsLookedUp(
-            outcomes={name: reader.outcomes[name] for name in request.steps if name in reader.outcomes}
+            outcomes={name: reader.outcomes[name] for name in request.steps if name in reader.outcomes},
+            items={name: reader.items[name] for name in request.steps if name in reader.items},
         )
 
     @activity.defn

@@ -60,6 +60,7 @@ class LookUpRequest(Payload):
 
 class StepsLookedUp(Payload):
     outcomes: dict[StepId, StepOutcome] = {}
+    items: dict[StepId, dict[int, StepOutcome]] = Field(default={}, description="The calls of a `for_each`.")
 
 
 class RecallRequest(Payload):

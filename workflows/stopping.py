@@ -6,10 +6,11 @@ from activities.story import StoryActivities
 from holdfast.plan.progress import Progress
 from holdfast.plan.references import ReferenceProblem, resolve
 from schemas.actions import Action
+from schemas.base import JsonObject
 from schemas.events import EventType
 from schemas.plans import StepState, ToolStep
-from schemas.runs import RunInput, RunStatus, StepOutcome
-from schemas.stages import JudgeRequest, LookUpRequest
+from schemas.runs import RunInput, RunStatus
+from schemas.stages import JudgeRequest, LookUpRequest, StepsLookedUp
 from workflows import options
 from workflows.performer import Performer
 from workflows.teller import Teller
@@ -34,46 +35,66 @@ async def compensate(progress: Progress, start: RunInput, performer: Performer, 
     if progress.paused:
         progress.paused = False
         await teller.status_is(RunStatus.RUNNING, "undoing")
-    progress.outcomes.update(await _ends_of(undoable, teller))
+    found = await _ends_of(undoable, teller)
+    progress.outcomes.update(found.outcomes)
     left = []
     for step in reversed(undoable):
-        if step.id not in progress.outcomes or progress.outcomes[step.id].state is not StepState.SUCCEEDED:
-            continue
-        state = await _undo(step, progress, start, performer, teller)
-        if state is not StepState.SUCCEEDED:
-            left.append(step.id)
+        for item in _done(step, found):
+            state = await _undo(step, item, progress, start, performer, teller)
+            if state is not StepState.SUCCEEDED:
+                left.append(step.id if item is None else f"{step.id}[{item}]")
     return left
 
 
+def _done(step: ToolStep, found: StepsLookedUp) -> list[int | None]:
+    """The step as a whole, or, of a `for_each`, each call that was made, whatever became of the others; last first."""
+    if step.for_each is not None:
+        items = found.items.get(step.id, {})
+        return [item for item in sorted(items, reverse=True) if items[item].state is StepState.SUCCEEDED]
+    outcome = found.outcomes.get(step.id)
+    return [None] if outcome is not None and outcome.state is StepState.SUCCEEDED else []
+
+
 async def _undo(
-    step: ToolStep, progress: Progress, start: RunInput, performer: Performer, teller: Teller
+    step: ToolStep,
+    item: int | None,
+    progress: Progress,
+    start: RunInput,
+    performer: Performer,
+    teller: Teller,
 ) -> StepState:
-    request = _undoing(step, progress, start, teller)
+    request = _undoing(step, item, progress, start, teller)
     if request is None:
         return StepState.FAILED
     [result] = await performer.perform([request])
-    undone = {"undone": step.id, "state": result.state, "tool": request.action.tool}
+    undone: JsonObject = {"undone": step.id, "state": result.state, "tool": request.action.tool}
+    if item is not None:
+        undone["item"] = item
     await teller.tell(teller.event(EventType.RUN_MESSAGE, undone, step=step.id))
     return result.state
 
 
-async def _ends_of(steps: list[ToolStep], teller: Teller) -> dict[str, StepOutcome]:
+async def _ends_of(steps: list[ToolStep], teller: Teller) -> StepsLookedUp:
     """As the story has them: a call may have ended well while the run was being stopped, or in the row of one that was."""
-    found = await workflow.execute_local_activity_method(
+    return await workflow.execute_local_activity_method(
         StoryActivities.look_up,
         LookUpRequest(scope=teller.scope, steps=tuple(step.id for step in steps)),
         **options.local("what there is to undo"),
     )
-    return found.outcomes
 
 
-def _undoing(step: ToolStep, progress: Progress, start: RunInput, teller: Teller) -> JudgeRequest | None:
+def _undoing(
+    step: ToolStep, item: int | None, progress: Progress, start: RunInput, teller: Teller
+) -> JudgeRequest | None:
     if step.compensation is None:
         return None
     tool = start.catalogue.find(step.compensation.tool)
     try:
-        arguments = resolve(step.compensation.arguments, progress.scope(start.run_id))
-    except ReferenceProblem as problem:
+        scope = progress.scope(start.run_id)
+        if item is not None:
+            scope["item"] = resolve(step.for_each, scope)[item]
+        arguments = resolve(step.compensation.arguments, scope)
+    except (ReferenceProblem, LookupError) as problem:
         workflow.logger.warning("compensation_unreadable", extra={"step": step.id, "problem": str(problem)})
         return None
     if tool is None:
@@ -82,6 +103,7 @@ def _undoing(step: ToolStep, progress: Progress, start: RunInput, teller: Teller
         tenant=start.tenant,
         run_id=start.run_id,
         step_id=f"undo_{step.id}"[:63],
+        item=item,
         attempt=1 + progress.generation,
         tool=tool.name,
         tool_version=tool.version,
@@ -92,5 +114,11 @@ def _undoing(step: ToolStep, progress: Progress, start: RunInput, teller: Teller
         labels=start.labels,
     )
     return JudgeRequest(
-        scope=teller.scope, action=action, tool=tool, step_title=f"undo {step.id}", bundle=start.bundle
+        scope=teller.scope,
+        action=action,
+        tool=tool,
+        step_title=f"undo {step.id}",
+        bundle=start.bundle,
+        opens=item is None,
+        closes=item is None,
     )

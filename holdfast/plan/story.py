@@ -92,8 +92,17 @@ class StoryReader:
             self.generation = int(event.data.get("generation", 0))
         elif event.type is EventType.TOOL_FINISHED and event.step_id:
             self._called(event, event.step_id)
+        elif event.type is EventType.RUN_MESSAGE and event.data.get("state") == StepState.SUCCEEDED:
+            self._undone(event.data.get("undone", ""), event.data.get("item"))
         elif event.type in _ENDS and event.step_id:
             self._changed(event, event.step_id, _ENDS[event.type])
+
+    def _undone(self, step_id: str, item: int | None) -> None:
+        """What was undone is still to be done, should the run be taken up again."""
+        if step_id in self.outcomes:
+            self.outcomes[step_id] = still_to_do(self.outcomes[step_id])
+        if item is not None and item in self.items.get(step_id, {}):
+            self.items[step_id][item] = still_to_do(self.items[step_id][item])
 
     def _called(self, event: RunEvent, step_id: str) -> None:
         outcome = StepOutcome.model_validate(event.data["outcome"])

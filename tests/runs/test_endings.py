@@ -59,6 +59,24 @@ async def test_a_run_says_what_it_could_not_undo(stage: Stage) -> None:
     assert stage.world.said == ["one", "two", "three", "undo 2", "undo 1"]
 
 
+async def test_each_item_that_was_done_is_undone_though_others_were_not(stage: Stage) -> None:
+    handle = await stage.start(
+        say(
+            "each",
+            "${item}",
+            for_each="${inputs.names}",
+            concurrency=1,
+            compensation=undone_by("undo ${item}"),
+        ),
+        inputs={"names": ["a", "b", "delicate"]},
+    )
+    await stage.until(handle.id, "approval.requested")
+    await handle.execute_update("cancel", CancelCommand())
+    async with asyncio.timeout(30):
+        assert (await handle.result()).reason == ""
+    assert stage.world.said == ["a", "b", "undo b", "undo a"]
+
+
 async def test_a_run_that_is_cancelled_in_temporal_while_it_learns_still_tells_its_end(stage: Stage) -> None:
     stage.memory.wait = asyncio.Event()
     handle = await stage.start(say("one"))

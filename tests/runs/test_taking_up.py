@@ -31,6 +31,20 @@ async def test_a_cancelled_run_goes_on_with_another_plan(house: House) -> None:
     assert [event.seq for event in story] == list(range(1, len(story) + 1))
 
 
+async def test_what_a_cancelled_run_has_undone_is_done_again_when_it_goes_on(house: House) -> None:
+    undo = {"tool": "say", "arguments": {"text": "undo"}}
+    wait = {"id": "wait", "kind": "wait", "event": "go", "depends_on": ["a"]}
+    run = await house.start(say("a", compensation=undo), say("b"), wait)
+    await house.event(run, "step.succeeded", times=2)
+    await house.event(run, "step.started", times=3)
+    await house.post(f"/v1/runs/{run}/cancel", {})
+    assert (await house.end(run))["status"] == "cancelled"
+    await house.post(f"/v1/runs/{run}/resume", {})
+    await house.post(f"/v1/runs/{run}/events", {"name": "go"})
+    assert (await resumed(house, run))["status"] == "succeeded"
+    assert sorted(house.world.said) == ["a", "a", "b", "undo"]
+
+
 async def test_a_failed_run_goes_on_under_another_version_of_its_agent(house: House) -> None:
     await house.post("/v1/agents", {"name": "narrow", "tools": ["calc"]})
     await house.http.put("/v1/agents/narrow", json={"name": "narrow", "tools": ["calc", "say"]})
