@@ -31,6 +31,7 @@ _WHY: dict[Refused, str] = {
     "voted": "You have decided on it before.",
     "other_edit": "Somebody before you approved other arguments.",
     "other_scope": "Somebody before you approved another scope, or none.",
+    "passed_around": "It was passed on too often.",
 }
 
 
@@ -59,7 +60,7 @@ async def decide(
     scope: Sequence[ScopeEntry] = (),
 ) -> Approval:
     approval, run = await _readable(held, caller, approval_id)
-    _refuse_outsider(caller.roles_in(run.environment), approval)
+    _refuse_outsider(caller, run, approval)
     vote = Vote(
         approver=caller.id,
         decision=decision,
@@ -70,12 +71,25 @@ async def decide(
         scope=await _envelope(held, approval, decision, scope),
     )
     refused = await held.decisions.decide(caller.tenant, approval_id, vote)
-    if refused is not None:
-        raise Conflict(_WHY[refused], remedy="Read it again: GET /v1/approvals/{id}.", run_id=approval.run_id)
+    _refuse(refused, approval)
     decided = await held.approvals.read(caller.tenant, approval_id)
     if decided.status is not ApprovalStatus.PENDING:
         await _pass_on(held, caller.tenant, decided.run_id, approval_id)
     return decided
+
+
+async def delegate(held: Services, caller: Principal, approval_id: str, *, to: str, comment: str) -> Approval:
+    """Who may decide lets a group, or one person, decide as well. Quorum and four eyes stay what they are."""
+    approval, run = await _readable(held, caller, approval_id)
+    _refuse_outsider(caller, run, approval)
+    refused = await held.decisions.delegate(caller.tenant, approval_id, by=caller.id, to=to, comment=comment)
+    _refuse(refused, approval)
+    return await held.approvals.read(caller.tenant, approval_id)
+
+
+def _refuse(refused: Refused | None, approval: Approval) -> None:
+    if refused is not None:
+        raise Conflict(_WHY[refused], remedy="Read it again: GET /v1/approvals/{id}.", run_id=approval.run_id)
 
 
 async def pass_on_unheard(held: Services) -> None:
@@ -132,9 +146,10 @@ async def _envelope(
     )
 
 
-def _refuse_outsider(roles: set[str], approval: Approval) -> None:
+def _refuse_outsider(caller: Principal, run: Run, approval: Approval) -> None:
     groups = asked_groups(approval.terms, approval.created_at, now=datetime.now(UTC))
-    if not groups & {EVERYBODY, *roles}:
+    groups |= {delegation.to for delegation in approval.delegations}
+    if not groups & {EVERYBODY, caller.id, *caller.roles_in(run.environment)}:
         raise Forbidden(
             f"This is for {' or '.join(sorted(groups))} to decide.",
             remedy="Ask an admin for that role, or somebody who has it.",

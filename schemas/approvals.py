@@ -50,6 +50,15 @@ class HumanDecision(Payload):
     at: datetime
 
 
+class Delegation(Payload):
+    """Somebody who may decide let a group, or one person, decide as well."""
+
+    to: str
+    by: str
+    comment: str = ""
+    at: datetime
+
+
 class Approval(Payload):
     id: ApprovalId
     tenant: Name
@@ -64,3 +73,4 @@ class Approval(Payload):
     created_at: datetime
     expires_at: datetime
     decisions: tuple[HumanDecision, ...] = ()
+    delegations: tuple[Delegation, ...] = ()

@@ -35,6 +35,7 @@ class EventType(StrEnum):
     APPROVAL_DECIDED = "approval.decided"
     APPROVAL_EXPIRED = "approval.expired"
     APPROVAL_ESCALATED = "approval.escalated"
+    APPROVAL_DELEGATED = "approval.delegated"
     TOOL_DISPATCHED = "tool.dispatched"
     TOOL_FINISHED = "tool.finished"
     EFFECT_UNKNOWN = "effect.unknown"

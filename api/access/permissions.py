@@ -67,6 +67,7 @@ RULES: tuple[Rule, ...] = (
     _read("/v1/approvals", Permission.APPROVALS_READ),
     _read("/v1/approvals/{approval_id}", Permission.APPROVALS_READ),
     _write("POST", "/v1/approvals/{approval_id}/decision", Permission.APPROVALS_DECIDE),
+    _write("POST", "/v1/approvals/{approval_id}/delegations", Permission.APPROVALS_DECIDE),
     _read("/v1/agents", Permission.AGENTS_READ),
     _write("POST", "/v1/agents", Permission.AGENTS_WRITE, everywhere=True),
     _read("/v1/agents/{name}", Permission.AGENTS_READ),

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from api.cursors import Cursor, Limit, page_by_time, position
-from api.deciding import decide, readable
+from api.deciding import decide, delegate, readable
 from api.problems import documented
 from api.services import Caller, Held
 from schemas.approvals import Approval, ApprovalStatus
@@ -33,6 +33,16 @@ class DecisionRequest(Request):
         max_length=32,
         description="With `approve`: what else to let through for the rest of this run, without asking.",
     )
+
+
+class DelegationRequest(Request):
+    to: str = Field(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[A-Za-z0-9][\w.:@|/-]*$",
+        description="Who may decide as well: a role, or one person as approvals name them (`key:…`, `user:…`).",
+    )
+    comment: str = Field(default="", max_length=4000)
 
 
 @router.get("")
@@ -79,3 +89,11 @@ async def decide_approval(
         arguments=request.arguments,
         scope=request.scope,
     )
+
+
+@router.post("/{approval_id}/delegations", responses=documented(409, 413, 415))
+async def delegate_approval(
+    approval_id: ApprovalIdPath, request: DelegationRequest, held: Held, caller: Caller
+) -> Approval:
+    """Let a group, or one person, decide as well. Only who may decide can say so; it ends with the approval."""
+    return await delegate(held, caller, approval_id, to=request.to, comment=request.comment)

@@ -108,6 +108,20 @@ def reject(approval_id: str, comment: str, *, as_json: bool) -> None:
     _report(ask(decide), as_json=as_json)
 
 
+@approvals.command("delegate")
+@click.argument("approval_id")
+@click.argument("to")
+@comment_option
+@as_json
+def delegate_approval(approval_id: str, to: str, comment: str, *, as_json: bool) -> None:
+    """Let somebody else decide as well: TO is a role, or one person as `show` names them."""
+    found = ask(lambda holdfast: holdfast.approvals.delegate(approval_id, to, comment=comment))
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(f"{plain(to)} may decide {approval_id} as well.")
+
+
 async def _decided(
     holdfast: Holdfast, approval_id: str, decision: Literal["approve", "reject"], comment: str
 ) -> Approval:
@@ -163,6 +177,7 @@ def told(approval: Approval) -> str:
         f"  reach    {summary.blast_radius}" if summary.blast_radius else "",
         f"  expires  {approval.expires_at:%Y-%m-%d %H:%M} UTC",
         f"  digest   {approval.digest}",
+        *(f"  passed on to {each.to} by {each.by} {each.comment}".rstrip() for each in approval.delegations),
         *(f"  {vote.decision} by {vote.approver} {vote.comment}".rstrip() for vote in approval.decisions),
         f"\n{summary.detail}" if summary.detail else "",
     ]

@@ -48,3 +48,9 @@ class ApprovalsClient:
             body["scope"] = [entry.model_dump(mode="json", exclude_unset=True) for entry in scope]
         response = await self._wire.post(f"/v1/approvals/{approval.id}/decision", body)
         return Approval.model_validate_json(response.content)
+
+    async def delegate(self, approval_id: str, to: str, *, comment: str = "") -> Approval:
+        """Let a group, or one person, decide as well."""
+        body: JsonObject = {"to": to, "comment": comment}
+        response = await self._wire.post(f"/v1/approvals/{approval_id}/delegations", body)
+        return Approval.model_validate_json(response.content)

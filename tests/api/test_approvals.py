@@ -8,6 +8,7 @@ import pytest
 
 from api.deciding import asked_groups, pass_on_unheard
 from holdfast.errors import Unavailable
+from schemas.access import AuditEntry
 from schemas.actions import Action
 from schemas.approvals import ApprovalSubject, ApprovalSummary
 from schemas.base import JsonObject
@@ -144,6 +145,53 @@ async def test_a_question_for_a_group_is_for_its_members_only(api: RunningApi) -
         await http.put("/v1/roles/dba", json={"permissions": ["approvals:decide", "approvals:read"]})
     assert (await say(api, question, "approve", key=await api.new_key("approver")))[0] == 403
     assert (await say(api, question, "approve", key=await api.new_key("dba")))[0] == 200
+
+
+async def pass_on(api: RunningApi, question: Question, to: str, *, key: str) -> tuple[int, JsonObject]:
+    async with api.http(key) as http:
+        answer = await http.post(f"/v1/approvals/{question.id}/delegations", json={"to": to})
+    return answer.status_code, answer.json()
+
+
+async def test_who_may_decide_lets_one_person_decide_as_well(api: RunningApi) -> None:
+    question = await ask(api, group="keepers")
+    async with api.http() as http:
+        await http.put("/v1/roles/keepers", json={"permissions": ["approvals:decide", "approvals:read"]})
+    keeper, stand_in = await api.new_key("keepers"), await api.new_key("approver")
+    assert (await pass_on(api, question, "approver", key=stand_in))[0] == 403
+    person = f"key:{stand_in.split('_')[1]}"
+    status, told = await pass_on(api, question, person, key=keeper)
+    assert (status, [each["to"] for each in told["delegations"]]) == (200, [person])
+    assert (await say(api, question, "approve", key=await api.new_key("approver")))[0] == 403
+    assert (await say(api, question, "approve", key=stand_in))[1]["status"] == "approved"
+    events = [event async for event in api.client().runs.follow(question.run_id, follow=False)]
+    assert "approval.delegated" in [event.type for event in events]
+    assert (await pass_on(api, question, "approver", key=keeper))[0] == 409
+
+
+async def test_passing_on_loosens_neither_four_eyes_nor_the_quorum(api: RunningApi) -> None:
+    asker, first, second = (
+        await api.new_key("admin"),
+        await api.new_key("approver"),
+        await api.new_key("approver"),
+    )
+    person = f"key:{asker.split('_')[1]}"
+    question = await ask(api, by=person, four_eyes=True, quorum=2)
+    assert (await pass_on(api, question, person, key=first))[0] == 200
+    assert (await say(api, question, "approve", key=asker))[0] == 409
+    assert (await say(api, question, "approve", key=first))[1]["status"] == "pending"
+    assert (await say(api, question, "approve", key=second))[1]["status"] == "approved"
+
+
+async def test_what_is_refused_is_written_down(api: RunningApi) -> None:
+    question = await ask(api)
+    question.digest = digest_of("something else")
+    await say(api, question, "approve", key=api.key)
+    async with api.http() as http:
+        lines = (await http.get("/v1/audit?limit=50")).json()["items"]
+    entries = [AuditEntry.model_validate_json(line["entry"]) for line in lines]
+    refused = [entry for entry in entries if question.id in entry.object]
+    assert [(entry.status, entry.actor) for entry in refused] == [(409, f"key:{api.key.split('_')[1]}")]
 
 
 def test_after_a_while_the_group_it_escalates_to_may_decide_as_well() -> None:

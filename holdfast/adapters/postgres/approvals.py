@@ -85,7 +85,7 @@ async def _lay_envelope(connection: Connection, request: AskRequest) -> None:
 async def _read(connection: Connection, approval_id: str) -> Approval:
     cursor = await connection.execute(
         """select a.id, a.tenant, a.run_id, a.step_id, a.subject, a.digest, a.summary, a.terms, a.status,
-                  a.requested_by, a.created_at, a.expires_at,
+                  a.requested_by, a.created_at, a.expires_at, a.delegations,
                   coalesce((select jsonb_agg(jsonb_build_object(
                       'approver', d.approver, 'decision', d.decision, 'digest', d.digest, 'comment', d.comment,
                       'arguments', d.arguments, 'at', d.at) order by d.at)

@@ -13,7 +13,9 @@ from schemas.base import Digest, JsonObject
 from schemas.brakes import EnvelopeEntry
 from schemas.facts import Facts
 
-Refused = Literal["decided", "expired", "other_digest", "four_eyes", "voted", "other_edit", "other_scope"]
+Refused = Literal[
+    "decided", "expired", "other_digest", "four_eyes", "voted", "other_edit", "other_scope", "passed_around"
+]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,18 @@ class PostgresDecisions:
                     None if vote.arguments is None else Jsonb(vote.arguments),
                     Jsonb([entry.model_dump(mode="json") for entry in vote.scope]) if vote.scope else None,
                 ),
+            )
+            row = await cursor.fetchone()
+        return row["refused"] if row else None
+
+    async def delegate(
+        self, tenant: str, approval_id: str, *, by: str, to: str, comment: str
+    ) -> Refused | None:
+        """Let `to` decide as well, and tell it; why not comes back, if not. Saying it twice changes nothing."""
+        async with self._database.statement() as connection:
+            cursor = await connection.execute(
+                "select refused from delegate_approval(%s, %s, %s, %s, %s)",
+                (tenant, approval_id, by, to, comment),
             )
             row = await cursor.fetchone()
         return row["refused"] if row else None
