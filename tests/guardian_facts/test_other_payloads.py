@@ -72,6 +72,32 @@ def test_python_that_is_not_understood_asks(code: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "code",
+    [
+        "import os\no = os\no.system('id')",
+        "import os\nfor m in [os]:\n    m.system('id')",
+        "import os\ndef f(m):\n    m.system('id')\nf(os)",
+        "import os\n{'a': os}['a'].system('id')",
+        "import os\nos.path.os.system('id')",
+        "import os.path as p\np.os.system('id')",
+        "from os import path\npath.os.system('id')",
+        "import os\ny = os.path\ny.genericpath.os.system('id')",
+        "import re\ns = re.sys\ns.modules['os'].system('id')",
+        "import random\nr = random._os\nr.system('id')",
+        "from pathlib import os\nos.system('id')",
+        "import json\nd = json.decoder\nd.scanner.re",
+        "import site\nsite.addsitedir('/tmp')",
+        "f = (x for x in [])\nprint(f.gi_frame.f_back)",
+        "print('{0.__class__}'.format(1))",
+        "print(open('x', **{'mode': 'w'}))",
+        "print(open(*['x', 'w']))",
+    ],
+)
+def test_no_module_is_reached_through_another_name(code: str) -> None:
+    assert default_decision(facts_of("python", {"code": code})) is not Decision.ALLOW
+
+
+@pytest.mark.parametrize(
     "sql",
     [
         "select 1",

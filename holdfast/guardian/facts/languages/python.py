@@ -4,6 +4,7 @@
 
 import ast
 import re
+import sys
 import warnings
 from collections.abc import Callable
 
@@ -60,6 +61,18 @@ _PASSAGES = frozenset(
     string.Template calendar.TextCalendar os.environ sys.modules""".split()
 )
 """A module holds others (`pathlib.os`): only these names may be walked through on the way to something else."""
+_MODULES_INSIDE = frozenset({"os.path", "json.decoder", "json.encoder", "json.scanner", "collections.abc"})
+_NOT_MODULES = frozenset({"datetime.time", "sys.platform", "statistics.statistics", "ast.keyword"})
+_FRAMES = frozenset(
+    """gi_frame gi_code cr_frame ag_frame tb_frame f_back f_globals f_builtins f_locals f_code func_globals
+    modules""".split()
+)
+_RUNNING_METHODS = frozenset(
+    """system popen execl execle execlp execlpe execv execve execvp execvpe spawnl spawnle spawnlp spawnv spawnve
+    spawnvp posix_spawn posix_spawnp fork forkpty startfile Popen check_output check_call getoutput getstatusoutput
+    create_subprocess_shell create_subprocess_exec import_module addsitedir""".split()
+)
+_FORMATS_INSIDE = re.compile(r"\{[^{}]*[.\[]_")
 _MEMORY_FILES = frozenset({"io.StringIO", "io.BytesIO", "io.TextIOWrapper"})
 _NETWORK = frozenset(
     "socket urllib http requests httpx aiohttp ftplib smtplib telnetlib paramiko ssl xmlrpc poplib".split()
@@ -103,9 +116,12 @@ class _Code:
         self._shell = shell
         self._aliases: dict[str, str] = {}
         self._roots: set[str] = set()
+        self._modules: set[str] = set()
+        self._bases: set[int] = set()
         self._local: set[str] = set()
 
     def read(self, nodes: list[ast.AST]) -> None:
+        self._bases = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
         for node in nodes:
             self._imports(node)
         for node in nodes:
@@ -117,6 +133,7 @@ class _Code:
                 self._aliases[name.asname or name.name.partition(".")[0]] = (
                     name.name if name.asname else name.name.partition(".")[0]
                 )
+                self._modules.add(name.asname or name.name.partition(".")[0])
                 self._module(name.name)
         elif isinstance(node, ast.ImportFrom):
             self._module(node.module or "")
@@ -124,6 +141,10 @@ class _Code:
                 self._aliases[name.asname or name.name] = f"{node.module}.{name.name}"
                 if name.name == "*":
                     self._draft.unknown("python: star import")
+                if f"{node.module}.{name.name}" in _MODULES_INSIDE:
+                    self._modules.add(name.asname or name.name)
+                elif _is_module(f"{node.module}.{name.name}"):
+                    self._draft.unknown(f"python: {node.module}.{name.name} is another module")
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
             self._local.add(node.name)
 
@@ -144,6 +165,8 @@ class _Code:
             self._attribute(node)
         elif isinstance(node, ast.Name):
             self._name(node.id)
+            if node.id in self._modules and id(node) not in self._bases:
+                self._draft.unknown(f"python: the module {node.id} is passed around")
         elif isinstance(node, ast.Call):
             self._call(node)
         elif isinstance(node, ast.Delete | ast.AsyncFunctionDef | ast.Await) and not isinstance(
@@ -165,6 +188,8 @@ class _Code:
         if not isinstance(text, str):
             return
         self._draft.look_at(Word(text[:4000]), reads_content=True)
+        if _FORMATS_INSIDE.search(text):
+            self._draft.unknown("python: text that reaches inside when it is formatted")
         if "environ" in text:
             self._draft.effect({Effect.SECRET}, "python: may format the environment")
         if host_of(text):
@@ -175,7 +200,12 @@ class _Code:
     def _attribute(self, node: ast.Attribute) -> None:
         if node.attr.startswith("__") and node.attr not in {"__name__", "__doc__", "__version__", "__file__"}:
             self._draft.unknown(f"python: {node.attr} reaches inside")
-        self._reference(self._resolve(node))
+        name = self._resolve(node)
+        if node.attr in _FRAMES or (name.partition(".")[0] in self._roots and _is_module(name)):
+            self._draft.unknown(f"python: {name} is another module")
+        if name in _MODULES_INSIDE and id(node) not in self._bases:
+            self._draft.unknown(f"python: the module {name} is passed around")
+        self._reference(name)
 
     def _reference(self, name: str) -> None:
         """A function need not be called by name: `map(os.system, …)`."""
@@ -189,7 +219,7 @@ class _Code:
             self._draft.effect({Effect.EXEC}, f"python {name}")
         elif leaf in _DELETES | _KILLS:
             self._draft.effect({Effect.DELETE}, f"python {name}")
-        elif (between and f"{root}.{between[0]}" not in _PASSAGES) or leaf in {"methodcaller", "attrgetter"}:
+        elif not _is_passage(root, between) or leaf in {"methodcaller", "attrgetter"}:
             self._draft.unknown(f"python: {name} reaches through a module")
 
     def _call(self, node: ast.Call) -> None:
@@ -197,6 +227,8 @@ class _Code:
         method = name.rpartition(".")[2]
         if any(name.startswith(runner) or name == runner.rstrip(".") for runner in _RUNNERS):
             self._runs(node, name)
+        elif method in _RUNNING_METHODS:
+            self._draft.effect({Effect.EXEC}, f"python {name}")
         elif method in _DELETES:
             self._draft.effect({Effect.DELETE}, f"python {name}")
         elif method in _KILLS:
@@ -245,8 +277,10 @@ class _Code:
         path, mode = (node.args[0] if node.args else None), "r"
         if len(node.args) > 1:
             mode = node.args[1].value if isinstance(node.args[1], ast.Constant) else "w"  # type: ignore[assignment] # any mode
+        if any(isinstance(argument, ast.Starred) for argument in node.args):
+            mode = "w"
         for keyword in node.keywords:
-            if keyword.arg == "mode":
+            if keyword.arg in {"mode", None}:
                 mode = keyword.value.value if isinstance(keyword.value, ast.Constant) else "w"  # type: ignore[assignment] # any mode
         writes = bool(set(str(mode)) & set("wax+")) or name == "os.open"
         if isinstance(path, ast.Constant) and isinstance(path.value, str):
@@ -277,3 +311,20 @@ class _Code:
         elif parts:
             parts.append("?")
         return ".".join(reversed(parts))
+
+
+def _is_module(name: str) -> bool:
+    """Whether the last part of `re.sys` or `random._os` names a module that the first one happens to hold."""
+    root, _, leaf = name.rpartition(".")
+    if (
+        name in _NOT_MODULES
+        or leaf == root
+        or (root == "os" and leaf in _OS_READS)
+        or name == "datetime.datetime"
+    ):
+        return False
+    return bool(root) and leaf.lstrip("_") in sys.stdlib_module_names
+
+
+def _is_passage(root: str, between: list[str]) -> bool:
+    return not between or (f"{root}.{between[0]}" in _PASSAGES and set(between[1:]) <= {"buffer"})

@@ -44,6 +44,11 @@ _META = re.compile(r"\\(d\w*[+S]*|l\+?|conninfo|z|sf|sv|timing|x|pset|encoding|q
 _DOT = re.compile(
     r"\.(tables|schema|databases|indexes|indices|dbinfo|fullschema|show|mode|headers?|help|stats|width)\b[^|]*$"
 )
+_PRAGMA = re.compile(
+    r"pragma\s+(?:\w+\.)?(?:table_x?info|table_list|index_list|index_x?info|foreign_key_(?:list|check)|integrity_check|"
+    r"quick_check)\s*\(\s*\w*\s*\)",
+    re.IGNORECASE,
+)
 _SECRET_TABLES = re.compile(
     r"\b(pg_shadow|pg_authid|pg_user_mapping\w*|pg_hba_file_rules|mysql[`\"]?\s*\.\s*[`\"]?(user|global_priv|servers)|"
     r"authentication_string|rolpassword|usesysid\s*,\s*passwd|show\s+create\s+user|password_hash|passw(or)?d|dba_users\w*|user\$|"
@@ -115,7 +120,7 @@ def _read_query(first: str, words: list[str], statement: str, draft: Draft) -> l
     acting = _WRITING_READS & set(words) if first in {"select", "with", "values", "table"} else set()
     if first == "explain" and "analyze" in words:
         acting |= (_WRITING_READS | _WRITERS) & set(words)
-    if first == "pragma" and ("=" in statement or "(" in statement):
+    if first == "pragma" and ("=" in statement or "(" in statement) and not _PRAGMA.fullmatch(statement):
         return ["a PRAGMA with a value may change the database"]
     if acting:
         draft.effect({Effect.WRITE}, f"sql {first} … {min(acting)}")
