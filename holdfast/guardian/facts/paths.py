@@ -11,6 +11,9 @@ _PATHLIKE = re.compile(r"[/._]|history|kubeconfig|Login Data")
 _ROOTED = re.compile(
     r"(?:~|/[\w.-]+)/"
 )  # what a variable stands for below a known directory could be anything there
+_GUARDED_NAME = re.compile(
+    r"(?:/|\}|\))(?:g?shadow-?|sudoers|environ)\Z"
+)  # below whatever directory a variable names
 _EXPANSION = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)|`[^`]*`|\$\w+")
 _GLOB = re.compile(r"[*?\[]")
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
@@ -51,7 +54,11 @@ def is_sensitive(word: Word, paths: SensitivePaths, *, reads_content: bool) -> b
         return True
     if word.certainty is Certainty.GLOB:
         return _glob_reaches(text, paths, reads_content=reads_content)
-    if word.certainty is Certainty.LITERAL or not _ROOTED.match(text):
+    if word.certainty is Certainty.LITERAL:
+        return False
+    if _GUARDED_NAME.search(text):
+        return True
+    if not _ROOTED.match(text):
         return False
     return _glob_reaches(_EXPANSION.sub("*", text), paths, reads_content=reads_content)
 

@@ -18,6 +18,7 @@ STANDARD_DIRECTORIES = frozenset(
     "/bin /sbin /usr/bin /usr/sbin /usr/local/bin /usr/local/sbin /snap/bin /opt/homebrew/bin".split()
 )
 WRAPPER_LIMIT = 8
+_MOVERS = frozenset({"git", "tar", "gtar", "bsdtar", "make", "find"})
 _QUIET = frozenset("echo printf true sleep : yes".split())
 _NAME = re.compile(r"[A-Za-z0-9_.+:@\[\]!-]+\Z")
 
@@ -152,7 +153,8 @@ class Invoker:
     def record(self, call: Call, match: Match) -> None:
         args = [word.text for word in match.args]
         self.draft.command(call.name, " ".join(match.subcommand), dict.fromkeys(match.flags), args)
-        self._look_at(call.words, name=call.name)
+        self._enter_directories(call, match)
+        self._look_at(_as_globs(call), name=call.name)
         writes = bool(match.effects & {Effect.WRITE, Effect.DELETE, Effect.DESTROY})
         for text in args:
             if is_path(text):
@@ -161,6 +163,13 @@ class Invoker:
             host = host_of(text)
             if host:
                 self.draft.note("hosts", host)
+
+    def _enter_directories(self, call: Call, match: Match) -> None:
+        """`git -C /etc …`: what it names lies there."""
+        if call.name in _MOVERS:
+            for name, value in match.options:
+                if name in {"-C", "--directory", "--chdir"} and value:
+                    self.draft.enter(value)
 
     def _distrust_guesses(self, call: Call, match: Match, title: str) -> None:
         if Effect.NETWORK in match.effects and self._carries_text(call):
@@ -184,6 +193,18 @@ class Invoker:
         reads_content = name in self.draft.knowledge.paths.content_readers
         for word in words:
             self.draft.look_at(word, reads_content=reads_content)
+
+
+def _as_globs(call: Call) -> Sequence[Word]:
+    """`cat /etc/{}` below xargs: what is put there could be any name."""
+    if not call.marker:
+        return call.words
+    return [
+        Word(word.text.replace(call.marker, "*"), Certainty.GLOB)
+        if call.marker in word.text and word.constant
+        else word
+        for word in call.words
+    ]
 
 
 def runs_when_evaluated(text: str) -> bool:

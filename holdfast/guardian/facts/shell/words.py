@@ -30,6 +30,7 @@ _PLAIN = frozenset(
     {"word", "number", "variable_name", "file_descriptor", "test_operator", "special_variable_name"}
 )
 _EXPANSIONS = frozenset({"simple_expansion", "expansion", "command_substitution"})
+_REWRITES = re.compile(r"\w+(?:\[[^\]]*\])?(?:/|,|\^|:\s*-?\d)")  # the value is not what the variable holds
 _PROMPT = re.compile(r"@[A-Za-z]\}\Z")
 _BRACE = re.compile(r"(?<!\\)\{[^{}]*(,|\.\.)[^{}]*\}")
 
@@ -131,9 +132,8 @@ class WordReader:
             return self._value(inner, node)
         if _PROMPT.search(_text(node)):
             self._refuse("an expansion that evaluates its value")
-        worst = (
-            Certainty.CRAFTED if inner.startswith("!") and inner[1:].isidentifier() else Certainty.VARIABLE
-        )
+        indirect = inner.startswith("!") and inner[1:].isidentifier()
+        worst = Certainty.CRAFTED if indirect or _REWRITES.match(inner) else Certainty.VARIABLE
         for child in node.named_children:
             worst = max(worst, self.word(child).certainty)
         known = self._variable(re.match(r"[!#]?(\w*)", inner)[1])  # type: ignore[index] # always matches

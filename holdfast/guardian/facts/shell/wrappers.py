@@ -15,9 +15,7 @@ _DECODERS = frozenset(
     ["base64", "base32", "basenc", "xxd", "openssl", "rev", "uudecode", "gpg", "printf", "python", "perl"]
 )
 _FIND_RUNNERS = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
-_FIND_NAMES = frozenset(
-    {"-name", "-iname", "-path", "-ipath", "-wholename", "-iwholename", "-regex", "-iregex"}
-)
+_FIND_NAMES = frozenset({"-name", "-iname", "-path", "-ipath", "-wholename", "-iwholename"})
 _WIDE = frozenset({"/", "/etc", "/etc/", "/root", "/home", "/home/", "~", "~/", "$HOME"})
 _FD_RUNNERS = frozenset({"-x", "--exec", "-X", "--exec-batch"})
 _FIND_WRITERS = frozenset({"-fprint", "-fprint0", "-fprintf", "-fls"})
@@ -82,6 +80,8 @@ def own_part(invoker: Invoker, call: Call, *, skip: int) -> Sequence[Word]:
 def _own_option(invoker: Invoker, call: Call, words: Sequence[Word], own: list[str]) -> int:
     match, taken = match_option(call.tool, words)
     own.extend(match.flags)
+    if call.name == "env" and match.flags and match.flags[-1] in {"-C", "--chdir"}:
+        invoker.draft.enter(match.options[-1][1])
     for word in words[:taken]:
         invoker.draft.look_at(word, reads_content=True)
     for reason in match.unknowns:
@@ -130,6 +130,8 @@ def _find(invoker: Invoker, call: Call) -> None:
             invoker.draft.effect({Effect.WRITE}, f"find {text}")
         elif text == "-delete":
             invoker.draft.effect({Effect.DELETE}, "find -delete")
+        elif text in {"-regex", "-iregex"} and at + 1 < len(words):
+            _look_for_secrets(invoker, Word(words[at + 1].text.lstrip(".*/")), wide=())
         elif text in _FIND_NAMES and at + 1 < len(words):
             _look_for_secrets(invoker, words[at + 1], wide=_WIDE.intersection(word.text for word in words))
         plain.append(words[at])
