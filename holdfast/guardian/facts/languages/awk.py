@@ -29,7 +29,7 @@ def read_awk(program: str) -> list[str]:
         findings.append("the program chooses its own input")
     if "ENVIRON" in code and re.search(r"pass|secret|token|key|cred", program, re.IGNORECASE):
         findings.append("the program reads secrets from the environment")
-    if "@" in code or "getline" in code or "/inet" in program.lower():
+    if "@" in code or re.search(r"\bgetline\b[^;}\n]*<", code) or "/inet" in program.lower():
         findings.append("the program reads or includes something else")
     if any(">" in _outside_parentheses(match["rest"]) for match in _OUTPUT.finditer(code)):
         findings.append("the program writes a file")

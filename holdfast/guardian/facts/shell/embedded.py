@@ -1,5 +1,6 @@
 """Commands whose argument is a program in another language: awk, sed, perl, python, SQL clients."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -52,10 +53,16 @@ def _embedded(invoker: Invoker, call: Call, findings: Sequence[str] | None, text
         invoker.unknown(f"{call.name}: {finding}")
 
 
+_PERL_PURE = re.compile(
+    r"-M(?:strict|warnings|utf8|integer|bigint|List::Util|Scalar::Util|Time::Local)(?:=[\w,]+)?"
+)
+
+
 @special("perl")
 def _perl(invoker: Invoker, call: Call) -> None:
     invoker.draft.note("interpreters", call.name)
-    match = invoker.judge(call)
+    words = [word for word in call.words if not (word.constant and _PERL_PURE.fullmatch(word.text))]
+    match = invoker.judge(replace(call, words=words))
     programs = [value for name, value in match.options if name in {"-e", "-E"}]
     if match.look or Effect.EXEC in match.effects:
         return
