@@ -318,7 +318,8 @@ async def test_fifty_runs_that_race_for_one_budget_never_pass_it(stage: Stage) -
     ]
     day = SpendLimit(scope="tenant", subject="default", period="day", limit_usd=0.06)
     await stage.layer.spend.set_limit("default", day)
-    handles = await asyncio.gather(*(stage.start(on_failure="fail") for _ in range(50)))
+    goals = [f"calculate {'and ' * times}so on" for times in range(50)]  # no kept plan serves another
+    handles = await asyncio.gather(*(stage.start(on_failure="fail", goal=goal) for goal in goals))
     outputs = await asyncio.gather(*(handle.result() for handle in handles))
     (today,) = [
         each for each in await stage.layer.spend.totals("default", scope="tenant") if each.period != "total"
