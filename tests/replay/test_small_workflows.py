@@ -4,7 +4,6 @@ stand-ins under the real names, for what is asked here is order and waiting.
 `pytest tests/replay/test_small_workflows.py --record-histories tests/replay/histories` records them anew.
 """
 
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from schemas.knowledge import IngestJob, IngestProgress
 from schemas.runs import RunInput, RunOutput, RunRequest, RunStatus
 from schemas.schedules import ScheduleDraft, ScheduledRequest
 from schemas.webhooks import DeliveryRef
+from tests.histories import write_down
 from workflows import options
 from workflows.ingest import Ingestion
 from workflows.scheduled_run import ScheduledRun
@@ -108,9 +108,7 @@ async def history_of(handle: WorkflowHandle[Any, Any], request: pytest.FixtureRe
     """The whole history; written down where that was asked for."""
     history = await handle.fetch_history()
     if folder := request.config.getoption("record_histories"):
-        nameless = re.sub(r'"\d+@[\w.-]+?(-[0-9a-f]{32})?"', r'"worker\1"', history.to_json())
-        name = request.node.name.removeprefix("test_")
-        (Path(folder) / f"{name}.json").write_text(nameless)
+        write_down(history, Path(folder) / f"{request.node.name.removeprefix('test_')}.json")
     return history
 
 

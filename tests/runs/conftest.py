@@ -1,7 +1,6 @@
 """A whole run on real servers: Temporal, Postgres, workers for every queue. Only what thinks is scripted."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from schemas.events import RunEvent
 from schemas.plans import Plan, Step
 from schemas.runs import Run, RunInput, RunOutput, RunState
 from schemas.tools import EffectClass, ToolResult
+from tests.histories import write_down
 from tests.runs.acting import ByName, Forgetful, Script
 from tests.runs.deciding import decide
 from workers import pools
@@ -208,9 +208,7 @@ async def stage(make_stage: StageMaker, request: pytest.FixtureRequest) -> Async
 async def record(stage: Stage, file: Path) -> None:
     """The history of the test's first run, for tests/replay: with what it kept outside read back in."""
     handle = stage.client.get_workflow_handle(stage.started[0])
-    history = (await handle.fetch_history()).to_json()
-    nameless = re.sub(r'"\d+@[\w.-]+?(-[0-9a-f]{32})?"', r'"worker\1"', history)
-    file.write_text(nameless)  # noqa: ASYNC240 - once, and only when recording
+    write_down(await handle.fetch_history(), file)
 
 
 @pytest.fixture
