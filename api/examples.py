@@ -35,6 +35,7 @@ BODIES: Mapping[str, JsonObject] = {
     "PostRequest": {"name": "deploy.finished", "data": {"version": "1.4.2"}},
     "InstructionRequest": {"text": "Leave /var/log/audit alone."},
     "DecisionRequest": {"decision": "approve", "digest": _DIGEST, "comment": "Checked with the owner."},
+    "DelegationRequest": {"to": "database-on-call", "comment": "They know what hangs on it."},
     "AgentDraft": {
         "name": "keeper",
         "description": "Keeps hosts healthy.",

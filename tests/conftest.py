@@ -102,6 +102,9 @@ async def nothing_left_running(pytestconfig: pytest.Config) -> AsyncIterator[Non
     for run in open_runs:
         with suppress(RPCError):  # it has just ended by itself
             await client.get_workflow_handle(run.id, run_id=run.run_id).terminate()
+    async for schedule in await client.list_schedules():
+        with suppress(RPCError):  # it was deleted a moment ago
+            await client.get_schedule_handle(schedule.id).delete()
 
 
 @pytest.fixture(scope="session")

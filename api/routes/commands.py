@@ -1,5 +1,7 @@
 """What may be said to a run: pause, resume, cancel, fork, and what happened outside."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
@@ -144,20 +146,26 @@ async def instruct(
 
 
 async def _command(held: Held, run: Run, name: str, command: Any) -> CommandReport:
-    _refuse_ended(run)
-    return CommandReport.model_validate(await held.engine.update(run.id, name, command))
+    with _ended_is_said(run):
+        return CommandReport.model_validate(await held.engine.update(run.id, name, command))
 
 
 async def _say(held: Held, run: Run, name: str, message: Any) -> None:
-    _refuse_ended(run)
-    await held.engine.signal(run.id, name, message)
+    with _ended_is_said(run):
+        await held.engine.signal(run.id, name, message)
 
 
-def _refuse_ended(run: Run) -> None:
-    if run.status.ended:
+@contextmanager
+def _ended_is_said(run: Run) -> Iterator[None]:
+    """Temporal knows whether the run is under way: the row of one that was just taken up again still tells of its end."""
+    try:
+        yield
+    except Conflict as error:
+        if not run.status.ended:
+            raise
         raise Conflict(
             f"Run {run.id} has ended: {run.status.value}.", remedy="Resume it or fork it.", run_id=run.id
-        )
+        ) from error
 
 
 def _given(request: Request, *, without: set[str]) -> dict[str, Any]:

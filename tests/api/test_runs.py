@@ -184,9 +184,10 @@ async def test_what_a_dying_process_accepted_is_started_by_the_next(
         task.cancel()
 
 
-async def test_an_ended_run_takes_no_more_commands(api: RunningApi) -> None:
+async def test_an_ended_run_takes_no_more_commands(api: RunningApi, temporal_client: Client) -> None:
     holdfast = api.client()
     run = await holdfast.runs.start(RunRequest(goal="x"))
+    await temporal_client.get_workflow_handle(run.id).terminate()
     await end_run(api, run.id, RunStatus.FAILED)
     with pytest.raises(Conflict, match="has ended"):
         await holdfast.runs.pause(run.id)

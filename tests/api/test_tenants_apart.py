@@ -34,6 +34,7 @@ BODIES: dict[str, JsonObject] = {
     "POST /v1/runs/{run_id}/events": {"name": "done"},
     "POST /v1/runs/{run_id}/instructions": {"text": "stop"},
     "POST /v1/runs/{run_id}/feedback": {"verdict": "up"},
+    "POST /v1/approvals/{approval_id}/delegations": {"to": "theirs"},
     "PUT /v1/agents/{name}": {"name": NAME},
     "PUT /v1/policies/{name}": {"document": {**POLICY, "message": "theirs"}},
     "PUT /v1/tools/{name}/switch": {"enabled": False},

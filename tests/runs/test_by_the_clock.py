@@ -18,11 +18,11 @@ async def test_an_interval_starts_run_after_run_with_their_priority(house: House
 
 
 async def test_a_backfill_follows_the_local_clock_through_the_night_of_the_change(house: House) -> None:
-    await house.post("/v1/schedules", draft("nightly", cron=["0 3 * * *"], paused=True))
+    await house.post("/v1/schedules", draft("through-the-change", cron=["0 3 * * *"], paused=True))
     stretch = {"start_at": "2026-03-27T12:00:00Z", "end_at": "2026-03-30T12:00:00Z", "overlap": "buffer_all"}
-    await house.post("/v1/schedules/nightly/backfill", stretch)
+    await house.post("/v1/schedules/through-the-change/backfill", stretch)
     schedule = await house.until(
-        lambda: house.get("/v1/schedules/nightly"), lambda found: len(found["recent"]) == 3
+        lambda: house.get("/v1/schedules/through-the-change"), lambda found: len(found["recent"]) == 3
     )
     assert sorted(fired["due_at"] for fired in schedule["recent"]) == [
         "2026-03-28T02:00:00Z",

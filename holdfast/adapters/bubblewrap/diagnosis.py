@@ -75,10 +75,10 @@ def _named_causes(bwrap: Path, problem: str) -> Iterator[Cause]:
     for kind in _NAMESPACES:
         allowed = _setting(f"/proc/sys/user/max_{kind}_namespaces")
         if allowed is not None and int(allowed) < _FEW:
-            name = f"max_{kind}_namespaces"
+            name, switched_off = f"max_{kind}_namespaces", allowed == "0"
             yield Cause(
                 "user_namespaces",
-                f"user.{name} is {allowed}: too few for a call",
+                f"{kind} namespaces are {'switched off' if switched_off else 'too few for a call'}: user.{name} is {allowed}",
                 f"sysctl user.{name}=15000",
             )
     for path, bad, what, remedy in _SYSCTLS:
