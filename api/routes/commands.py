@@ -103,6 +103,7 @@ async def resume(run: OwnRun, request: ResumeRequest, held: Held, caller: Caller
     run_input = await resumed(held, run, command, agent_version=request.agent_version)
     if not await held.engine.start(run_input, again=True):
         raise Conflict(f"Run {run.id} is under way again already.", run_id=run.id)
+    await held.runs.take_up(run, by=caller.id)
     await remember(held, run, command, run_input if request.agent_version else None)
     return CommandReport(status="running", note="A new execution goes on from the last good step.")
 

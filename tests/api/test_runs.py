@@ -13,6 +13,7 @@ from api.start import make_good
 from holdfast.adapters.postgres.database import Database
 from holdfast.errors import Conflict, NotFound, Unavailable
 from schemas.access import Principal
+from schemas.events import EventType
 from schemas.runs import RunRequest, RunStatus
 from tests.api.conftest import RunningApi, end_run, make_tenant, reaching, serve, temporal_is_away
 
@@ -195,6 +196,21 @@ async def test_an_ended_run_takes_no_more_commands(api: RunningApi, temporal_cli
         await holdfast.runs.instruct(run.id, "hurry")
 
 
+async def test_a_run_that_is_taken_up_again_is_under_way_at_once(
+    api: RunningApi, temporal_client: Client
+) -> None:
+    """No worker is up that could say so."""
+    holdfast = api.client()
+    run = await holdfast.runs.start(RunRequest(goal="x"))
+    await temporal_client.get_workflow_handle(run.id).terminate()
+    await end_run(api, run.id, RunStatus.FAILED)
+    await holdfast.runs.resume(run.id)
+    assert (await holdfast.runs.read(run.id)).status is RunStatus.RUNNING
+    *_, ended, taken_up = await api.services.runs.events("default", run.id)
+    assert (ended.type, taken_up.type) == (EventType.RUN_ENDED, EventType.RUN_STATUS)
+    assert taken_up.data["reason"].startswith("taken up again by key:")
+
+
 async def test_a_fork_begins_with_what_a_resumption_changed(api: RunningApi, temporal_client: Client) -> None:
     run = await api.client().runs.start(RunRequest(goal="x", inputs={"host": "a", "port": 1}))
     await temporal_client.get_workflow_handle(run.id).terminate()
@@ -203,6 +219,7 @@ async def test_a_fork_begins_with_what_a_resumption_changed(api: RunningApi, tem
         changed = {"inputs": {"host": "b"}, "limits": {"steps": 7}}
         resumed = await http.post(f"/v1/runs/{run.id}/resume", json=changed)
         assert resumed.status_code == 200, resumed.text
+        await end_run(api, run.id, RunStatus.FAILED)
         forked = (await http.post(f"/v1/runs/{run.id}/fork", json={"inputs": {"path": "/"}})).json()
     start = await api.services.runs.start_input("default", forked["id"])
     assert start.inputs == {"host": "b", "port": 1, "path": "/"}

@@ -91,6 +91,23 @@ class PostgresRuns:
             row = await cursor.fetchone()
         return bool(row and row["ended"])
 
+    async def take_up(self, run: Run, *, by: str) -> None:
+        """The run is under way again; where its new execution was quicker to say so, nothing is left to say."""
+        patch = RunPatch(status=RunStatus.RUNNING, reason="")
+        data = {"status": RunStatus.RUNNING, "reason": f"taken up again by {by}"}
+        told = NewEvent(key=f"taken_up:{run.last_seq}", type=EventType.RUN_STATUS, data=data)
+        async with self._database.statement() as connection:
+            await connection.execute(
+                "select take_up_run(%s, %s, %s, %s, %s)",
+                (
+                    run.tenant,
+                    run.id,
+                    run.last_seq,
+                    Jsonb(patch.model_dump(mode="json", exclude_none=True)),
+                    events_json([told]),
+                ),
+            )
+
     async def record(self, request: RecordRequest) -> int:
         async with self._database.statement() as connection:
             cursor = await connection.execute(
