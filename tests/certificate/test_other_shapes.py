@@ -33,7 +33,7 @@ AGAIN = {"attempts": 2, "wait_s": 0.05}
 DEATHS = {
     "fan": ["after_call:each", "after_dispatch:each", *(f"history:{n}" for n in range(5, 40, 3))],
     "undo": ["after_call:undo_s2", *(f"history:{n}" for n in range(20, 50, 3))],
-    "long": [f"history:{n}" for n in range(10, 100, 10)],
+    "long": [f"history:{n}" for n in range(10, 65, 5)],
 }
 
 
