@@ -11,8 +11,6 @@ from temporalio.client import Client
 
 from holdfast.adapters.llm.keys import KeyRing
 from holdfast.adapters.llm.layer import ModelLayer
-from holdfast.adapters.postgres.approvals import PostgresApprovals
-from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.opinions import PostgresOpinions
@@ -25,7 +23,6 @@ from holdfast.guardian.shipped import shipped_bundle
 from holdfast.guardian.sources import FixedPolicies
 from holdfast.ids import new_id
 from holdfast.llm.panels.action_panel import PanelJudge
-from holdfast.runtime.settings import TemporalSettings, WorkerSettings
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.testing.model_server import ModelServer
 from holdfast.testing.script import Call, Fault, Match, Reply, Rule
@@ -42,7 +39,8 @@ from schemas.policies import PolicyDocument, PolicyVersion
 from schemas.runs import RunInput, RunOutput, RunState, RunStatus
 from schemas.tools import ToolResult
 from schemas.verdicts import Decision
-from tests.runs.acting import Forgetful, Script
+from tests.llm.crew import at_work, crew
+from tests.runs.acting import Script
 from tests.runs.deciding import decide
 from workers import pools
 from workflows.agent_run import AgentRun
@@ -141,11 +139,8 @@ async def stage(module_database: Database, temporal_address: str) -> AsyncIterat
         plugin = HoldfastPlugin(payloads=PostgresPayloads(module_database))
         client = await connect(plugin, address=temporal_address)
         host = RegistryToolHost(Registry([shell]))
-        for pool in _pools(module_database, host, layer):
-            worker = pool.worker(
-                client, workers=WorkerSettings(drain_s=0.1, cached_runs=0), temporal=TemporalSettings()
-            )
-            await stack.enter_async_context(worker)
+        made = _crew(module_database, host, layer)
+        await stack.enter_async_context(at_work(client, made, cached_runs=0))
         yield Stage(client, module_database, server, host, did)
 
 
@@ -160,30 +155,18 @@ def _settings(url: str) -> ModelSettings:
     )
 
 
-def _pools(database: Database, host: RegistryToolHost, layer: ModelLayer) -> Sequence[pools.Pool]:
-    runs, ledger = PostgresRuns(database=database), PostgresLedger(database=database)
-    artifacts, book = PostgresArtifacts(database=database), PostgresOpinions(database=database)
-    panel = layer.panel()
+def _crew(database: Database, host: RegistryToolHost, layer: ModelLayer) -> Sequence[pools.Pool]:
+    panel, book = layer.panel(), PostgresOpinions(database=database)
     rule = PolicyVersion(name="together", version=1, document=TOGETHER, resolved=TOGETHER)
     bundle = shipped_bundle()
     rules = RuleBook(bundle.model_copy(update={"policies": (*bundle.policies, rule)}))
     opinions = SecondOpinions(
         model=layer.action_judge(), panel=PanelJudge(panel=panel), book=book, timeout_s=4
     )
-    return (
-        pools.orchestration(
-            story=runs,
-            runs=runs,
-            artifacts=artifacts,
-            guardian=PolicyGuardian(policies=FixedPolicies(rules), opinions=book),
-            ledger=ledger,
-            approvals=PostgresApprovals(database=database),
-            fast_tools=host,
-        ),
-        pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="test"),
-        pools.llm(planner=Script(), runs=runs, panels=panel, opinions=opinions),
-        pools.knowledge(memory=Forgetful()),
-    )
+    runs = PostgresRuns(database=database)
+    thinks = pools.llm(planner=Script(), runs=runs, panels=panel, opinions=opinions)
+    guardian = PolicyGuardian(policies=FixedPolicies(rules), opinions=book)
+    return crew(database, host, thinks=thinks, guardian=guardian)
 
 
 @pytest.fixture(autouse=True)

@@ -11,15 +11,11 @@ from temporalio.client import Client, WorkflowHandle
 
 from holdfast.adapters.llm.keys import KeyRing
 from holdfast.adapters.llm.layer import ModelLayer
-from holdfast.adapters.postgres.approvals import PostgresApprovals
-from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.database import Database
-from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.panels import PostgresPanelBook
 from holdfast.adapters.postgres.payloads import PostgresPayloads
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.ids import new_id
-from holdfast.runtime.settings import TemporalSettings, WorkerSettings
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.testing.model_server import ModelServer
 from holdfast.testing.script import Fault, Match, Reply, Rule
@@ -35,7 +31,8 @@ from schemas.plans import PanelStep, Plan, Step, ToolStep
 from schemas.runs import RunInput, RunOutput, RunState, RunStatus
 from schemas.stages import Answer, AnswerRequest
 from tests.api.conftest import reaching, serve
-from tests.runs.acting import ByName, Forgetful, Script
+from tests.llm.crew import at_work, crew
+from tests.runs.acting import Script
 from tests.runs.deciding import decide
 from workers import pools
 from workflows.agent_run import AgentRun
@@ -110,11 +107,10 @@ async def stage(module_database: Database, temporal_address: str) -> AsyncIterat
         plugin = HoldfastPlugin(payloads=PostgresPayloads(module_database))
         client = await connect(plugin, address=temporal_address)
         host = RegistryToolHost(Registry([calc]))
-        for pool in _pools(module_database, host, layer):
-            worker = pool.worker(
-                client, workers=WorkerSettings(drain_s=0.1, cached_runs=0), temporal=TemporalSettings()
-            )
-            await stack.enter_async_context(worker)
+        runs = PostgresRuns(database=module_database)
+        thinks = pools.llm(planner=Silent(), runs=runs, panels=layer.panel())
+        made = crew(module_database, host, thinks=thinks)
+        await stack.enter_async_context(at_work(client, made, cached_runs=0))
         yield Stage(client, module_database, server, layer, host)
 
 
@@ -127,25 +123,6 @@ def _settings(url: str) -> ModelSettings:
     )
     return ModelSettings(
         deployments=deployments, routes={TaskClass.PANEL: Route(deployments=("one", "two", "three"))}
-    )
-
-
-def _pools(database: Database, host: RegistryToolHost, layer: ModelLayer) -> Sequence[pools.Pool]:
-    runs, ledger = PostgresRuns(database=database), PostgresLedger(database=database)
-    artifacts = PostgresArtifacts(database=database)
-    return (
-        pools.orchestration(
-            story=runs,
-            runs=runs,
-            artifacts=artifacts,
-            guardian=ByName(),
-            ledger=ledger,
-            approvals=PostgresApprovals(database=database),
-            fast_tools=host,
-        ),
-        pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="test"),
-        pools.llm(planner=Silent(), runs=runs, panels=layer.panel()),
-        pools.knowledge(memory=Forgetful()),
     )
 
 

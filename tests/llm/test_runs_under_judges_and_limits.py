@@ -16,8 +16,6 @@ from temporalio.client import Client, WorkflowHandle
 from holdfast.adapters.llm.afterthought import MemoryWithAfterthought
 from holdfast.adapters.llm.layer import ModelLayer
 from holdfast.adapters.llm.pacing import TaskQueuePacer
-from holdfast.adapters.postgres.approvals import PostgresApprovals
-from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.memory import PostgresMemory
@@ -50,8 +48,8 @@ from schemas.plans import Plan, PlanSource, ToolStep
 from schemas.runs import RunInput, RunOutput, RunStatus
 from schemas.stages import PlanProposal, PlanRequest
 from schemas.tools import EffectClass, ToolResult
+from tests.llm.crew import at_work, crew
 from tests.llm.test_layer import Runbooks
-from tests.runs.acting import ByName
 from workers import pools
 from workers.parts import parts
 from workers.queues import knowledge, llm, orchestration
@@ -156,29 +154,13 @@ async def stage(
     layer = await ModelLayer.open(ModelSettings(file=file), database=database, temporal=client)
     memory = PostgresMemory(database=database)
     host = RegistryToolHost(Registry([calc, declared("log", effect=EffectClass.READ_ONLY)(log)]))
-    runs, ledger = PostgresRuns(database=database), PostgresLedger(database=database)
-    artifacts = PostgresArtifacts(database=database)
-    async with AsyncExitStack() as stack:
-        for pool in (
-            pools.orchestration(
-                story=runs,
-                runs=runs,
-                artifacts=artifacts,
-                guardian=ByName(),
-                ledger=ledger,
-                approvals=PostgresApprovals(database=database),
-                fast_tools=host,
-            ),
-            pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="test"),
-            pools.llm(
-                planner=layer.planner(runbook=OneRunbook()),
-                runs=runs,
-                lessons=layer.lessons(shelf=memory, status=MemoryStatus.PROPOSED),
-            ),
-            pools.knowledge(memory=MemoryWithAfterthought(memory=memory, client=client)),
-        ):
-            worker = pool.worker(client, workers=WorkerSettings(drain_s=0.1), temporal=TemporalSettings())
-            await stack.enter_async_context(worker)
+    thinks = pools.llm(
+        planner=layer.planner(runbook=OneRunbook()),
+        runs=PostgresRuns(database=database),
+        lessons=layer.lessons(shelf=memory, status=MemoryStatus.PROPOSED),
+    )
+    remembers = MemoryWithAfterthought(memory=memory, client=client)
+    async with at_work(client, crew(database, host, thinks=thinks, memory=remembers)):
         yield Stage(client, database, server, layer, memory, host)
     await layer.close()
 

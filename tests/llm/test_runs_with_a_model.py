@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +10,13 @@ from pydantic import SecretStr
 from temporalio.client import Client, WorkflowHandle
 
 from holdfast.adapters.llm.layer import ModelLayer
-from holdfast.adapters.postgres.approvals import PostgresApprovals
-from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.database import Database
-from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.model_routes import PostgresModelRoutes
 from holdfast.adapters.postgres.models import PostgresSpend
 from holdfast.adapters.postgres.payloads import PostgresPayloads
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.ids import new_id
-from holdfast.runtime.settings import ModelSettings, TemporalSettings, WorkerSettings
+from holdfast.runtime.settings import ModelSettings
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.testing.model_server import ModelServer
 from holdfast.testing.script import Fault, Match, Reply, Rule
@@ -31,8 +27,8 @@ from schemas.agents import AgentSpec, RunLimits
 from schemas.commands import CancelCommand
 from schemas.models import Price
 from schemas.runs import RunInput, RunOutput, RunStatus
+from tests.llm.crew import at_work, crew
 from tests.llm.test_layer import Runbooks
-from tests.runs.acting import ByName, Forgetful
 from workers import pools
 from workflows.agent_run import AgentRun
 
@@ -84,25 +80,8 @@ async def stage(database: Database, temporal_address: str, server: ModelServer) 
     layer = await ModelLayer.open(section, database=database)
     client = await connect(HoldfastPlugin(payloads=PostgresPayloads(database)), address=temporal_address)
     host = RegistryToolHost(Registry([calc]))
-    runs, ledger = PostgresRuns(database=database), PostgresLedger(database=database)
-    artifacts = PostgresArtifacts(database=database)
-    async with AsyncExitStack() as stack:
-        for pool in (
-            pools.orchestration(
-                story=runs,
-                runs=runs,
-                artifacts=artifacts,
-                guardian=ByName(),
-                ledger=ledger,
-                approvals=PostgresApprovals(database=database),
-                fast_tools=host,
-            ),
-            pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="test"),
-            pools.llm(planner=layer.planner(runbook=Runbooks()), runs=runs),
-            pools.knowledge(memory=Forgetful()),
-        ):
-            worker = pool.worker(client, workers=WorkerSettings(drain_s=0.1), temporal=TemporalSettings())
-            await stack.enter_async_context(worker)
+    thinks = pools.llm(planner=layer.planner(runbook=Runbooks()), runs=PostgresRuns(database=database))
+    async with at_work(client, crew(database, host, thinks=thinks)):
         yield Stage(client, database, server, layer, host)
     await layer.close()
 
