@@ -58,7 +58,7 @@ RULES: tuple[Rule, ...] = (
     _write("DELETE", "/v1/runs/{run_id}", Permission.RUNS_DELETE),
     *(
         _read(f"/v1/runs/{{run_id}}/{part}", Permission.RUNS_READ)
-        for part in ("plan", "steps", "effects", "verdicts", "cost", "artifacts/{digest}")
+        for part in ("plan", "steps", "story", "effects", "verdicts", "cost", "artifacts/{digest}")
     ),
     *(
         _write("POST", f"/v1/runs/{{run_id}}/{verb}", Permission.RUNS_WRITE)

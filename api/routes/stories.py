@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
-from api.cursors import Cursor, Limit, page_by_time, position
+from api.cursors import Cursor, Limit, page_by_key, page_by_time, place, position
 from api.problems import documented
 from api.resuming import story_of
 from api.routes.runs import OwnRun
 from api.services import Held
 from holdfast.errors import Conflict, HoldfastError, NotFound
 from schemas.effects import Effect
+from schemas.events import RunEvent
 from schemas.pages import Items, Page
 from schemas.plans import Plan
 from schemas.reports import RunCost, VerdictView
@@ -50,6 +51,23 @@ async def read_plan(run: OwnRun, held: Held) -> Plan:
 async def read_steps(run: OwnRun, held: Held) -> Items[StepView]:
     """The steps of the plan, each with the last word on it."""
     return Items(items=(await story_of(held, run)).steps())
+
+
+@router.get("/story")
+async def read_story(
+    run: OwnRun,
+    held: Held,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    after: Annotated[
+        int, Query(ge=0, le=2**53, description="For the first page: the last number known.")
+    ] = 0,
+) -> Page[RunEvent]:
+    """The events told so far, a page at a time; `/events` follows them."""
+    known = place(cursor, int) or after
+    found = await held.runs.events(run.tenant, run.id, after=known, limit=limit + 1)
+    items, following = page_by_key(found, limit, "seq")
+    return Page(items=items, next=following)
 
 
 @router.get("/effects")

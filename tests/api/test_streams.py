@@ -82,6 +82,18 @@ async def test_a_story_without_following_ends_where_it_stands(api: RunningApi) -
     assert await collect(api.client().runs.follow(run.id, follow=False)) == [1]
 
 
+async def test_the_story_told_so_far_is_a_list_too(api: RunningApi) -> None:
+    client = api.client()
+    run = await client.runs.start(RunRequest(goal="x"))
+    await tell(api, run.id, *["run.message"] * 210)
+    path = f"/v1/runs/{run.id}/story"
+    assert [event.seq async for event in client.wire.items(path, RunEvent)] == list(range(1, 212))
+    page = (await client.wire.ask("GET", path, query={"after": 209, "limit": 1})).json()
+    rest = (await client.wire.ask("GET", path, query={"cursor": page["next"], "after": 3})).json()
+    assert [each["seq"] for each in (*page["items"], *rest["items"])] == [210, 211]
+    assert rest["next"] is None
+
+
 async def test_a_resumed_run_is_followed_beyond_its_first_end(api: RunningApi) -> None:
     run = await api.client().runs.start(RunRequest(goal="x"))
     await tell(api, run.id, "run.ended", status="failed")

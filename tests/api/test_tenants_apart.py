@@ -71,6 +71,7 @@ class Ours:
         return (
             f"/v1/runs/{at['run_id']}",
             f"/v1/runs/{at['run_id']}/verdicts",
+            f"/v1/runs/{at['run_id']}/story",
             f"/v1/approvals/{at['approval_id']}",
             f"/v1/agents/{NAME}/versions",
             f"/v1/policies/{NAME}/versions",
