@@ -1,7 +1,6 @@
 """When the worker goes, its tools go; when it stays, nothing piles up."""
 
 import asyncio
-import glob
 import json
 import os
 import signal
@@ -90,61 +89,16 @@ async def test_an_interrupted_call_leaves_the_workspace_as_it_was(tmp_path: Path
 
 @pytest.mark.timeout(900)  # the long form is 2,000 calls
 async def test_no_descriptor_process_group_or_mount_is_left(tmp_path: Path, *, full: bool) -> None:
-    sandbox = BubblewrapSandbox(store=tmp_path / "store")
-    await _fifty_at_once(sandbox)
-    before = await _settled_holdings(sandbox.launcher_pid)
-    for _ in range(40 if full else 1):
-        await _fifty_at_once(sandbox)
-    now = before
-
-    def as_before() -> bool:
-        """Exactly; but of descriptors less is no leak: they are the whole session's, earlier modules' too."""
-        nonlocal now
-        now = _holdings(sandbox.launcher_pid)
-        return now[1:] == before[1:] and now[0] <= before[0]
-
-    assert await until(as_before), (before, now)
-    assert list((tmp_path / "store").iterdir()) == []
-    await sandbox.close()
-
-
-async def _fifty_at_once(sandbox: BubblewrapSandbox) -> None:
-    results = await asyncio.gather(*(sandbox.run(_varied(n)) for n in range(50)))
-    assert SandboxStatus.SANDBOX_ERROR not in {result.status for result in results}
-
-
-async def _settled_holdings(launcher: int) -> tuple[int, int, int, int]:
-    """What is held at rest: what is made ready for the next call is made while nobody calls."""
-    seen: list[tuple[int, int, int, int]] = []
-
-    def at_rest() -> bool:
-        seen.append(_holdings(launcher))
-        return seen[-10:] == [seen[-1]] * 10
-
-    assert await until(at_rest), seen[-10:]
-    return seen[-1]
-
-
-def _varied(number: int) -> SandboxRequest:
-    programs = ("true", "exit 3", "setsid sleep 60 & echo x", "head -c 300000 /dev/zero", "sleep 60")
-    return SandboxRequest(program=programs[number % 5], limits=Limits(wall_s=0.2 if number % 5 == 4 else 20))
-
-
-def _holdings(launcher: int) -> tuple[int, int, int, int]:
-    """Our descriptors, processes below our launcher, its control groups, mounts."""
-    descriptors = len(list(Path("/proc/self/fd").iterdir()))
-    own = f"/sys/fs/cgroup/**/holdfast/call-{launcher}-*"
-    groups = len(glob.glob(own, recursive=True))  # noqa: PTH207 - a path's own stumbles over what goes meanwhile
-    mounts = len(Path("/proc/self/mounts").read_text().splitlines())
-    return descriptors, _processes_below(launcher), groups, mounts
-
-
-def _processes_below(pid: int) -> int:
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:  # gone meanwhile
-        return 0
-    return len(children) + sum(_processes_below(int(child)) for child in children)
+    store = tmp_path / "store"
+    worker = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.sandbox.many_calls", str(store), "40" if full else "1"),
+        stdout=subprocess.PIPE,
+        cwd=_PROJECT,
+    )
+    said, _ = await worker.communicate()
+    held = json.loads(said)
+    assert held["after"] == held["before"]
+    assert list(store.iterdir()) == []
 
 
 async def test_a_flood_does_not_reach_the_workers_memory(tmp_path: Path) -> None:
