@@ -129,6 +129,19 @@ async def test_killed_or_asked_to_stop_it_leaves_no_process_and_keeps_its_data(t
     assert "Nothing is running" in (await stack.run("down"))[1]
 
 
+async def test_two_that_start_at_the_same_moment_have_no_port_in_common(
+    tmp_path: Path, database_url: str
+) -> None:
+    both = [Stack(tmp_path / name, DATABASE_URL=database_url) for name in ("one", "other")]
+    async with both[0].up(), both[1].up():
+        ports = [
+            state[key].rpartition(":")[2]
+            for state in (stack.state for stack in both)
+            for key in ("api_url", "temporal_address", "temporal_ui")
+        ]
+    assert len(set(ports)) == 6
+
+
 async def test_interrupted_while_it_starts_it_leaves_nothing(tmp_path: Path, database_url: str) -> None:
     up = await Stack(tmp_path, DATABASE_URL=database_url).begin()
     await up.says("temporal: ready")

@@ -29,6 +29,30 @@ def any_free(host: str = "127.0.0.1") -> int:
     return port
 
 
-def usual_or_free(usual: int, host: str = "127.0.0.1") -> int:
-    """The port people expect; another where something else listens there already."""
-    return usual if is_free(usual, host) else any_free(host)
+class Claims:
+    """The ports of one stack, told to other stacks long before a child listens there: two that start at the same
+    moment must not choose the same.
+
+    A claim is a socket with an abstract name, which the kernel gives to one process at a time, for as long as that
+    lives, in the same network namespace that the port is in.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[socket.socket] = []
+
+    def usual_or_free(self, usual: int, host: str = "127.0.0.1") -> int:
+        """The port people expect; another where something listens there already, or is about to."""
+        port = usual if is_free(usual, host) else any_free(host)
+        while not self.take(port):
+            port = any_free(host)
+        return port
+
+    def take(self, port: int) -> bool:
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0holdfast/port/{port}")
+        except OSError:
+            claim.close()
+            return False
+        self._held.append(claim)
+        return True

@@ -14,7 +14,7 @@ from holdfast.runtime.embedded import temporal
 from holdfast.runtime.embedded.keeper import Keeper, Tell
 from holdfast.runtime.embedded.lock import FolderLock
 from holdfast.runtime.embedded.parts import Part, Program, check_temporal
-from holdfast.runtime.embedded.ports import is_free, is_ours, usual_or_free
+from holdfast.runtime.embedded.ports import Claims, is_free, is_ours
 from holdfast.runtime.embedded.postgres import EmbeddedPostgres
 from holdfast.runtime.embedded.state import StackState, write_state
 from holdfast.runtime.embedded.temporal import EmbeddedTemporal
@@ -45,6 +45,7 @@ class Supervisor:
         self._tell = tell
         self._changed = changed
         self._lock = FolderLock(self._folder)
+        self._ports = Claims()
         self._started_at = datetime.now(UTC)
         self._ready = False
         self._postgres: EmbeddedPostgres | None = None
@@ -108,8 +109,8 @@ class Supervisor:
             self._temporal = EmbeddedTemporal(
                 log=logs / "temporal.log",
                 database=self._folder / "temporal" / "temporal.db",
-                port=usual_or_free(7233),
-                ui_port=usual_or_free(8233),
+                port=self._ports.usual_or_free(7233),
+                ui_port=self._ports.usual_or_free(8233),
                 program=temporal.program_on_path() if self._settings.temporal.system_program else None,
                 inherited=(self._lock.fd,),
             )
@@ -167,8 +168,8 @@ class Supervisor:
                 remedy="Set HOLDFAST_API__HOST to 127.0.0.1 or 0.0.0.0.",
             )
         if "port" not in self._settings.api.model_fields_set:
-            return usual_or_free(wanted, host)
-        if not is_free(wanted, host):
+            return self._ports.usual_or_free(wanted, host)
+        if not (is_free(wanted, host) and self._ports.take(wanted)):
             raise Misconfigured(
                 f"Port {wanted} is in use.",
                 remedy="Set HOLDFAST_API__PORT to another, or unset it to have one chosen.",
