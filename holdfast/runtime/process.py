@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 _PR_SET_PDEATHSIG = 1
 _LARGE_LOG_BYTES = 16 * 1024 * 1024
@@ -24,10 +24,20 @@ def tie_to_parent(parent: int, death_signal: signal.Signals = signal.SIGKILL) ->
         os._exit(70)
 
 
+class Process(Protocol):
+    """As far as it matters here, what asyncio says of one."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    async def wait(self) -> int: ...
+
+
 class Child:
     """One started process: its log is a file, its end can be awaited, and it can be stopped in two steps."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: Process) -> None:
         self._process = process
         self.started_at = time.monotonic()
 
@@ -42,7 +52,7 @@ class Child:
         pass_fds: Sequence[int] = (),
     ) -> "Child":
         """Start it in a session of its own: Ctrl-C in the terminal reaches us alone, and we decide the order."""
-        with _open_log(log) as output:
+        with open_log(log) as output:
             starting = asyncio.ensure_future(
                 asyncio.create_subprocess_exec(
                     *map(str, argv),
@@ -106,7 +116,8 @@ class Child:
                 return
 
 
-def _open_log(log: Path) -> BinaryIO:
+def open_log(log: Path) -> BinaryIO:
+    """To go on writing; what was written is put aside once it is much."""
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > _LARGE_LOG_BYTES:
         log.replace(log.with_name(f"{log.name}.1"))

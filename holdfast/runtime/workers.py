@@ -2,6 +2,7 @@
 
 import logging
 from datetime import timedelta
+from importlib.metadata import version
 from typing import TypedDict
 
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
@@ -38,6 +39,7 @@ class WorkerOptions(TypedDict, total=False):
     max_heartbeat_throttle_interval: timedelta
     sticky_queue_schedule_to_start_timeout: timedelta
     deployment_config: WorkerDeploymentConfig
+    build_id: str
 
 
 def worker_options(queue: Queue, *, workers: WorkerSettings, temporal: TemporalSettings) -> WorkerOptions:
@@ -55,6 +57,8 @@ def worker_options(queue: Queue, *, workers: WorkerSettings, temporal: TemporalS
         options["sticky_queue_schedule_to_start_timeout"] = _STICKY_AT_MOST
     if temporal.deployment:
         options["deployment_config"] = _deployment(temporal.deployment, temporal.build_id)
+    else:  # unless told, the SDK reads and hashes every module at each start of a worker
+        options["build_id"] = temporal.build_id or f"holdfast {version('holdfast')}"
     return options
 
 

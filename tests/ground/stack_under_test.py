@@ -20,6 +20,8 @@ from pathlib import Path
 from holdfast.runtime.readiness import tell_ready
 
 async def run(settings, *, queues):
+    if Path("no-disk").exists():
+        raise SystemExit("error: the disk is away")
     asked = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
     name = "-".join(queues) or "api"
@@ -117,6 +119,12 @@ class Up:
         said, _ = await asyncio.wait_for(self.process.communicate(), PATIENCE_S)
         self.said += said.decode()
         return self.process.returncode or 0
+
+
+def nursery_of(pid: int) -> int:
+    """The process that forked this one."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("PPid:")[2].split()[0])
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from holdfast.runtime.embedded.keeper import LONGEST_PAUSE_S, pause_before
-from tests.ground.stack_under_test import Stack, Up, innermost, names_of, processes_in, until
+from holdfast.runtime.settings import Queue
+from tests.ground.stack_under_test import Stack, Up, innermost, names_of, nursery_of, processes_in, until
 
 PARTS = {
     "postgres",
@@ -93,15 +94,40 @@ async def test_parts_that_hang_are_killed_and_started_again(running: tuple[Stack
 
 async def test_a_part_that_cannot_start_again_is_tried_until_it_can(running: tuple[Stack, Up]) -> None:
     stack, up = running
-    program = stack.folder / "workers/main.py"
-    sound = program.read_text()
-    program.write_text("raise SystemExit('error: the disk is away')")
+    (stack.folder / "no-disk").touch()
     os.kill(stack.pids["worker llm"], signal.SIGKILL)
     await up.says("worker llm: did not start again: worker llm did not start: error: the disk is away")
     code, said = await stack.run("status")
     assert (code, "the disk is away" in said) == (1, True)
-    program.write_text(sound)
+    (stack.folder / "no-disk").unlink()
     await up.says("worker llm: ready again")
+
+
+async def test_when_the_nursery_is_killed_all_it_bore_is_started_again_from_another(
+    running: tuple[Stack, Up],
+) -> None:
+    stack, up = running
+    born = sorted(PARTS - {"postgres", "temporal"})
+    before = stack.pids
+    nursery = nursery_of(before["api"])
+    assert {nursery_of(before[name]) for name in born} == {nursery}
+    os.kill(nursery, signal.SIGKILL)
+    await up.says_all(*(f"{name}: ended unasked (signal 9)" for name in born))
+    await until(lambda: all(part["status"] == "ready" for part in stack.state["parts"]))
+    assert {name for name in PARTS if stack.pids[name] != before[name]} == set(born)
+    assert nursery not in {nursery_of(stack.pids[name]) for name in born}
+
+
+async def test_no_process_is_forked_from_one_with_threads(
+    tmp_path: Path, database_url: str, temporal_address: str
+) -> None:
+    stack = Stack(tmp_path, DATABASE_URL=database_url, TEMPORAL_ADDRESS=temporal_address)
+    program = tmp_path / "workers/main.py"
+    busy = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    program.write_text(busy + program.read_text())
+    async with stack.up():
+        lines = [line for line in processes_in(tmp_path) if " -m holdfast worker" in line]
+    assert len(lines) == len(Queue)
 
 
 def test_pauses_grow_and_stay_bearable() -> None:

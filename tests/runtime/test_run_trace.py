@@ -10,6 +10,7 @@ from api.access import bootstrap_key
 from holdfast.adapters.postgres.database import Database
 from holdfast.client import Holdfast
 from holdfast.runtime import semconv
+from holdfast.runtime.embedded.nursery import Nursery
 from holdfast.runtime.embedded.parts import Program
 from holdfast.runtime.embedded.ports import any_free
 from schemas.events import EventType
@@ -22,14 +23,22 @@ PLAN = Plan(steps=(ToolStep(id="note", tool="shell", arguments={"command": "echo
 
 @asynccontextmanager
 async def working(*arguments: str, log: Path, environment: Mapping[str, str]) -> AsyncIterator[Program]:
+    nursery = Nursery(os.environ, log=log.with_suffix(".nursery.log"))
     program = Program(
-        arguments[0], arguments, log=log, environment={**os.environ, **environment}, drain_s=30, silence_s=30
+        arguments[0],
+        arguments,
+        log=log,
+        environment={**os.environ, **environment},
+        nursery=nursery,
+        drain_s=30,
+        silence_s=30,
     )
     await program.start()
     try:
         yield program
     finally:
         await program.stop()
+        await nursery.close()
 
 
 async def test_a_run_is_one_trace_over_a_killed_worker_and_a_wait(

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from holdfast.guardian.knowledge.compile import KnowledgeError, compile_entry
+from holdfast.guardian.knowledge.compile import KnowledgeError, compile_group
 from holdfast.guardian.knowledge.model import Tool
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -86,10 +86,10 @@ def compile_knowledge(texts: dict[str, bytes]) -> Knowledge:
 
 def _add_tools(tools: dict[str, Tool], file: str, document: dict[str, Any]) -> None:
     for names, raw in document.items():
-        for name in str(names).split():
-            if name in tools:
-                raise KnowledgeError(f"{file}: {name} is described twice")
-            tools[name] = compile_entry(name, raw)
+        for tool in compile_group(str(names), raw):
+            if tool.name in tools:
+                raise KnowledgeError(f"{file}: {tool.name} is described twice")
+            tools[tool.name] = tool
 
 
 def _compile_paths(raw: dict[str, Any]) -> SensitivePaths:

@@ -26,6 +26,15 @@ class KnowledgeError(ValueError):
     """A data file says something the format does not have."""
 
 
+def compile_group(names: str, raw: Any, parent: Tool = _NO_PARENT) -> Iterator[Tool]:
+    """The tools of one line, which differ in their names alone: most lines have several, and compiling is the dear part."""
+    first, *others = names.split()
+    tool = compile_entry(first, raw, parent)
+    yield tool
+    for name in others:
+        yield replace(tool, name=name)
+
+
 def compile_entry(name: str, raw: Any, parent: Tool = _NO_PARENT) -> Tool:
     """One tool with all its sub-commands; a bare string is short for `{is: …}`."""
     entry: dict[str, Any] = {"is": raw} if isinstance(raw, str) else dict(raw or {})
@@ -79,21 +88,19 @@ def _with_children(own: Tool, entry: Mapping[str, Any], inherited: Tool) -> Tool
     exact: dict[str, Tool] = {}
     globs: list[tuple[re.Pattern[str], Tool]] = []
     fallback = None
-    for name, raw in _named(entry.get("sub", {})):
-        child = compile_entry(name, raw, inherited)
-        if name == "*":
+    for child in _children(entry.get("sub", {}), inherited):
+        if child.name == "*":
             fallback = child
-        elif any(c in name for c in "*?["):
-            globs.append((re.compile(fnmatch.translate(name)), child))
+        elif any(c in child.name for c in "*?["):
+            globs.append((re.compile(fnmatch.translate(child.name)), child))
         else:
-            exact[name] = child
+            exact[child.name] = child
     return replace(own, sub=exact, globs=tuple(globs), fallback=fallback)
 
 
-def _named(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _children(table: Mapping[str, Any], parent: Tool) -> Iterator[Tool]:
     for names, raw in table.items():
-        for name in str(names).split():
-            yield name, raw
+        yield from compile_group(str(names), raw, parent)
 
 
 def _refuse_strange_keys(name: str, entry: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from holdfast.errors import Misconfigured, Unavailable
+from holdfast.runtime.embedded.nursery import Birth, Nursery
 from holdfast.runtime.process import Child, last_words
 from holdfast.runtime.readiness import NotifySocket
 
@@ -38,7 +39,7 @@ class Part(Protocol):
 
 
 class Program:
-    """One of our own processes: `python -m holdfast ...`, which says itself when it is ready."""
+    """One of our own processes, `holdfast ...` forked in the nursery, which says itself when it is ready."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Program:
         *,
         log: Path,
         environment: Mapping[str, str],
+        nursery: Nursery,
         drain_s: float,
         silence_s: float,
         address: str = "",
@@ -54,9 +56,10 @@ class Program:
     ) -> None:
         self.name = name
         self.address = address
-        self._argv = [*OURSELVES, *arguments]
+        self._arguments = tuple(arguments)
         self._log = log
         self._environment = environment
+        self._nursery = nursery
         self._drain_s = drain_s
         self._silence_s = silence_s
         self._patience_s = patience_s
@@ -72,8 +75,13 @@ class Program:
     async def start(self) -> None:
         notices = self._listen()
         try:
-            self._child = await Child.start(
-                self._argv, log=self._log, env={**self._environment, **notices.variables}
+            self._child = await self._nursery.fork(
+                Birth(
+                    name=self.name,
+                    arguments=self._arguments,
+                    environment={**self._environment, **notices.variables},
+                    log=self._log,
+                )
             )
             await self._becomes_ready(notices)
         except BaseException:

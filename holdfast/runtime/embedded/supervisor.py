@@ -13,6 +13,7 @@ from holdfast.errors import Misconfigured
 from holdfast.runtime.embedded import temporal
 from holdfast.runtime.embedded.keeper import Keeper, Tell
 from holdfast.runtime.embedded.lock import FolderLock
+from holdfast.runtime.embedded.nursery import Nursery
 from holdfast.runtime.embedded.parts import Part, Program, check_temporal
 from holdfast.runtime.embedded.ports import Claims, is_free, is_ours
 from holdfast.runtime.embedded.postgres import EmbeddedPostgres
@@ -50,6 +51,7 @@ class Supervisor:
         self._ready = False
         self._postgres: EmbeddedPostgres | None = None
         self._temporal: EmbeddedTemporal | None = None
+        self._nursery = Nursery(self._nursery_environment(), log=self._folder / "logs" / "nursery.log")
         self._api_port = 0
         self._servers: list[Keeper] = []
         self._processes: list[Keeper] = []
@@ -76,6 +78,7 @@ class Supervisor:
             self._api_port = self._choose_api_port()
             self._choose_servers()
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._nursery.open())
                 group.create_task(self._start_database())
                 group.create_task(self._start_temporal())
             self._choose_processes()
@@ -93,6 +96,7 @@ class Supervisor:
         """
         self._ready = False
         await asyncio.gather(*(keeper.stop() for keeper in self._processes))
+        await self._nursery.close()
         await asyncio.gather(*(keeper.stop() for keeper in self._servers))
 
     def _choose_servers(self) -> None:
@@ -126,6 +130,7 @@ class Supervisor:
             ["api"],
             log=self._folder / "logs" / "api.log",
             environment=without_secrets(base, model_keys=True, tool_secrets=True),
+            nursery=self._nursery,
             drain_s=self._settings.api.drain_s + _DRAIN_MARGIN_S,
             silence_s=self._silence_s,
             address=f"http://{self._settings.api.host}:{self._api_port}",
@@ -139,6 +144,7 @@ class Supervisor:
             environment=without_secrets(
                 base, model_keys=queue is not Queue.LLM, tool_secrets=queue is not Queue.TOOLS
             ),
+            nursery=self._nursery,
             drain_s=self._settings.workers.drain_s + _DRAIN_MARGIN_S,
             silence_s=self._silence_s,
         )
@@ -188,6 +194,12 @@ class Supervisor:
             "HOLDFAST_DATA_DIR": str(self._folder),
             "PYTHONUNBUFFERED": "1",
         }
+
+    def _nursery_environment(self) -> dict[str, str]:
+        """It imports, and each process of its own is given what that one may have."""
+        bare = without_secrets(os.environ, model_keys=True, tool_secrets=True)
+        kept = {name: value for name, value in bare.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return kept | {"PYTHONUNBUFFERED": "1", "OPENBLAS_NUM_THREADS": "1"}
 
     def _is_replaced(self, name: str) -> bool:
         if name == "PYTHONDONTWRITEBYTECODE":
