@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Iterator
+from contextlib import aclosing
 from datetime import UTC, datetime
 
 import click
@@ -14,7 +15,7 @@ from holdfast.cli.run_picture import Picture
 from holdfast.cli.run_view import RunView, StepLine
 from holdfast.client import Holdfast
 from holdfast.errors import NotFound
-from schemas.events import EventType, ModelDelta
+from schemas.events import EventType, ModelDelta, RunEvent
 from schemas.plans import StepState
 from schemas.runs import Run, RunStatus
 
@@ -30,12 +31,21 @@ async def follow_lines(holdfast: Holdfast, run: Run, *, as_json: bool, after: in
     view = RunView.of(run)
     if not as_json:
         click.echo(run.id)
-    async for event in holdfast.runs.follow(run.id, after=after):
-        click.echo(event.model_dump_json() if as_json else told(event))
-        view.take(event)
-        if event.type is EventType.RUN_STATUS and view.status is RunStatus.INPUT_REQUIRED:
-            break
+    async with aclosing(holdfast.runs.follow(run.id, after=after)) as story:
+        async for event in story:
+            click.echo(event.model_dump_json() if as_json else told(event))
+            view.take(event)
+            if view.status is RunStatus.INPUT_REQUIRED and await _is_the_last_word(holdfast, event):
+                break
     return view.status
+
+
+async def _is_the_last_word(holdfast: Holdfast, event: RunEvent) -> bool:
+    """An old story tells of questions that were answered long ago."""
+    if event.type is not EventType.RUN_STATUS:
+        return False
+    later = holdfast.runs.follow(event.run_id, after=event.seq, follow=False)
+    return not {EventType.RUN_STATUS, EventType.RUN_ENDED} & {each.type async for each in later}
 
 
 async def follow_live(holdfast: Holdfast, run: Run) -> RunStatus:

@@ -109,7 +109,7 @@ class RunsClient:
     async def _post(self, path: str, body: JsonObject) -> httpx.Response:
         return await self._wire.post(path, body)
 
-    async def follow(self, run_id: str, *, after: int = 0, follow: bool = True) -> AsyncIterator[RunEvent]:
+    async def follow(self, run_id: str, *, after: int = 0, follow: bool = True) -> AsyncGenerator[RunEvent]:
         """Every event from there on, once and in order, across lost connections and restarted servers; ends with the
         run. Without `follow`, ends with what is told so far."""
         async with aclosing(self._told(run_id, after, follow=follow)) as told:
@@ -117,7 +117,7 @@ class RunsClient:
                 if isinstance(event, RunEvent):
                     yield event
 
-    async def live(self, run_id: str, *, after: int = 0) -> AsyncIterator[RunEvent | ModelDelta]:
+    async def live(self, run_id: str, *, after: int = 0) -> AsyncGenerator[RunEvent | ModelDelta]:
         """The same, and pieces of what models write meanwhile. Those are kept nowhere: some may be missed."""
         async with aclosing(self._told(run_id, after, follow=True)) as told:
             async for event in told:
@@ -128,10 +128,11 @@ class RunsClient:
         while True:
             ended = False
             try:
-                async for event in self._stream(run_id, after, follow=follow):
-                    yield event
-                    if isinstance(event, RunEvent):
-                        after, ended, failures = event.seq, event.type is TERMINAL_EVENT, 0
+                async with aclosing(self._stream(run_id, after, follow=follow)) as stream:
+                    async for event in stream:
+                        yield event
+                        if isinstance(event, RunEvent):
+                            after, ended, failures = event.seq, event.type is TERMINAL_EVENT, 0
             except HoldfastError as error:
                 failures += 1
                 if not error.retryable or failures >= _PATIENCE:

@@ -47,7 +47,24 @@ async def test_a_watched_run_is_told_line_by_line_and_ends_with_its_exit_code(
 async def test_a_run_that_waits_for_a_person_leaves_with_a_code_of_its_own(api: RunningApi) -> None:
     watching = asyncio.create_task(holdfast(api, "run", "waits", "--watch"))
     await tell(api, await _started(api, "waits"), "run.status", status="input_required")
-    assert (await watching).code == 3
+    left = await watching
+    assert (left.code, left.err) == (3, "")
+
+
+async def test_a_run_that_has_said_more_since_it_began_to_wait_waits_still(api: RunningApi) -> None:
+    run = await api.client().runs.start(RunRequest(goal="waits on"))
+    await tell(api, run.id, "run.status", status="input_required")
+    await tell(api, run.id, "run.message")
+    assert (await holdfast(api, "runs", "watch", run.id)).code == 3
+
+
+async def test_a_question_answered_since_does_not_end_the_watch(api: RunningApi) -> None:
+    run = await api.client().runs.start(RunRequest(goal="waited"))
+    await tell(api, run.id, "run.status", status="input_required")
+    await tell(api, run.id, "run.status", status="running")
+    await end_run(api, run.id)
+    watched = await holdfast(api, "runs", "watch", run.id)
+    assert (watched.code, watched.out.splitlines()[-1].split()[2]) == (0, "run.ended")
 
 
 async def test_runs_are_listed_shown_and_their_story_is_printed(api: RunningApi) -> None:
