@@ -97,7 +97,9 @@ class _Walker:
         fed = self._invoker.piped
         self._invoker.piped = False
         for child in node.named_children:
-            if child.type == "variable_assignment":
+            if child.type == "variable_assignment" and self._splits_one_read(node, child):
+                self._children(child)
+            elif child.type == "variable_assignment":
                 self._assign(child, exported=True)
             elif child.type in _REDIRECTS:
                 words.extend(word for extra in _stray_words(child) for word in self._words.words(extra))
@@ -109,6 +111,12 @@ class _Walker:
             words.extend(self._words.words(extra))
         if words:
             self._invoker.invoke(words, fed=fed)
+
+    def _splits_one_read(self, command: Node, assignment: Node) -> bool:
+        """`IFS=, read a b` tells one builtin how to split, and is gone when it returns."""
+        name, variable = command.child_by_field_name("name"), assignment.child_by_field_name("name")
+        reads = name is not None and name.text == b"read" and not self._scope.is_function("read")
+        return reads and variable is not None and variable.text == b"IFS"
 
     def _assignment(self, node: Node) -> None:
         self._assign(node, exported=False)
