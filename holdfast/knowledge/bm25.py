@@ -10,6 +10,7 @@ TITLE_WEIGHT = 4.0
 LEAD_WEIGHT = 2.0
 QUESTION_WEIGHT = 1.0
 MEANING_WEIGHT = 2.0
+LEAD_MEANING_WEIGHT = 1.0
 
 
 def rarity(documents: int, containing: int) -> float:

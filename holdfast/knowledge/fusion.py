@@ -18,15 +18,14 @@ CANDIDATES = 50
 
 OWN, PASSAGE, SAYING = 0.6, 0.2, 0.2
 """What a document's own vector, its nearest chunk and its nearest sentence or question weigh in `dense`."""
+SAID = 0.25
+"""Who says what is asked nearly word for word is near by that alone, by so much less than the likeness of the two."""
 
 
 def nearness(own: float, passage: float | None, saying: float | None) -> float:
     """How near a document is, from the cosines of its vectors; what it has not stands at its own."""
-    return (
-        OWN * own
-        + PASSAGE * (own if passage is None else passage)
-        + SAYING * (own if saying is None else saying)
-    )
+    said = own if saying is None else saying
+    return max(OWN * own + PASSAGE * (own if passage is None else passage) + SAYING * said, said - SAID)
 
 
 @dataclass(slots=True)

@@ -17,15 +17,15 @@ _LONGEST = 4
 
 
 class Plain(NamedTuple):
-    """A title in plain words, and what the names in it stand for."""
+    """A text in plain words, and what the names in it stand for."""
 
-    title: str
+    said: str
     meant: tuple[str, ...]
 
 
-def said_plainly(title: str) -> Plain:
-    """The title with its names replaced; nothing is meant where it has none that is known."""
-    names, words = _names(), [word.lower() for word in _parts(title)]
+def said_plainly(text: str) -> Plain:
+    """The text with its names replaced; nothing is meant where it has none that is known."""
+    names, words = _names(), [word.lower() for word in _parts(text)]
     said: list[str] = []
     meant: list[str] = []
     at = 0
@@ -37,10 +37,10 @@ def said_plainly(title: str) -> Plain:
     return Plain(" ".join(said), tuple(dict.fromkeys(meant)))
 
 
-def _parts(title: str) -> list[str]:
-    """The words of a title; one that is a single name in humps has that name as its last word too."""
-    words = split_words(title)
-    return words[:-1] if len(words) > 1 and words[-1] == title.strip() else words
+def _parts(text: str) -> list[str]:
+    """The words of a text; one that is a single name in humps has that name as its last word too."""
+    words = split_words(text)
+    return words[:-1] if len(words) > 1 and words[-1] == text.strip() else words
 
 
 def _name_at(words: list[str], at: int, names: Mapping[str, str]) -> tuple[int, str]:

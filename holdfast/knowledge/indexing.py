@@ -1,7 +1,7 @@
 """What the index keeps of a document: its words with their weights, and the texts that get a vector.
 
-A document has one vector of its own, the mean of its lead, its whole and its title in plain words; each chunk has one,
-under the document's title; and so has each of its first sentences, and each question that it is known to answer.
+A document has one vector of its own, the mean of its lead, its whole, and title and lead in plain words; each chunk has
+one, under the document's title; and so has each of its first sentences, and each question that it is known to answer.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from holdfast.knowledge.bm25 import LEAD_WEIGHT, MEANING_WEIGHT, QUESTION_WEIGHT, TITLE_WEIGHT
-from holdfast.knowledge.glossary import said_plainly
+from holdfast.knowledge.bm25 import (
+    LEAD_MEANING_WEIGHT,
+    LEAD_WEIGHT,
+    MEANING_WEIGHT,
+    QUESTION_WEIGHT,
+    TITLE_WEIGHT,
+)
+from holdfast.knowledge.glossary import Plain, said_plainly
 from holdfast.knowledge.ports import Vectors
 from holdfast.knowledge.reading import Reading
 from holdfast.knowledge.sentences import first_sentences
@@ -18,8 +24,9 @@ from holdfast.knowledge.terms import count_terms, split_words
 from schemas.canonical import digest_of_bytes
 from schemas.knowledge import Chunk, Document
 
-PLAIN = 2.0
-"""What a title in plain words weighs in the vector of a document, beside its lead and its whole at one each."""
+PLAIN_TITLE, PLAIN_LEAD = 1.0, 3.0
+"""What a title in plain words, alone and with its lead, weighs in a document's vector; lead and whole weigh one each."""
+_LEAD_CHARS = 600
 
 DOCUMENT = -1
 """The position of a document's own vector. Its questions and first sentences follow below: -2, -3, …"""
@@ -49,24 +56,27 @@ class Entry:
 def entry_of(reading: Reading, lent: Sequence[str] = ()) -> Entry:
     """`lent` are words of the alert rules that name this document; they count as questions it answers."""
     document = reading.document
+    title, lead = said_plainly(document.title), said_plainly(reading.lead[:_LEAD_CHARS])
     frequencies = count_terms(
         [
             (spelt(document.title), TITLE_WEIGHT),
             (reading.lead, LEAD_WEIGHT),
             (reading.body, 1.0),
-            *((meaning, MEANING_WEIGHT) for meaning in said_plainly(document.title).meant),
+            *((meaning, MEANING_WEIGHT) for meaning in title.meant),
+            *((meaning, LEAD_MEANING_WEIGHT) for meaning in lead.meant if meaning not in title.meant),
             *((question, QUESTION_WEIGHT) for question in (*document.questions, *lent)),
         ]
     )
-    views = tuple(_views(reading, lent))
+    views = tuple(_views(reading, lent, title, lead))
     return Entry(reading, dict(frequencies), float(sum(frequencies.values())), views)
 
 
-def _views(reading: Reading, lent: Sequence[str]) -> list[View]:
+def _views(reading: Reading, lent: Sequence[str], plain: Plain, plain_lead: Plain) -> list[View]:
     document, title = reading.document, spelt(reading.document.title)
     own = [View(DOCUMENT, text) for text in (f"{title}\n{reading.lead}", f"{title}\n{reading.body}")]
-    plain = said_plainly(document.title)
-    own += [View(DOCUMENT, plain.title, PLAIN)] if plain.meant else []
+    own += [View(DOCUMENT, plain.said, PLAIN_TITLE)] if plain.meant else []
+    if plain.meant or plain_lead.meant:
+        own.append(View(DOCUMENT, f"{plain.said}\n{plain_lead.said}", PLAIN_LEAD))
     said = [*document.questions, *lent, *first_sentences(reading.chunks)]
     sayings = [View(DOCUMENT - 1 - at, text) for at, text in enumerate(said)]
     return own + sayings + [View(chunk.position, chunk_text(document, chunk)) for chunk in reading.chunks]

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import InvalidInput, TooLarge
-from holdfast.knowledge.bm25 import MEANING_WEIGHT
+from holdfast.knowledge.bm25 import LEAD_MEANING_WEIGHT, MEANING_WEIGHT
 from holdfast.knowledge.chunking import CHUNK_WORDS, cut
 from holdfast.knowledge.glossary import said_plainly
 from holdfast.knowledge.html import markdown_of_html
-from holdfast.knowledge.indexing import entry_of
+from holdfast.knowledge.indexing import DOCUMENT, PLAIN_LEAD, entry_of
 from holdfast.knowledge.reading import MAX_CHARS, read_draft
 from holdfast.knowledge.sources import alert_rules, read_path
 from holdfast.knowledge.stemming import stem
@@ -192,24 +192,34 @@ def test_a_rule_that_cannot_be_kept_is_named_and_other_files_go_in(tmp_path: Pat
     [
         ("KubeletTooManyPods", "agent of the control plane on each node too many pods"),
         ("etcdHighFsyncDurations", "key-value store that holds the state of the cluster high write to disk durations"),
-        ("Kube proxy is down", "network forwarding rules on each node is down"),
+        ("Kube proxy is down", "network forwarding rules on each node is not running"),
         ("Disk filling up", "disk filling up"),
     ],
 )  # fmt: skip
 def test_a_title_is_said_plainly(title: str, plain: str) -> None:
-    assert said_plainly(title).title == plain
+    assert said_plainly(title).said == plain
 
 
 def test_every_name_of_the_glossary_is_met_as_a_word_and_in_humps() -> None:
     glossary = Path(__file__).parents[2] / "holdfast" / "knowledge" / "glossary.yaml"
     for name, meaning in yaml.safe_load(glossary.read_text()).items():
         assert said_plainly(name).meant == (meaning,)
-        assert said_plainly("".join(map(str.capitalize, name.split())) + "Down").meant == (meaning,)
+        assert said_plainly("".join(map(str.capitalize, name.split())) + "Today").meant == (meaning,)
 
 
 def test_a_runbook_has_the_words_of_what_its_name_stands_for() -> None:
     entry = entry_of(read_draft(DocumentDraft(id="x", text="# KubeletDown\n\nIt stopped.\n")))
     assert entry.frequencies["agent"] == MEANING_WEIGHT
-    assert [view.text for view in entry.views if view.weight != 1] == [
-        "agent of the control plane on each node down"
+    assert [view.text for view in entry.views if view.position == DOCUMENT] == [
+        "Kubelet Down\nIt stopped.",
+        "Kubelet Down\n# KubeletDown\n\nIt stopped.\n",
+        "agent of the control plane on each node not running",
+        "agent of the control plane on each node not running\nit stopped",
     ]
+
+
+def test_names_in_the_lead_are_said_plainly_too() -> None:
+    entry = entry_of(read_draft(DocumentDraft(id="x", text="# It fails\n\nThe kubelet stopped.\n")))
+    assert entry.frequencies["agent"] == LEAD_MEANING_WEIGHT
+    said = next(view for view in entry.views if view.weight == PLAIN_LEAD)
+    assert said.text == "it fails\nthe agent of the control plane on each node stopped"

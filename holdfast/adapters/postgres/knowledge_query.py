@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.knowledge_rows import COLUMNS, where_json
 from holdfast.knowledge.bm25 import K1, B, weight
-from holdfast.knowledge.fusion import CANDIDATES, OWN, PASSAGE, SAYING
+from holdfast.knowledge.fusion import CANDIDATES, OWN, PASSAGE, SAID, SAYING
 from schemas.knowledge import SearchRequest
 
 EXACT_DOCUMENTS = 1_500
@@ -53,7 +53,9 @@ group by p.document
 _NOT_YET = """and p.document = any((
     select array_agg(n.document) from nearest n where not exists (select from words w where w.document = n.document)
   )::bigint[])"""
-_NEARNESS = f"{OWN} * own + {PASSAGE} * coalesce(passage, own) + {SAYING} * coalesce(saying, own)"
+_NEARNESS = (
+    f"greatest({OWN} * own + {PASSAGE} * coalesce(passage, own) + {SAYING} * coalesce(saying, own), saying - {SAID})"
+)
 
 _FIND = f"""
 with near as materialized (
