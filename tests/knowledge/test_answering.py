@@ -1,10 +1,8 @@
 """What a small library with the bundled model answers: every question that is declared, and nothing that nobody wrote about."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.knowledge.test_embedding import installed
 
 from holdfast.adapters.embedding.minilm import MiniLM
 from holdfast.adapters.postgres.database import Database
@@ -12,15 +10,16 @@ from holdfast.adapters.postgres.knowledge import PostgresLibrary
 from holdfast.knowledge.reading import read_draft
 from holdfast.knowledge.sources import read_path
 from schemas.knowledge import SearchRequest
+from tests.knowledge.test_embedding import installed
 
 SHIPPED = Path(__file__).parents[2] / "examples" / "runbooks"
 
 
 @pytest.fixture
-async def library(database: Database) -> AsyncIterator[PostgresLibrary]:
+async def library(database: Database) -> PostgresLibrary:
     library = PostgresLibrary(database=database, embedder=MiniLM.find())
     await library.ingest("default", read_path(SHIPPED).drafts, author="ann")
-    yield library
+    return library
 
 
 @installed

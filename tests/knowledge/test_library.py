@@ -144,7 +144,7 @@ async def test_of_two_documents_of_a_job_with_one_id_the_first_goes_in(library: 
 async def test_common_words_bring_up_nothing_beside_vectors_and_still_count(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("knowledge_search.EXACT", 1), ("knowledge_query.POSTINGS", 1)):
+    for name, value in (("knowledge_candidates.EXACT", 1), ("knowledge_query.POSTINGS", 1)):
         monkeypatch.setattr(f"holdfast.adapters.postgres.{name}", value)
     library = PostgresLibrary(database=database, embedder=HashedWords())
     await library.ingest(

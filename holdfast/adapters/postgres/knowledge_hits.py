@@ -1,0 +1,64 @@
+"""What a search gives back: the hits with their passages and why they were found, and how sure it is of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from holdfast.adapters.postgres.database import Connection
+from holdfast.adapters.postgres.knowledge_query import Query
+from holdfast.adapters.postgres.knowledge_rows import document_of
+from holdfast.adapters.postgres.knowledge_statements import HITS
+from holdfast.knowledge.confidence import SURE, confidence, share_of_words
+from holdfast.knowledge.fusion import Candidate
+from holdfast.knowledge.snippets import best_chunk, snippet_of
+from schemas.knowledge import Chunk, SearchHit, SearchResult
+
+_WORDS_ONLY = (
+    "No embedding model is at hand: words alone were searched. `holdfast doctor` says how to add one."
+)
+
+
+async def hits_of(connection: Connection, query: Query, ranked: Sequence[Candidate]) -> list[SearchHit]:
+    keys = [candidate.key for candidate in ranked]
+    cursor = await connection.execute(HITS, {"keys": keys, "near": [candidate.chunk for candidate in ranked]})
+    rows = {row["key"]: row for row in await cursor.fetchall()}
+    return [_hit(query, each, rows[each.key]) for each in ranked if each.key in rows]
+
+
+def _hit(query: Query, candidate: Candidate, row: dict[str, Any]) -> SearchHit:
+    document = document_of(row)
+    chunks = [Chunk.model_validate(passage) for passage in row["passages"]]
+    chunk = best_chunk(chunks, candidate.words, candidate.chunk)
+    shown = snippet_of(chunk, candidate.words) if chunk else None
+    return SearchHit(
+        document=document,
+        score=candidate.score,
+        signals=candidate.signals,
+        section=chunk.path if chunk else (),
+        snippet=shown.text if shown else "",
+        start=shown.start if shown else 0,
+        end=shown.end if shown else 0,
+        words=tuple(sorted(candidate.words, key=lambda term: -query.rarities.get(term, 0.0))),
+        why=_why(query, candidate),
+    )
+
+
+def _why(query: Query, candidate: Candidate) -> str:
+    words = sorted(candidate.words, key=lambda term: -query.rarities.get(term, 0.0))[:5]
+    parts = [f"shares the words {', '.join(words)}"] if words else []
+    if query.vector is not None:
+        parts.append(f"means nearly the same (cosine {candidate.dense or 0:.2f})")
+    return " and ".join(parts) or "nothing in it speaks for it"
+
+
+def result_of(query: Query, ranked: Sequence[Candidate], hits: list[SearchHit]) -> SearchResult:
+    words_only = query.vector is None and query.request.signals != "lexical"
+    note = query.note or (_WORDS_ONLY if words_only else "")
+    if not ranked:
+        return SearchResult(note=note or "Nothing matches.")
+    nearest = max(candidate.dense or 0.0 for candidate in ranked) if query.vector is not None else None
+    best = max(candidate.lexical for candidate in ranked)
+    covered = share_of_words(best, map(query.weight, query.rarities)) if query.terms() else None
+    sure = confidence(nearest=nearest, covered=covered)
+    return SearchResult(
+        hits=tuple(hits), confidence=sure, answered=sure >= SURE, model=query.model, note=note
+    )
