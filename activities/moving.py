@@ -76,5 +76,5 @@ def _start_of(request: NextRequest) -> RunInput:
         labels=request.labels,
         bundle=request.bundle,
         catalogue=request.catalogue,
-        state=RunState(outcomes=request.outcomes),
+        state=RunState(outcomes=request.outcomes, swayed=(request.name,) if request.swayed else ()),
     )

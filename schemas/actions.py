@@ -24,11 +24,17 @@ class Action(Digested):
     runbook: str | None = None
     labels: Labels = {}
     tainted: tuple[str, ...] = Field(default=(), description="Arguments whose text came from outside.")
+    swayed: bool = Field(default=False, description="A model chose it that had text from outside before it.")
     claimed_risk: Literal["none", "low", "medium", "high"] = "none"
+
+    def said(self) -> JsonObject:
+        """What is not swayed has the digest it had before there was such a word."""
+        said = super().said()
+        return said if self.swayed else {name: value for name, value in said.items() if name != "swayed"}
 
     def edited(self, arguments: JsonObject) -> "Action":
         """The action as a human rewrote it: a new one, with a digest of its own, and no words from outside."""
-        return self.model_copy(update={"arguments": arguments, "tainted": ()})
+        return self.model_copy(update={"arguments": arguments, "tainted": (), "swayed": False})
 
     @property
     def key(self) -> str:

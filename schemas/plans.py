@@ -142,6 +142,9 @@ class Plan(Payload):
 
     steps: tuple[Step, ...] = Field(max_length=10_000)
     source: PlanSource = PlanSource.GIVEN
+    swayed: bool = Field(
+        default=False, description="The model that wrote it had text from outside before it."
+    )
     rationale: str = Field(default="", max_length=8000)
     answer: str | None = Field(
         default=None,

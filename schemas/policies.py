@@ -76,6 +76,7 @@ class Example(Payload):
     runbook: str | None = None
     labels: Labels = {}
     tainted: tuple[str, ...] = ()
+    swayed: bool = False
     claimed_risk: Literal["none", "low", "medium", "high"] = "none"
 
 

@@ -97,6 +97,9 @@ class RunState(Payload):
     posted: dict[str, tuple[JsonObject, ...]] = Field(
         default={}, description="External events, by name and in their order, until a step takes one."
     )
+    swayed: tuple[str, ...] = Field(
+        default=(), description="Steps that a model wrote with text from outside before it."
+    )
     heard: tuple[str, ...] = Field(
         default=(), description="The messages heard last, by id: what is sent again is not heard again."
     )
@@ -136,6 +139,9 @@ class RunInput(Payload):
     )
     parent: RunId | None = None
     depth: int = 0
+    from_outside: bool = Field(
+        default=False, description="Its goal or its inputs were chosen by text from outside."
+    )
     state: RunState = RunState()
 
 

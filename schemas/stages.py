@@ -116,6 +116,7 @@ class PlanRequest(Payload):
     patient: bool = Field(
         default=True, description="Wait for a model that may be back soon; else do without."
     )
+    swayed: bool = Field(default=False, description="Text from outside stands before the planner.")
 
 
 class PlanProposal(Payload):
@@ -147,6 +148,7 @@ class NextRequest(Payload):
     runbook: str | None = None
     labels: Labels = {}
     bundle: Digest | None = None
+    swayed: bool = Field(default=False, description="Text from outside stands before the model.")
 
     @property
     def name(self) -> StepId:

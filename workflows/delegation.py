@@ -64,6 +64,7 @@ class Delegation:
                 "on_failure": "fail",
                 "parent": self._start.run_id,
                 "depth": self._start.depth + 1,
+                "from_outside": self._progress.chosen_outside(step.id, step.goal, step.inputs),
                 "state": RunState(),
             }
         )

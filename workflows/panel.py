@@ -12,7 +12,6 @@ from holdfast.plan.panels import (
     decided_by_people,
     panel_id_for,
     question_to_people,
-    reads,
     settled,
     undecided,
 )
@@ -78,9 +77,7 @@ class Panels:
         return await workflow.execute_activity_method(PanelActivities.convene, convene, **_options(request))
 
     async def _concluded(self, step: PanelStep, request: PanelRequest, result: PanelResult) -> StepOutcome:
-        untrusted = any(
-            self._progress.outcomes[name].untrusted for name in reads(step) if name in self._progress.outcomes
-        )
+        untrusted = self._progress.chosen_outside(step.id, step.question, step.context)
         if result.escalate and step.escalate == "human":
             return await self._decided_by_people(step, request, result, untrusted=untrusted)
         if result.escalate and step.escalate == "fail":

@@ -221,7 +221,7 @@ class Performer:
 
     def _observed(self, request: JudgeRequest, result: ToolResult) -> StepOutcome:
         self._progress.observed(result)
-        return tales.outcome_of(result, attempts=request.action.attempt)
+        return tales.outcome_of(result, request.action)
 
     async def _settled_by_a_human(self, request: JudgeRequest, why: str) -> StepOutcome:
         """The call may have happened. Only somebody who can look knows."""
@@ -251,7 +251,7 @@ class Performer:
         await workflow.execute_local_activity_method(
             AskActivities.resolve, word, **options.local("what a person said happened")
         )
-        outcome = tales.outcome_of(tales.resolved(word), attempts=action.attempt)
+        outcome = tales.outcome_of(tales.resolved(word), action)
         if outcome.error is not None:
             return await self._failed(request, outcome.error)
         if request.closes:

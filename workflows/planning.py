@@ -100,7 +100,7 @@ class Planning:
         proposal = await self._think(request)
         if proposal.plan is None:
             return False
-        return await self._took(proposal.plan)
+        return await self._took(self._weighed(proposal.plan, request))
 
     async def mend(self, command: ResumeCommand) -> None:
         """A human's help after a failure: other arguments, another plan, higher limits, or simply again."""
@@ -108,6 +108,8 @@ class Planning:
             self._progress.limits = command.limits
         self._progress.inputs.update(command.inputs)
         if command.plan is not None:
+            for step in command.plan.steps:
+                self._progress.swayed.pop(step.id, None)
             await self._took(command.plan)
         elif command.step is not None and command.arguments is not None:
             await self._rewrite(command.step, command.arguments)
@@ -138,6 +140,8 @@ class Planning:
             if move.step is None:
                 raise RunStopped(RunStatus.FAILED, f"{move.by} gave neither a step nor an answer")
             step = move.step.model_copy(update={"id": request.name})
+            if request.swayed:
+                self._progress.swayed[step.id] = None
             if repeats(step, plan.steps):
                 raise LimitHit(f"the agent repeats itself: {step.title or step.kind}")
             if move.judged is not None:
@@ -161,7 +165,8 @@ class Planning:
         self, recalled: Recollection, findings: tuple[Finding, ...], attempt: int
     ) -> tuple[Plan, tuple[NewEvent, ...]]:
         """A new plan, and what is to be told of it."""
-        proposal = await self._think(self._request(recalled, findings, attempt))
+        request = self._request(recalled, findings, attempt)
+        proposal = await self._think(request)
         while proposal.missing:
             await self._needs_help("inputs_missing", f"{', '.join(proposal.missing)}. {proposal.note}")
             if self._progress.plan is not None:
@@ -170,7 +175,16 @@ class Planning:
         if proposal.plan is None:
             raise RunStopped(RunStatus.REJECTED, proposal.note or f"{proposal.by} found no plan")
         data = {"by": proposal.by, "note": proposal.note, "steps": len(proposal.plan.steps)}
-        return proposal.plan, (self._teller.event(EventType.PLAN_PROPOSED, data),)
+        plan = self._weighed(proposal.plan, request)
+        return plan, (self._teller.event(EventType.PLAN_PROPOSED, data),)
+
+    def _weighed(self, plan: Plan, request: PlanRequest) -> Plan:
+        """What a model wrote with text from outside before it says so, and so do its steps. A runbook's plan, or a
+        person's, says what it always said."""
+        if plan.source not in (PlanSource.MODEL, PlanSource.CACHE) or not (plan.swayed or request.swayed):
+            return plan
+        self._progress.swayed.update(dict.fromkeys(step.id for step in plan.steps))
+        return plan.model_copy(update={"swayed": True})
 
     async def _think(self, request: PlanRequest) -> PlanProposal:
         """Asks until there is an answer: an empty budget or a dead model is a human's to mend, not the run's end. What
@@ -206,6 +220,7 @@ class Planning:
             runbook=self._start.runbook,
             labels=self._start.labels,
             bundle=self._start.bundle,
+            swayed=self._progress.hears_outside(recalled),
         )
 
     async def _next(self, request: NextRequest) -> NextMove:
@@ -292,6 +307,7 @@ class Planning:
         plan = self._progress.plan
         if plan is None:
             return
+        self._progress.swayed.pop(name, None)  # the words are a person's now
         steps = tuple(
             step.model_copy(update={"arguments": arguments})
             if step.id == name and step.kind == "tool"
@@ -337,6 +353,7 @@ class Planning:
             instructions=tuple(self._progress.instructions),
             attempt=attempt,
             bundle=self._start.bundle,
+            swayed=self._progress.hears_outside(recalled),
         )
 
 

@@ -4,7 +4,7 @@ from temporalio import workflow
 
 from activities.story import StoryActivities
 from holdfast.plan.progress import Progress
-from holdfast.plan.references import ReferenceProblem, resolve
+from holdfast.plan.references import ReferenceProblem, references_in, resolve
 from schemas.actions import Action
 from schemas.base import JsonObject
 from schemas.events import EventType
@@ -75,12 +75,20 @@ async def _undo(
 
 
 async def _ends_of(steps: list[ToolStep], teller: Teller) -> StepsLookedUp:
-    """As the story has them: a call may have ended well while the run was being stopped, or in the row of one that was."""
+    """As the story has them: a call may have ended well while the run was being stopped, or in the row of one that was.
+    With them the steps whose outputs their undoing reads."""
+    names = dict.fromkeys(name for step in steps for name in (step.id, *_read_by(step)))
     return await workflow.execute_local_activity_method(
         StoryActivities.look_up,
-        LookUpRequest(scope=teller.scope, steps=tuple(step.id for step in steps)),
+        LookUpRequest(scope=teller.scope, steps=tuple(names)),
         **options.local("what there is to undo"),
     )
+
+
+def _read_by(step: ToolStep) -> list[str]:
+    arguments = step.compensation.arguments if step.compensation else {}
+    references = [*references_in(arguments), *references_in(step.for_each or "")]
+    return [reference.step for reference in references if reference.step]
 
 
 def _undoing(
@@ -112,6 +120,8 @@ def _undoing(
         agent=start.agent.name,
         runbook=start.runbook,
         labels=start.labels,
+        tainted=progress.tainted(step.compensation.arguments, for_each=step.for_each),
+        swayed=progress.is_swayed(step.id),
     )
     return JudgeRequest(
         scope=teller.scope,

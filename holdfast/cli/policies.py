@@ -162,6 +162,7 @@ def templates(*, as_json: bool) -> None:
 @click.option("--agent", default="operator", show_default=True, help="Who calls it.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label of its run.")
 @click.option("--tainted", multiple=True, metavar="ARGUMENT", help="Its text came from outside.")
+@click.option("--swayed", is_flag=True, help="A model chose it that had text from outside before it.")
 @click.option(
     "--all", "everything", is_flag=True, help="Also the rules of other environments, tools and agents."
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 from holdfast.guardian.combining import Outcome
 from holdfast.guardian.facts.paths import within
+from holdfast.guardian.rules import Match
 from holdfast.guardian.scope import matches_pattern
 from schemas.actions import Action
 from schemas.brakes import ArgumentRange, Envelope, EnvelopeEntry, Reach
@@ -18,6 +19,8 @@ from schemas.facts import Facts
 from schemas.verdicts import ApprovalTerms, Decision
 
 _EVERYBODY = "operators"
+_SWAYED = "holdfast.swayed-change"
+"""The one locked rule that people answer in advance: a model chose the values, and they said which it may choose."""
 
 
 def permits(
@@ -33,7 +36,11 @@ def permits(
 def envelopable(action: Action, outcome: Outcome) -> bool:
     if outcome.decision is not Decision.REQUIRE_APPROVAL or outcome.failed or action.tainted:
         return False
-    return not any(match.binding for match in outcome.deciding)
+    return not any(match.binding and not _is_answerable(match) for match in outcome.deciding)
+
+
+def _is_answerable(match: Match) -> bool:
+    return match.rule.name == _SWAYED and not match.failure
 
 
 def _hard_enough(met: ApprovalTerms | None, asked: ApprovalTerms | None) -> bool:

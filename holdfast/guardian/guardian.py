@@ -115,7 +115,7 @@ class PolicyGuardian:
 
     async def _judged(self, view: View, ruled: _Ruled, who: Settler | None, *, asked: bool) -> _Ruled:
         """Text from outside may speak to a judge, so what it has chosen is not for a judge to settle."""
-        if self._opinions is None or who is None or view.action.tainted:
+        if self._opinions is None or who is None or view.action.tainted or view.action.swayed:
             return ruled
         question = question_digest(view, who)
         opinion = await self._opinions.find(view.action.tenant, question, unusable=asked)

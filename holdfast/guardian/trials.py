@@ -40,6 +40,7 @@ def request_of(example: Example, *, tenant: str = "default", tool: ToolSpec | No
         runbook=example.runbook,
         labels=example.labels,
         tainted=example.tainted,
+        swayed=example.swayed,
         claimed_risk=example.claimed_risk,
     )
     scope = RunScope(tenant=tenant, run_id=_RUN, agent=example.agent, environment=example.environment)

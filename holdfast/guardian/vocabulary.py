@@ -84,6 +84,7 @@ _VARIABLES: dict[str, tuple[cel.Type, Callable[[View], Any]]] = {
     "action.attempt": (cel.Type.INT, lambda view: view.action.attempt),
     ARGUMENTS: (cel.Type.Map(_STRING, cel.Type.DYN), lambda view: view.action.arguments),
     "action.tainted": (_STRINGS, lambda view: list(view.action.tainted)),
+    "action.swayed": (cel.Type.BOOL, lambda view: view.action.swayed),
     "action.claimed_risk": (_STRING, lambda view: view.action.claimed_risk),
     "tool.effect": (_STRING, lambda view: str(view.tool.effect)),
     "tool.risk": (_STRING, lambda view: view.tool.risk),

@@ -146,7 +146,7 @@ class CachingPlanner:
             key=key,
             goal=normalised(request.goal),
             inputs=request.inputs,
-            plan=proposal.plan,
+            plan=proposal.plan.model_copy(update={"swayed": request.swayed}),
             run_id=request.scope.run_id,
             embedding=tuple(vector),
         )

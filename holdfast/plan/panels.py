@@ -1,10 +1,9 @@
 """A panel inside a plan: what is asked, under which name, and what it leaves to the steps behind it. Pure."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-from holdfast.plan.references import references_in, resolve
+from holdfast.plan.references import resolve
 from schemas.approvals import Approval, ApprovalStatus, ApprovalSummary
 from schemas.base import JsonObject
 from schemas.canonical import digest_of
@@ -24,11 +23,6 @@ def asked_by(step: PanelStep, scope: dict[str, Any]) -> PanelRequest:
     }
     question, context = (_text(resolve(text, scope)) for text in (step.question, step.context))
     return PanelRequest(question=question[:8000], context=context[:100_000], **terms)
-
-
-def reads(step: PanelStep) -> Iterator[str]:
-    """The steps whose outputs the voices are shown."""
-    return (reference.step for reference in references_in([step.question, step.context]) if reference.step)
 
 
 def panel_id_for(run_id: str, step_id: str, request: PanelRequest, *, generation: int, attempt: int) -> str:

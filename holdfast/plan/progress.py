@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from holdfast.plan.references import references_in
+from holdfast.plan.references import Reference, references_in
 from schemas.base import JsonObject
-from schemas.plans import Plan, StepState, ToolStep
+from schemas.plans import Plan, StepState
 from schemas.runs import RunInput, RunState, StepOutcome
+from schemas.stages import Recollection
 from schemas.tools import ToolResult
 
 FAILURES = frozenset({StepState.FAILED, StepState.DENIED})
@@ -34,6 +35,8 @@ class Progress:
         self.paused = state.paused
         self.instructions: list[str] = list(state.instructions)
         self.posted: dict[str, tuple[JsonObject, ...]] = dict(state.posted)
+        self.swayed: dict[str, None] = dict.fromkeys(state.swayed)
+        self._from_outside = start.from_outside
         self._heard: dict[str, None] = dict.fromkeys(state.heard)
         self.wakes: dict[str, datetime] = dict(state.wakes)
         self.deadline = state.deadline
@@ -54,6 +57,7 @@ class Progress:
             paused=self.paused,
             instructions=tuple(self.instructions),
             posted=self.posted,
+            swayed=tuple(self.swayed),
             heard=tuple(self._heard),
             wakes=self.wakes,
             deadline=self.deadline,
@@ -101,14 +105,34 @@ class Progress:
             "steps": _StepsView(self.outcomes),
         }
 
-    def tainted(self, step: ToolStep) -> tuple[str, ...]:
+    def tainted(self, arguments: JsonObject, *, for_each: str | None = None) -> tuple[str, ...]:
         """The arguments whose text comes, by reference, from outside."""
         return tuple(
-            name
-            for name, value in step.arguments.items()
-            if any(self._untrusted(reference.step) for reference in references_in(value))
-            or (step.for_each and "${item" in str(value) and self._for_each_untrusted(step))
+            name for name, value in arguments.items() if self.is_from_outside(value, for_each=for_each)
         )
+
+    def is_from_outside(self, value: Any, *, for_each: str | None = None) -> bool:
+        """Whether a reference in this value reads what came from outside, directly or as an item of a list that did."""
+        return any(
+            self._untrusted(reference)
+            or (reference.root == "item" and for_each is not None and self.is_from_outside(for_each))
+            for reference in references_in(value)
+        )
+
+    def hears_outside(self, recalled: Recollection) -> bool:
+        """Whether a model that is asked now has text from outside before it."""
+        return (
+            self._from_outside
+            or any(outcome.untrusted for outcome in self.outcomes.values())
+            or any(item.untrusted for item in recalled.items)
+        )
+
+    def chosen_outside(self, step: str, *values: Any) -> bool:
+        """Whether text from outside has a part in what this step says, by reference or through a model."""
+        return self.is_swayed(step) or any(map(self.is_from_outside, values))
+
+    def is_swayed(self, step: str) -> bool:
+        return step in self.swayed
 
     def observed(self, result: ToolResult) -> None:
         self.tool_s += result.duration_ms / 1000
@@ -134,11 +158,11 @@ class Progress:
                 if name in self.items:
                     self.items[name] = open_again(self.items[name])
 
-    def _untrusted(self, step: str | None) -> bool:
-        return bool(step and step in self.outcomes and self.outcomes[step].untrusted)
-
-    def _for_each_untrusted(self, step: ToolStep) -> bool:
-        return any(self._untrusted(reference.step) for reference in references_in(step.for_each or ""))
+    def _untrusted(self, reference: Reference) -> bool:
+        if reference.root == "inputs":
+            return self._from_outside
+        outcome = self.outcomes.get(reference.step or "")
+        return outcome is not None and outcome.untrusted
 
 
 def still_to_do(outcome: StepOutcome) -> StepOutcome:

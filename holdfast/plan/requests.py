@@ -46,7 +46,8 @@ def question_of(
         agent=start.agent.name,
         runbook=start.runbook,
         labels=start.labels,
-        tainted=progress.tainted(step),
+        tainted=progress.tainted(step.arguments, for_each=step.for_each),
+        swayed=progress.is_swayed(step.id),
         claimed_risk=step.claimed_risk,
     )
     return JudgeRequest(

@@ -145,16 +145,16 @@ def performed(request: JudgeRequest, record: VerdictRecord, result: ToolResult) 
     return [*told, *_after_call(request.action, result, closes=request.closes, final=request.final)]
 
 
-def outcome_of(result: ToolResult, *, attempts: int) -> StepOutcome:
-    """What a call leaves to the steps behind it."""
+def outcome_of(result: ToolResult, action: Action) -> StepOutcome:
+    """What a call leaves to the steps behind it. What was made of text from outside is from outside still."""
     return StepOutcome(
         state=StepState.SUCCEEDED if result.ok else StepState.FAILED,
         output=result.output,
         artifact=result.artifact,
         error=result.error,
         summary=result.summary,
-        untrusted=result.untrusted,
-        attempts=attempts,
+        untrusted=result.untrusted or bool(action.tainted) or action.swayed,
+        attempts=action.attempt,
     )
 
 
@@ -182,7 +182,7 @@ def _after_call(action: Action, result: ToolResult, *, closes: bool, final: bool
 
 
 def _tool_finished(action: Action, result: ToolResult) -> NewEvent:
-    outcome = outcome_of(result, attempts=action.attempt)
+    outcome = outcome_of(result, action)
     return NewEvent(
         key=f"{action.key}:finished",
         type=EventType.TOOL_FINISHED,

@@ -168,6 +168,14 @@ async def test_a_reference_in_the_plan_is_open_until_text_from_outside_fills_it(
     assert await decision(shell("mkdir /opt/out", environment="prod", tainted=["command"]), envelope) is ASK
 
 
+async def test_people_answer_in_advance_for_what_a_swayed_model_chooses_within_their_ranges() -> None:
+    swayed = shell("mkdir /opt/out", environment="prod", swayed=True)
+    assert await decision(swayed, plan_envelope(swayed, "mkdir /opt/out")) is ALLOW
+    assert await decision(swayed, plan_envelope(swayed, "mkdir /opt/other")) is ASK
+    risky = shell("mkdir /opt/out", environment="prod", swayed=True, claimed_risk="high")
+    assert await decision(risky, plan_envelope(risky, "mkdir /opt/out")) is ASK
+
+
 async def test_no_envelope_answers_a_deny_or_a_locked_rule() -> None:
     for command, wanted in (("mkfs.ext4 /dev/sda1", DENY), ("curl http://169.254.169.254/", DENY)):
         request = shell(command, environment="prod")
@@ -272,6 +280,7 @@ async def test_a_model_settles_what_the_rules_leave_to_it_and_nothing_else() -> 
     ):
         assert (await judged_by(judge, shell(command, environment=environment))).verdict.decision is not ALLOW
     assert (await judged_by(judge, shell("frobnicate", tainted=["command"]))).verdict.decision is ASK
+    assert (await judged_by(judge, shell("frobnicate", swayed=True))).verdict.decision is ASK
     assert judge.asked == 1
 
 

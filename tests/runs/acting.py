@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from holdfast.errors import HoldfastError, Misconfigured
+from schemas.actions import Action
 from schemas.facts import Facts
 from schemas.stages import (
     Answer,
@@ -31,9 +32,11 @@ class ByName:
     forbidden: str = "forbidden"
     wait: asyncio.Event | None = None
     asked: asyncio.Event = field(default_factory=asyncio.Event)
+    judged: list[Action] = field(default_factory=list)
 
     async def judge(self, request: JudgeRequest) -> VerdictRecord:
         self.asked.set()
+        self.judged.append(request.action)
         if self.wait is not None:
             await self.wait.wait()
         text = str(request.action.arguments)
@@ -84,15 +87,16 @@ class Script:
 
 @dataclass
 class Forgetful:
-    """A memory without memory: it only knows what it was asked."""
+    """A memory without memory: it only knows what it was asked, and what a test lays down."""
 
+    recalled: Recollection = field(default_factory=Recollection)
     asked: list[RecallRequest] = field(default_factory=list)
     wait: asyncio.Event | None = None
     learning: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def recall(self, request: RecallRequest) -> Recollection:
         self.asked.append(request)
-        return Recollection()
+        return self.recalled
 
     async def learn(self, request: LearnRequest) -> Learned:
         self.learning.set()

@@ -26,7 +26,7 @@ from holdfast.tools.declare import Tool, ToolContext, declared
 from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.registry import Registry
 from schemas.agents import AgentSpec
-from schemas.base import Request
+from schemas.base import JsonObject, Request
 from schemas.effects import Effect
 from schemas.events import RunEvent
 from schemas.plans import Plan, Step
@@ -70,11 +70,16 @@ class World:
             output = {"text": arguments.text, "items": [arguments.text] * 3, "big": "x" * arguments.size}
             return ToolResult(ok=True, output=output, untrusted=False)
 
+        @declared("hear", effect=EffectClass.READ_ONLY, outside=True)
+        async def hear(arguments: Say, context: ToolContext) -> JsonObject:
+            """Repeats what somebody outside says."""
+            return {"text": arguments.text}
+
         kinds = {
             "say": EffectClass.IRREVERSIBLE,
             "look": EffectClass.READ_ONLY,
         }
-        return [declared(name, effect=effect)(say) for name, effect in kinds.items()]
+        return [hear, *(declared(name, effect=effect)(say) for name, effect in kinds.items())]
 
 
 @dataclass

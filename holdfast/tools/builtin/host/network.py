@@ -36,7 +36,7 @@ class PortQuery(Request):
     listening: bool = Field(default=True, description="Only sockets that listen.")
 
 
-@declared("sys.ports", effect=EffectClass.READ_ONLY, timeout_s=10)
+@declared("sys.ports", effect=EffectClass.READ_ONLY, timeout_s=10, outside=True)
 async def ports(arguments: PortQuery, context: ToolContext) -> Ports:  # noqa: ARG001
     """Lists the TCP ports in use on the host, and who holds them where that can be seen."""
     found = [

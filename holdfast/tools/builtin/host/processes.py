@@ -39,7 +39,7 @@ class Processes(Payload):
         return f"{self.count} processes; first: {first}"
 
 
-@declared("sys.processes", effect=EffectClass.READ_ONLY, timeout_s=20)
+@declared("sys.processes", effect=EffectClass.READ_ONLY, timeout_s=20, outside=True)
 async def processes(arguments: ProcessQuery, context: ToolContext) -> Processes:  # noqa: ARG001
     """Lists the processes that use most memory or processor time. Command lines are left out: they hold secrets."""
     found = await asyncio.to_thread(lambda: list(_processes()))

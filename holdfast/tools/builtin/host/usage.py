@@ -45,6 +45,7 @@ class Usage(Payload):
 @declared(
     "sys.usage",
     effect=EffectClass.READ_ONLY,
+    outside=True,
     timeout_s=60,
     examples=(ToolExample(title="What fills /var", arguments={"path": "/var", "depth": 2}),),
 )
