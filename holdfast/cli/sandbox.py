@@ -105,7 +105,7 @@ class EnvironmentSecrets:
 
 
 async def _run_once(request: SandboxRequest, store: Path) -> SandboxResult:
-    backend = BubblewrapSandbox(store=store, secrets=EnvironmentSecrets())
+    backend = BubblewrapSandbox(store=store, secrets=EnvironmentSecrets(), one_call=True)
     try:
         return await backend.run(request)
     finally:

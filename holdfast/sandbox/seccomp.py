@@ -16,13 +16,20 @@ _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
 
 _LOAD, _JUMP_EQ, _JUMP_GE, _JUMP_GT, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x25, 0x45, 0x06
-_NUMBER, _ARCH, _ARG0_LOW, _ARG1_LOW = 0, 4, 16, 24
+_NUMBER, _ARCH, _ARG0_LOW, _ARG1_LOW, _ARG2_LOW, _ARG3_LOW = 0, 4, 16, 24, 32, 40
 
 _X32_BIT = 0x40000000
 _NEWEST_KNOWN = 462
 _NAMESPACE_FLAGS = 0x7E020080  # CLONE_NEW{USER,PID,NET,IPC,UTS,CGROUP,NS,TIME}
 _SOCKET_FAMILIES = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
 _TERMINAL_IOCTLS = (0x5412, 0x541C, 0x5423)  # TIOCSTI, TIOCLINUX, TIOCSETD
+_MAP_POPULATE, _MAP_HUGETLB, _MFD_HUGETLB = (
+    0x8000,
+    0x40000,
+    0x4,
+)  # large pages are the host's, and no group counts them
+_POPULATING_ADVICE = (22, 23, 25)  # MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_COLLAPSE
+_PR_SET_THP_DISABLE, _F_SETPIPE_SZ = 41, 1031
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0x40000, 0xFFFFFFFF)
 
 # name: number on x86_64, number on aarch64
@@ -118,6 +125,7 @@ _UNCOUNTED_MEMORY: dict[str, _Numbers] = {
     "shmget": (29, 194),
     "semget": (64, 190),
     "msgget": (68, 186),
+    "sched_setaffinity": (203, 122),
 }
 _CLONE3: _Numbers = (435, 435)
 _CLONE: _Numbers = (56, 220)
@@ -125,6 +133,11 @@ _IOCTL: _Numbers = (16, 29)
 _SOCKET: _Numbers = (41, 198)
 _SOCKETPAIR: _Numbers = (53, 199)
 _PERSONALITY: _Numbers = (135, 92)
+_MMAP: _Numbers = (9, 222)
+_MEMFD_CREATE: _Numbers = (319, 279)
+_MADVISE: _Numbers = (28, 233)
+_PRCTL: _Numbers = (157, 167)
+_FCNTL: _Numbers = (72, 25)
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
@@ -150,8 +163,8 @@ class _Step:
 def seccomp_filter(machine: str | None = None, *, count_all_memory: bool = False) -> bytes:
     """The filter as an array of `struct sock_filter`, ready for the kernel.
 
-    `count_all_memory` also refuses the calls whose memory belongs to no process: needed where no control group
-    counts it.
+    `count_all_memory` also refuses calls whose memory belongs to no process, and what takes much of it in one go or on
+    every processor at once: needed where no control group counts it, and a watchdog must be the faster one.
     """
     machine = machine or platform.machine()
     if machine not in _AUDIT_ARCH:
@@ -171,9 +184,22 @@ def seccomp_filter(machine: str | None = None, *, count_all_memory: bool = False
         *_when_called(_SOCKET[column], _allow_values(_ARG0_LOW, _SOCKET_FAMILIES, errno.EAFNOSUPPORT)),
         *_when_called(_SOCKETPAIR[column], _allow_values(_ARG0_LOW, _SOCKET_FAMILIES, errno.EAFNOSUPPORT)),
         *_when_called(_PERSONALITY[column], _allow_values(_ARG0_LOW, _PERSONALITIES, errno.EPERM)),
+        *_when_called(_MEMFD_CREATE[column], _refuse_bits(_ARG1_LOW, _MFD_HUGETLB)),
+        *_when_called(
+            _MMAP[column], _refuse_bits(_ARG3_LOW, _MAP_HUGETLB | (_MAP_POPULATE if count_all_memory else 0))
+        ),
+        *(_hasty_memory(column) if count_all_memory else ()),
         _Step(_RETURN, _ALLOW),
     ]
     return b"".join(step.packed() for step in steps)
+
+
+def _hasty_memory(column: int) -> list[_Step]:
+    return [
+        *_when_called(_MADVISE[column], _refuse_values(_ARG2_LOW, _POPULATING_ADVICE)),
+        *_when_called(_PRCTL[column], _refuse_values(_ARG0_LOW, (_PR_SET_THP_DISABLE,))),
+        *_when_called(_FCNTL[column], _refuse_values(_ARG1_LOW, (_F_SETPIPE_SZ,))),
+    ]
 
 
 def _own_abi_only(machine: str) -> list[_Step]:

@@ -15,13 +15,15 @@ from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
 from schemas.sandbox import SandboxResult
 from tests.sandbox.cases import ESCAPED, Case
 from tests.sandbox.conftest import World, alive, until
+from tests.sandbox.hostile_disk import DISK
 from tests.sandbox.hostile_escapes import ESCAPES
-from tests.sandbox.hostile_exhaustion import EXHAUSTION
 from tests.sandbox.hostile_interfaces import INTERFACES
+from tests.sandbox.hostile_memory import MEMORY
 from tests.sandbox.hostile_network import NETWORK
+from tests.sandbox.hostile_processes import PROCESSES
 from tests.sandbox.hostile_results import LIES
 
-CASES = (*ESCAPES, *INTERFACES, *EXHAUSTION, *NETWORK, *LIES)
+CASES = (*ESCAPES, *INTERFACES, *MEMORY, *PROCESSES, *DISK, *NETWORK, *LIES)
 _PROJECT = Path(__file__).parents[2]
 _ORDINARY = 61234
 """An ordinary user: `nobody` would not do, which is what everybody is in a namespace before it is mapped."""
@@ -59,30 +61,32 @@ async def test_hostile_program_harms_nothing_but_itself(
     await sandbox.forget(run)
 
 
-def _interpreters() -> list[tuple[str, Sequence[str]]]:
-    """As ourselves, and, for root, as an ordinary user with an interpreter that everybody can reach."""
-    found: list[tuple[str, Sequence[str]]] = [("self", (sys.executable,))]
-    if os.geteuid() == 0:
-        packages = next(path for path in sys.path if path.endswith("site-packages"))
-        drop = ("setpriv", f"--reuid={_ORDINARY}", f"--regid={_ORDINARY}", "--clear-groups")
-        environment = ("env", "HOME=/nonexistent", f"PYTHONPATH={packages}", "PYTHONDONTWRITEBYTECODE=1")
-        found.append(("ordinary", (*drop, *environment, "/usr/bin/python3")))
-    return found
+def ordinary_user() -> tuple[str, ...]:
+    """For root: the sandbox's command line as an ordinary user, with an interpreter that everybody can reach."""
+    packages = next(path for path in sys.path if path.endswith("site-packages"))
+    drop = ("setpriv", f"--reuid={_ORDINARY}", f"--regid={_ORDINARY}", "--clear-groups")
+    environment = ("env", "HOME=/nonexistent", f"PYTHONPATH={packages}", "PYTHONDONTWRITEBYTECODE=1")
+    return (*drop, *environment, "/usr/bin/python3", "-m", "holdfast.cli.sandbox")
+
+
+def _command_lines() -> list[tuple[str, Sequence[str]]]:
+    found: list[tuple[str, Sequence[str]]] = [("self", (sys.executable, "-m", "holdfast.cli.sandbox"))]
+    return [*found, ("ordinary", ordinary_user())] if os.geteuid() == 0 else found
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("who", "interpreter"), _interpreters(), ids=lambda value: value if isinstance(value, str) else ""
+    ("who", "command_line"), _command_lines(), ids=lambda value: value if isinstance(value, str) else ""
 )
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_hostile_program_through_the_command_line(
-    case: Case, who: str, interpreter: Sequence[str], world: World
+    case: Case, who: str, command_line: Sequence[str], world: World
 ) -> None:
     request = json.loads(case.request(f"battery-{uuid.uuid4().hex}", world.fill).model_dump_json())
     before = len(world.server.seen)
     began = time.monotonic()
     done = subprocess.run(
-        [*interpreter, "-m", "holdfast.cli.sandbox", "exec"],
+        [*command_line, "exec"],
         input=json.dumps(request).encode(),
         capture_output=True,
         cwd=_PROJECT,

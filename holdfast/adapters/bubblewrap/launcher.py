@@ -69,13 +69,15 @@ class Launcher:
         signal.set_wakeup_fd(self._wakeup[1])
         signal.signal(signal.SIGCHLD, lambda *_: None)
         seccomp_filter(count_all_memory=self._parents is None)  # remembered by every fork
-        rehearse(self._spec)
+        if not self._spec.one_call:
+            rehearse(self._spec)
         gc.freeze()  # shared pages stay shared when a keeper's collector runs
         self._tell()
         for descriptor in (self._worker.fileno(), self._wakeup[0]):
             self._poll.register(descriptor, select.POLLIN)
         while True:
-            self._spare = self._spare or self._fork_spare()
+            if not self._spare and not (self._spec.one_call and self._counter):
+                self._spare = self._fork_spare()
             ready = {descriptor for descriptor, _ in self._poll.poll()}
             for spare in [self._made[descriptor] for descriptor in ready & self._made.keys()]:
                 self._heard_of(spare)

@@ -4,17 +4,22 @@ The workspace is a tmpfs, so what is written there is memory to the kernel. It i
 disk limit for it: the group's limit is raised by what the workspace holds, and by no more.
 """
 
-import contextlib
-import functools
 import os
+import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from holdfast.adapters.bubblewrap.buffers import SocketBuffers
+from holdfast.adapters.bubblewrap.census import Census
 from holdfast.adapters.bubblewrap.cgroups import CallGroup
-from holdfast.adapters.bubblewrap.clock import TreeClock
+from holdfast.adapters.bubblewrap.clock import TreeClock, share_of_running
+from holdfast.adapters.bubblewrap.tree import Tree
 
 _MIB = 1024 * 1024
 _FASTEST_WRITER = 8 * 1024 * _MIB  # bytes a second; decides how long we may look away
+_FASTEST_TAKER = 2 * 1024 * _MIB  # bytes a second on one processor, a page at a time
+_MIB_A_PROCESSOR = 64
+_SHORTEST_S, _SELDOM_S = 0.001, 0.01
 _FULL = 0.995
 
 OWN_PROCESSES = 3
@@ -109,42 +114,51 @@ class GroupMeter:
 
 
 class TreeMeter:
-    """Without a group: walk the tree from the namespace's first process, every ten milliseconds. Not exact."""
+    """Without a group: look at every process of the namespace, the more often the less memory is left. Not exact."""
 
     def __init__(self, *, disk: Disk, private: Disk, memory_mb: int, cpu_s: float) -> None:
         self._disk, self._private = disk, private
         self._memory, self._cpu_s = memory_mb * _MIB, cpu_s
-        self._first: int | None = None
-        self._peak = 0
+        self._tree: Tree | None = None
+        self._census: Census | None = None
         self._clock = TreeClock()
         self._pids_peak = 0
         self._kills = 0
-        self._slack = float(self._memory)
+        self._left = float(self._memory)
+        self._looked = self._thorough = time.monotonic()
+        self._took = 0.0
 
     def watch(self, first: int) -> None:
-        self._first = first
+        self._tree = Tree(first)
+        buffers = SocketBuffers()
+        self._census = Census(self._tree, self._memory, files=self._private.used, buffers=buffers.used)
+        self._looked = time.monotonic()
 
     def check(self) -> str:
         self._disk.used()
-        if self._first is None:
+        if self._tree is None or self._census is None:
             return ""
-        tree = _tree(self._first)
-        self._pids_peak = max(self._pids_peak, len(tree) - 1)
-        self._clock.look(tree)
-        used = self._private.used() + sum(_resident(pid) for pid in tree)
-        if used > self._memory:  # pages shared after a fork were counted once per process: look closer
-            used = self._private.used() + sum(_proportional(pid) for pid in tree)
-        if used > self._memory:  # mapped files of the workspace are none, those of /tmp were counted twice
-            used = self._private.used() + sum(_without_files(pid) for pid in tree)
-        self._peak = max(self._peak, used)
-        self._slack = max(0, self._memory - used)
+        began = time.monotonic()
+        seen = self._tree.look()
+        self._pids_peak = max(self._pids_peak, len(seen) - 1)
+        self._took = time.monotonic() - began
+        self._clock.look(seen, since_last=began - self._looked, running_share=self._running_share)
+        thorough = began - self._thorough >= _SELDOM_S
+        used = self._census.look(seen, thorough=thorough)
+        self._looked, self._thorough = began, began if thorough else self._thorough
+        self._left = max(0, self._memory - used)
         if used > self._memory:
             self._kills = 1
             return "memory"
         return "cpu" if self._clock.seconds > self._cpu_s else ""
 
+    def _running_share(self, pid: int) -> float:
+        return share_of_running(self._tree.read(pid, "schedstat")) if self._tree else 0.0
+
     def pause(self) -> float:
-        return min(0.01, max(0.002, self._slack / _FASTEST_WRITER))
+        """As long as the rest of the memory lasts on the processors it has, but no shorter than looking takes."""
+        lasts = self._left / (_FASTEST_TAKER * processors_for(self._memory // _MIB))
+        return max(_SHORTEST_S, self._took, min(_SELDOM_S, lasts))
 
     def oom_kills(self) -> int:
         return self._kills
@@ -152,63 +166,12 @@ class TreeMeter:
     def usage(self) -> dict[str, Any]:
         return {
             "cpu_s": round(self._clock.seconds, 3),
-            "memory_peak_bytes": self._peak or None,
+            "memory_peak_bytes": (self._census.peak if self._census else 0) or None,
             "pids_peak": max(1, self._pids_peak),
         }
 
 
-def children_of(pid: int) -> list[int]:
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - hot
-            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children") as file:  # noqa: PTH123
-                found += [int(number) for number in file.read().split()]
-    return found
-
-
-def _tree(first: int) -> list[int]:
-    tree = [first]
-    for pid in tree:  # grows while we walk
-        tree += children_of(pid)
-    return tree
-
-
-def _lines(path: str, names: tuple[str, ...]) -> int:
-    """The sum of some `Name: 123 kB` lines, in bytes; nothing for a process that has gone."""
-    total = 0
-    with contextlib.suppress(OSError), open(path) as file:  # noqa: PTH123 - read thousands of times
-        for line in file:
-            if line.startswith(names):
-                total += int(line.split()[1]) * 1024
-    return total
-
-
-def _resident(pid: int) -> int:
-    return _lines(f"/proc/{pid}/status", ("RssAnon:", "RssShmem:"))
-
-
-def _proportional(pid: int) -> int:
-    return _lines(f"/proc/{pid}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
-
-
-def _without_files(pid: int) -> int:
-    """Bytes of this process's share that belong to no file with a place: its own, and shared without one."""
-    total, counted = 0, ""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps") as file:  # noqa: PTH123
-        for line in file:
-            words = line.split(maxsplit=5)
-            if "-" in words[0]:
-                placeless = words[4] == "0" or words[3] == _placeless_device()
-                counted = "Pss:" if placeless else "Anonymous:"
-            elif words[0] == counted:
-                total += int(words[1]) * 1024
-    return total
-
-
-@functools.cache
-def _placeless_device() -> str:
-    """Where shared memory without a file lives, as `smaps` writes it."""
-    descriptor = os.memfd_create("probe", os.MFD_CLOEXEC)
-    number = os.fstat(descriptor).st_dev
-    os.close(descriptor)
-    return f"{os.major(number):02x}:{os.minor(number):02x}"
+def processors_for(memory_mb: int) -> int:
+    """How many a tree may run on where a watchdog holds its memory: what all of them can take between two looks must
+    stay small beside the limit."""
+    return max(1, memory_mb // _MIB_A_PROCESSOR)

@@ -61,6 +61,7 @@ class BubblewrapSandbox:
         readable: Sequence[str] = (),
         bwrap: Path | None = None,
         use_groups: bool = True,
+        one_call: bool = False,
         allow_degraded: bool = True,
         secrets: SecretSource | None = None,
         egress_limits: EgressLimits = EgressLimits(),  # noqa: B008
@@ -73,6 +74,7 @@ class BubblewrapSandbox:
             store=str(self._store),
             readable=list(readable),
             use_groups=use_groups,
+            one_call=one_call,
         )
         self._allow_degraded = allow_degraded
         self._secrets, self._egress_limits, self._resolver, self._tls = secrets, egress_limits, resolver, tls
@@ -300,8 +302,8 @@ def _isolation(found: LauncherReport) -> Isolation:
         backend=_BACKEND,
         layers=(*_ALWAYS, *_MORE, *_found(found), "memory_watchdog"),
         degraded=(
-            f"memory: no control group ({found.groups_missing}); a watchdog looks every 10 ms",
-            "cpu: what a process used in its last moments is not counted where nobody waits for its end",
+            f"memory: no control group ({found.groups_missing}); a watchdog counts it, at least every 10 ms",
+            "cpu: of processes that nobody waits for and that end within 10 ms, only samples are counted",
         ),
     )
 

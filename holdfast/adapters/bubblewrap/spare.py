@@ -103,7 +103,8 @@ class Spare:
         _limit_watching()
         kernel.raise_loopback()
         kernel.bind_read_only(self.launcher.bwrap)
-        rehearse(self.launcher)
+        if not self.launcher.one_call:
+            rehearse(self.launcher)
         return group
 
     def _kept(self, group: CallGroup | None, worker: socket.socket, spec: int, store: int) -> CallReport:

@@ -25,6 +25,8 @@ class LauncherSpec(Wire):
     store: str
     readable: list[str] = field(default_factory=list)
     use_groups: bool = True
+    one_call: bool = False
+    """Nothing is made ahead for a call that will not come."""
 
 
 @dataclass(frozen=True)

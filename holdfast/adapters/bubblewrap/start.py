@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import functools
 import os
+import random
 import resource
 import signal
 from collections.abc import Iterator
@@ -23,11 +24,14 @@ from holdfast.adapters.bubblewrap.command import (
     bubblewrap_arguments,
     stage_command,
 )
+from holdfast.adapters.bubblewrap.meter import processors_for
 from holdfast.adapters.bubblewrap.spec import CallSpec, LauncherSpec
 from holdfast.sandbox.profile import PROGRAM, command_for, environment, etc_files
 from holdfast.sandbox.seccomp import seccomp_filter
 
 _MIB = 1024 * 1024
+_MOST_RESERVED = 4 * 1024 * _MIB
+_NICE = 10
 _ABOVE_STAGE = 20
 _PLACES = (0, 1, 2, STAGE_READY, STAGE_GO)
 
@@ -48,6 +52,8 @@ def start_tool(launcher: LauncherSpec, call: CallSpec, *, grouped: bool, talk: i
     """With `talk` as its input and output where it is to converse. By `posix_spawn`: a second fork of an interpreter would copy a thousand pages for nothing."""
     kernel.refuse_new_privileges()
     kernel.scope_with_landlock()
+    if not grouped:
+        kernel.take_memory_in_small_pages()
     out, err, status, ready, go = (os.pipe2(os.O_CLOEXEC) for _ in range(5))
     files = {path: _moved_up(kernel.sealed_memory("file", text)) for path, text in _texts(call).items()}
     seccomp = _moved_up(kernel.sealed_memory("seccomp", seccomp_filter(count_all_memory=not grouped)))
@@ -155,12 +161,21 @@ def limit_tool(pid: int, limits: dict[str, Any], *, grouped: bool) -> None:
         resource.RLIMIT_SIGPENDING: 1024,
     }
     if not grouped:
-        os.setpriority(
-            os.PRIO_PROCESS, pid, 10
-        )  # the watchdog must come first where it alone holds the memory
-        # A little above the limit, so that the watchdog, which can tell why, is the first to bite.
-        values[resource.RLIMIT_DATA] = limits["memory_mb"] * _MIB * 5 // 4
+        _slow_down(pid, limits["memory_mb"])
+        # Far above the limit, so that the watchdog, which can tell why, is the first to bite.
+        values[resource.RLIMIT_DATA] = limits["memory_mb"] * _MIB + _MOST_RESERVED
     for kind, value in values.items():
         ceiling = resource.prlimit(pid, kind)[1]
         held = value if ceiling == resource.RLIM_INFINITY else min(value, ceiling)
         resource.prlimit(pid, kind, (held, held))
+
+
+def _slow_down(pid: int, memory_mb: int) -> None:
+    """Where a watchdog alone holds the memory it must come first: before the tool, and before many of it at once."""
+    os.setpriority(os.PRIO_PROCESS, pid, _NICE)
+    _written(
+        f"/proc/{pid}/autogroup", str(_NICE)
+    )  # a session of its own has a share of its own, whatever its priority
+    allowed = sorted(os.sched_getaffinity(pid))
+    count = min(len(allowed), processors_for(memory_mb))
+    os.sched_setaffinity(pid, random.sample(allowed, count))

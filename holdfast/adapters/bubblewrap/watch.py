@@ -13,8 +13,9 @@ from enum import Enum, auto
 from typing import Any
 
 from holdfast.adapters.bubblewrap import kernel
-from holdfast.adapters.bubblewrap.meter import Meter, children_of
+from holdfast.adapters.bubblewrap.meter import Meter
 from holdfast.adapters.bubblewrap.start import Started, limit_tool
+from holdfast.adapters.bubblewrap.tree import children_of
 from holdfast.sandbox.bounded import BoundedOutput
 
 _SETUP_S = 30.0

@@ -1,0 +1,122 @@
+"""Memory of a tree of processes where no control group counts it: a cheap bound at each look, a count where it passes.
+
+Every page that a process makes its own costs it a fault, so memory cannot have grown by more than the faults since it
+was last counted. Counting looks through page tables: too slow for every look, quick enough for the few that matter.
+"""
+
+import re
+import resource
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from holdfast.adapters.bubblewrap.tree import Key, Seen, Tree
+
+_PAGE = resource.getpagesize()
+_A_PROCESS = 128 * 1024  # its stacks and tables in the kernel, beside its page tables
+_PIPE = 64 * 1024  # as made; growing one is refused here
+_UNSEEN = 2 * 1024 * 1024
+_ALONE = 2  # the namespace's first process, and one more
+_NOTABLE = 1024 * 1024
+_FEW = 8
+"""Descriptors of a process in which no pipes worth counting are looked for."""
+_PRIVATE = re.compile(rb"^Pss_Anon:\s+(\d+)", re.MULTILINE)
+_TABLES = re.compile(rb"^VmPTE:\s+(\d+)", re.MULTILINE)
+_SHARED = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ (\S+ \d+) +/dev/zero \(deleted\)$", re.MULTILINE)
+
+
+@dataclass
+class Census:
+    """Is shown the tree again and again. `files` tells what its private file systems hold, `buffers` its sockets."""
+
+    tree: Tree
+    limit: int
+    files: Callable[[], int]
+    buffers: Callable[[], int]
+    peak: int = 0
+    _counted: int = 0
+    _faults: dict[Key, int] = field(default_factory=dict)
+    _tables: dict[Key, int] = field(default_factory=dict)
+    _newest: int = 0
+    _held: int = 0
+
+    def look(self, seen: Sequence[Seen], *, thorough: bool) -> int:
+        """At most how much is used; exactly, as far as that goes, where it would be more than the limit."""
+        files = self.files()
+        if thorough or self._held > _NOTABLE:
+            self._held = self.buffers() + _PIPE // 2 * sum(
+                count for one in seen if (count := self.tree.descriptors(one.pid)) > _FEW
+            )
+        bound = self._counted + self._grown(seen) + files + self._held
+        if bound > self.limit:
+            bound = self._count(seen, files, bound)
+        else:
+            resident = sum(one.resident_pages for one in seen) * _PAGE
+            bound = min(bound, max(self._counted, resident) + files + self._held)
+        self.peak = max(self.peak, bound)
+        return bound
+
+    def _grown(self, seen: Sequence[Seen]) -> int:
+        """By faults; by the page tables that a fork copies; and by those who came and went between two looks, and may
+        have left pages in memory that they shared."""
+        new = [one for one in seen if one.key not in self._faults]
+        for one in new:
+            if one.key not in self._tables:
+                self._tables[one.key] = _A_PROCESS + self._page_tables(one.pid)
+        unseen = max(0, max((one.pid for one in seen), default=0) - self._newest - len(new))
+        faults = sum(one.faults - self._faults.get(one.key, 0) for one in seen)
+        return faults * _PAGE + sum(self._tables.values()) + unseen * _UNSEEN
+
+    def _count(self, seen: Sequence[Seen], files: int, bound: int) -> int:
+        alone = max((self._own_pages(one.pid) for one in seen), default=0) + files
+        if alone > self.limit:
+            return alone
+        if len(seen) <= _ALONE:
+            return self._counted_through(seen, bound)
+        still, woken = self.tree.stop()
+        used = self._counted_through(still, bound)
+        if used <= self.limit:  # else they are killed as they stand
+            self.tree.go_on(woken)
+        return used
+
+    def _counted_through(self, seen: Sequence[Seen], bound: int) -> int:
+        """Ends early when the limit is passed."""
+        files, counted = self.files(), 0
+        shared: dict[bytes, int] = {}
+        pipes: set[str] = set()
+        for one in sorted(seen, key=lambda one: one.faults, reverse=True):
+            counted += self._private(one.pid)
+            shared |= shared_objects(self.tree.read(one.pid, "maps"))
+            if self.tree.descriptors(one.pid) > _FEW:
+                pipes |= self.tree.pipes(one.pid)
+            if counted + files > self.limit:
+                break
+        self._held = self.buffers() + len(pipes) * _PIPE
+        self._counted = min(counted + sum(shared.values()), bound - files - self._held)
+        self._faults = {one.key: one.faults for one in seen}
+        self._tables, self._newest = {}, max((one.pid for one in seen), default=0)
+        return self._counted + self._held + files
+
+    def _own_pages(self, pid: int) -> int:
+        """Without a wait for any lock."""
+        numbers = self.tree.read(pid, "statm").split()
+        return (int(numbers[1]) - int(numbers[2])) * _PAGE if numbers else 0
+
+    def _private(self, pid: int) -> int:
+        own = _number(_PRIVATE, self.tree.read(pid, "smaps_rollup")) * 1024
+        return own + _A_PROCESS + self._page_tables(pid)
+
+    def _page_tables(self, pid: int) -> int:
+        return _number(_TABLES, self.tree.read(pid, "status")) * 1024
+
+
+def shared_objects(maps: bytes) -> dict[bytes, int]:
+    """Shared memory without a file, by its identity, at full size: pages stay in it that nobody has mapped."""
+    found: dict[bytes, int] = {}
+    for start, end, identity in _SHARED.findall(maps):
+        found[identity] = found.get(identity, 0) + int(end, 16) - int(start, 16)
+    return found
+
+
+def _number(pattern: re.Pattern[bytes], text: bytes) -> int:
+    match = pattern.search(text)
+    return int(match[1]) if match else 0
