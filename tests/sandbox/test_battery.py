@@ -17,13 +17,29 @@ from tests.sandbox.cases import ESCAPED, Case
 from tests.sandbox.conftest import World, alive, until
 from tests.sandbox.hostile_disk import DISK
 from tests.sandbox.hostile_escapes import ESCAPES
+from tests.sandbox.hostile_files import FILES
 from tests.sandbox.hostile_interfaces import INTERFACES
 from tests.sandbox.hostile_memory import MEMORY
 from tests.sandbox.hostile_network import NETWORK
 from tests.sandbox.hostile_processes import PROCESSES
+from tests.sandbox.hostile_proxy import PROXY
+from tests.sandbox.hostile_reach import REACH
 from tests.sandbox.hostile_results import LIES
+from tests.sandbox.hostile_survival import SURVIVAL
 
-CASES = (*ESCAPES, *INTERFACES, *MEMORY, *PROCESSES, *DISK, *NETWORK, *LIES)
+CASES = (
+    *ESCAPES,
+    *INTERFACES,
+    *MEMORY,
+    *PROCESSES,
+    *DISK,
+    *NETWORK,
+    *LIES,
+    *REACH,
+    *SURVIVAL,
+    *FILES,
+    *PROXY,
+)
 _PROJECT = Path(__file__).parents[2]
 _ORDINARY = 61234
 """An ordinary user: `nobody` would not do, which is what everybody is in a namespace before it is mapped."""
@@ -41,7 +57,7 @@ def _judge(case: Case, world: World, result: SandboxResult, took: float) -> None
 
 
 def test_the_battery_is_large_enough() -> None:
-    assert len(CASES) >= 60
+    assert len(CASES) >= 350
     assert len({case.name for case in CASES}) == len(CASES)
 
 

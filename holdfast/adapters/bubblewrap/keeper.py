@@ -176,6 +176,15 @@ class Keeper:
 def _why_not_placed(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "with what the run has left there, they are more than limits.disk_mb or limits.inodes allow"
+    if isinstance(error, OSError) and error.errno in (
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENOTEMPTY,
+    ):
+        return (
+            "a name stands for a file and for a directory, in the request or with what the run has left there"
+        )
     return str(error)
 
 
