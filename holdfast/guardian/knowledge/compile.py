@@ -52,7 +52,8 @@ def _compile_own(name: str, entry: Mapping[str, Any], parent: Tool) -> Tool:
         flags.update(dict.fromkeys(_words(entry[effect]), frozenset({Effect(effect)})))
     flags.update(dict.fromkeys([*_words(entry.get("ok")), *_words(entry.get("only"))], NOTHING))
     modes = frozenset(_words(entry.get("mode")))
-    alone = frozenset() if (_effects(name, entry.get("is")) or NOTHING) <= _MILD else modes & _VERSION
+    mild = (_effects(name, entry.get("is")) or NOTHING) <= _MILD
+    alone = frozenset() if mild or entry.get("late") else modes & _VERSION
     values = _allowed_values(entry.get("values"))
     match = entry.get("match")
     most = entry.get("max")

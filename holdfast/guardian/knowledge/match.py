@@ -134,14 +134,20 @@ class _Reader:
         if child is not None and tool.deep and child.has_sub and not self._at_group():
             child = None
         if child is not None:
+            self._match.look = self._given_before(child)
             self._match.tool = child
-            self._match.look = False  # a mode of the parent says nothing about what its sub-command does
             self._match.subcommand.append(word.text)
         elif tool.deep and word.constant and len(self._match.subcommand) < 6:
             self._match.subcommand.append(word.text)
         else:
             self._match.unknowns.append(f"{tool.name}: sub-command {word.text!r} is not known")
             self._match.args.append(word)
+
+    def _given_before(self, child: Tool) -> bool:
+        """A mode of the parent says nothing about its sub-command, `apt-get -s upgrade` names one of the sub-command's."""
+        own = self._match.tool
+        described = own.flags.keys() | own.value | own.modes | own.alone
+        return any(name in child.modes and name not in described for name in self._match.flags)
 
     def _at_group(self) -> bool:
         """Groups with rules of their own are first words: `az account`, but not `az cognitiveservices account`."""

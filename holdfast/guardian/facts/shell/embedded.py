@@ -58,6 +58,10 @@ _PERL_PURE = re.compile(
 )
 
 
+_PERL_OPENS = re.compile(r"^\s*[|>+]|\|\s*$")
+"""`perl -ne … 'cmd|'`: what it loops over is opened the old way, where such marks mean a pipe or a target."""
+
+
 @special("perl")
 def _perl(invoker: Invoker, call: Call) -> None:
     invoker.draft.note("interpreters", call.name)
@@ -71,6 +75,8 @@ def _perl(invoker: Invoker, call: Call) -> None:
         invoker.unknown(f"{call.name}: the program is not understood")
     if any(not word.constant for word in call.words if word.text in programs):
         invoker.unknown(f"{call.name}: the program is computed")
+    if any(_PERL_OPENS.search(word.text) for word in match.args):
+        invoker.unknown(f"{call.name} opens an argument as a command or for writing")
 
 
 @special("python")

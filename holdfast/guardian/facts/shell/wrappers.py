@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from holdfast.guardian.facts.shell.invoke import Call, Invoker, special
 from holdfast.guardian.knowledge import match_option
@@ -16,6 +17,7 @@ _DECODERS = frozenset(
 )
 _FIND_RUNNERS = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 _FIND_NAMES = frozenset({"-name", "-iname", "-path", "-ipath", "-wholename", "-iwholename"})
+_KEYS = ("id_rsa", "id_ed25519", "id_ecdsa", "id_dsa")
 _WIDE = frozenset({"/", "/etc", "/etc/", "/root", "/home", "/home/", "~", "~/", "$HOME"})
 _FD_RUNNERS = frozenset({"-x", "--exec", "-X", "--exec-batch"})
 _FIND_WRITERS = frozenset({"-fprint", "-fprint0", "-fprintf", "-fls"})
@@ -145,6 +147,8 @@ def _look_for_secrets(invoker: Invoker, pattern: Word, *, wide: Collection[str])
     certainty = Certainty.GLOB if wide and re.match(r"[\w.-]{3}", name) else Certainty.LITERAL
     for directory in ("/etc", "/home/user"):
         invoker.draft.look_at(Word(f"{directory}/{name}", certainty))
+    if certainty is Certainty.GLOB and any(fnmatchcase(key, name) for key in _KEYS):
+        invoker.draft.effect({Effect.SECRET}, f"looks for private keys named {name}")
 
 
 def _find_runner(invoker: Invoker, words: list[Word], at: int, *, tail: bool = False) -> int:
