@@ -139,6 +139,8 @@ def recall(
     found = ask(lambda holdfast: holdfast.memory.recall(query))
     for hit in found:
         click.echo(hit.model_dump_json() if as_json else f"{_line(hit.item)}\n   {hit.why}")
+    if not found and not as_json:
+        click.echo("A run with this goal would be told nothing.", err=True)
     sys.exit(0 if found else 1)
 
 
@@ -208,6 +210,8 @@ def trace(item_id: str, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    if not found.derived and not found.given:
+        click.echo("Nothing was derived from it, and no run was told it.", err=True)
     for derived in found.derived:
         click.echo(f"derived  {derived}")
     for given in found.given:

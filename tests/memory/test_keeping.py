@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.idempotency import PostgresIdempotency
 from holdfast.adapters.postgres.memory import PostgresMemory
 from holdfast.adapters.postgres.memory_upkeep import MemoryUpkeep
 from holdfast.errors import Unavailable
@@ -206,3 +207,36 @@ async def test_while_the_embedding_endpoint_is_away_words_recall(
     lonely = PostgresMemory(database=database, embedder=Away("old"))
     hits = await lonely.search(TENANT, Cues(text="who owns db-1? Ann?"))
     assert [hit.item.id for hit in hits] == [item.id]
+
+
+async def test_a_correction_that_is_forgotten_stands_in_no_table(
+    memory: PostgresMemory, database: Database
+) -> None:
+    scope = _scope()
+    said = Feedback(run_id=scope.run_id, verdict="down", correction="Ask the okapi first.")
+    item_id = (await memory.feedback(TENANT, said, author="ann")).learned
+    assert item_id is not None
+    kept = PostgresIdempotency(database=database)
+    await kept.claim(TENANT, "POST /v1/memory/search", "k1", digest="sha256:1", lease_s=60)
+    answer = {"body": f'{{"id": "{item_id}", "text": "Ask the okapi first."}}'}
+    await kept.settle(TENANT, "POST /v1/memory/search", "k1", status=200, response=answer)
+    await memory.forget(TENANT, item_id, author="ann")
+    assert await _tables_with(database, "okapi") == []
+
+
+async def _tables_with(database: Database, word: str) -> list[str]:
+    """The tables in any row of which the word stands."""
+    async with database.tenant(TENANT) as connection:
+        cursor = await connection.execute(
+            """select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+               where n.nspname = 'holdfast' and c.relkind in ('r', 'p') and has_table_privilege(c.oid, 'select')"""
+        )
+        names = [row["relname"] for row in await cursor.fetchall()]
+        found = []
+        for name in names:
+            cursor = await connection.execute(
+                f'select from "{name}" t where t::text ilike %s limit 1',
+                (f"%{word}%",),
+            )
+            found += [name] if await cursor.fetchone() else []
+    return found

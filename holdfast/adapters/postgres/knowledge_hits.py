@@ -51,7 +51,8 @@ def _why(query: Query, candidate: Candidate) -> str:
 
 
 def result_of(query: Query, ranked: Sequence[Candidate], hits: list[SearchHit]) -> SearchResult:
-    words_only = query.vector is None and query.request.signals != "lexical"
+    # Whether a model is at hand cannot be told from a library in which nothing stands.
+    words_only = query.vector is None and query.request.signals != "lexical" and query.vectors > 0
     note = query.note or (_WORDS_ONLY if words_only else "")
     if not ranked:
         return SearchResult(note=note or "Nothing matches.")

@@ -46,6 +46,7 @@ class MemoryUndoing(MemoryStore):
             cursor = await connection.execute("select id from memory_items where run_id = %s", (run_id,))
             ids = await _with_derived(connection, [row["id"] for row in await cursor.fetchall()])
             await self._erase(connection, ids, author)
+            await connection.execute("delete from memory_feedback where run_id = %s", (run_id,))
         return ids
 
     async def _erase(self, connection: Connection, ids: Sequence[str], author: str) -> None:
@@ -53,7 +54,7 @@ class MemoryUndoing(MemoryStore):
             "select id, version, content from memory_items where id = any(%s) for update", (list(ids),)
         )
         rows = await cursor.fetchall()
-        await _forget_vectors(connection, ids)
+        await _forget_copies(connection, ids)
         for row in rows:
             blank = MemoryContent(kind=row["content"]["kind"], status=MemoryStatus.FORGOTTEN, text=_FORGOTTEN)
             await connection.execute("delete from memory_versions where item = %s", (row["id"],))
@@ -185,8 +186,10 @@ async def _bring_back(
         await connection.execute("delete from memory_vectors where item = %s", (item.id,))
 
 
-async def _forget_vectors(connection: Connection, ids: Sequence[str]) -> None:
-    """Vectors tell of the words they were made from: those in the cache, of every version, go too."""
+async def _forget_copies(connection: Connection, ids: Sequence[str]) -> None:
+    """Wherever the words of any version stand besides: vectors, which tell of them, cached ones too; the correction an
+    item was drawn from; and answers that are kept for who repeats a request.
+    """
     cursor = await connection.execute(
         "select content from memory_versions where item = any(%s)", (list(ids),)
     )
@@ -194,7 +197,13 @@ async def _forget_vectors(connection: Connection, ids: Sequence[str]) -> None:
     digests = [View(0, situation(content)).digest for content in contents]
     await connection.execute("delete from embedding_cache where digest = any(%s)", (digests,))
     await connection.execute("delete from memory_vectors where item = any(%s)", (list(ids),))
-    await connection.execute("delete from memory_feedback where item = any(%s)", (list(ids),))
+    await connection.execute(
+        "delete from memory_feedback where item = any(%s) or correction = any(%s)",
+        (list(ids), [content.text for content in contents]),
+    )
+    await connection.execute(
+        "delete from idempotency_keys where response::text like any(%s)", ([f"%{each}%" for each in ids],)
+    )
 
 
 async def _with_derived(connection: Connection, ids: Sequence[str]) -> list[str]:
