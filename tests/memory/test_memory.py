@@ -4,13 +4,24 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from psycopg import AsyncConnection
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.memory import PostgresMemory
 from holdfast.errors import Conflict, NotFound
 from holdfast.ids import new_id
 from schemas.base import JsonObject
-from schemas.memory import Cues, Feedback, MemoryDraft, MemoryKind, MemoryStatus, Signature, Trust
+from schemas.memory import (
+    Cues,
+    Feedback,
+    MemoryContent,
+    MemoryDraft,
+    MemoryKind,
+    MemoryStatus,
+    Provenance,
+    Signature,
+    Trust,
+)
 from schemas.plans import Citation, Plan, StepState, ToolStep
 from schemas.runs import RunStatus, StepOutcome
 from schemas.stages import LearnRequest, RecallRequest, RunScope
@@ -248,6 +259,31 @@ async def test_an_export_can_be_imported_without_doubling(memory: PostgresMemory
     assert await memory.import_items(TENANT, exported, author="bo") == 3
     states = [item.content.status for item in await memory.export(TENANT)]
     assert states == [MemoryStatus.ACTIVE, MemoryStatus.SUPERSEDED, MemoryStatus.ACTIVE]
+
+
+async def test_an_export_taken_into_an_empty_tenant_is_the_same_export_again(
+    memory: PostgresMemory, database: Database, database_url: str
+) -> None:
+    source = await memory.add(TENANT, MemoryDraft(text="Deploys wait for noon"), author="ann")
+    scope = _scope()
+    await memory.recall(RecallRequest(scope=scope, goal="deploys wait for noon"))
+    where = Provenance(author="ann", run_id=scope.run_id)
+    told = MemoryContent(kind=MemoryKind.FACT, status=MemoryStatus.ACTIVE, text="At noon Bo deploys")
+    await memory.put(TENANT, told, where)
+    exported = await memory.export(TENANT)
+    async with await AsyncConnection.connect(database_url, autocommit=True) as owner:
+        await owner.execute("insert into holdfast.tenants (tenant) values ('elsewhere')")
+    assert await memory.import_items("elsewhere", exported, author="bo") == len(exported)
+    moved = await memory.export("elsewhere")
+    # One database holds both tenants here, so the ids are taken; what was derived is traced by the new ones.
+    ids = {item.content.text: item.id for item in moved}
+    assert (await memory.trace("elsewhere", ids[source.content.text])).derived == (ids[told.text],)
+    await memory.import_items("elsewhere", moved, author="bo")
+    assert await memory.export("elsewhere") == moved
+    async with database.tenant(TENANT) as connection:
+        await connection.execute("delete from memory_items")
+    await memory.import_items(TENANT, exported, author="bo")
+    assert await memory.export(TENANT) == exported
 
 
 async def test_what_expired_is_retired_and_what_is_pinned_stays(memory: PostgresMemory) -> None:

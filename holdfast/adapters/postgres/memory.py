@@ -9,9 +9,9 @@ import structlog
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder, to_text
 from holdfast.adapters.postgres.memory_evidence import evidence_of
+from holdfast.adapters.postgres.memory_moving import MemoryMoving
 from holdfast.adapters.postgres.memory_recall import any_lesson, candidates, rarities_of
 from holdfast.adapters.postgres.memory_rows import item_of
-from holdfast.adapters.postgres.memory_undoing import MemoryUndoing
 from holdfast.errors import HoldfastError
 from holdfast.knowledge.ports import Embedder, Library
 from holdfast.memory.contexts import hit_as_recalled, runbook_as_recalled, thread_as_recalled, within
@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 LEARNER = "holdfast"
 
 
-class PostgresMemory(MemoryUndoing):
+class PostgresMemory(MemoryMoving):
     """Without an embedder it recalls by signature and words. Without a library it knows no runbooks."""
 
     def __init__(

@@ -53,8 +53,19 @@ async def write_item(
     confirms: bool = False,
 ) -> MemoryItem:
     """The item as it shall stand, and a version that says so."""
+    values = _values(tenant, item_id, content, provenance)
+    cursor = await connection.execute(
+        _WRITE, values | {"author": author, "reason": reason, "confirms": confirms}
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotFound(f"There is no memory {item_id}.", id=item_id)
+    return item_of(row)
+
+
+def _values(tenant: str, item_id: str, content: MemoryContent, provenance: Provenance) -> dict[str, Any]:
     about, scope = content.signature, content.scope
-    values: dict[str, Any] = {
+    return {
         "tenant": tenant,
         "id": item_id,
         "digest": identity(content),
@@ -66,15 +77,41 @@ async def write_item(
         "run_id": provenance.run_id,
         **about.model_dump(),
         **scope.model_dump(exclude={"labels"}),
-        "author": author,
-        "reason": reason,
-        "confirms": confirms,
     }
-    cursor = await connection.execute(_WRITE, values)
-    row = await cursor.fetchone()
-    if row is None:
-        raise NotFound(f"There is no memory {item_id}.", id=item_id)
-    return item_of(row)
+
+
+_BRING = """
+with item as (
+  insert into memory_items (tenant, id, version, digest, status, kind, content, provenance, terms, goal_kind, runbook, alert,
+                            tool, error, agent, environment, thread, run_id, used, helped, hurt, created_at, changed_at,
+                            confirmed_at, last_used_at)
+  values (%(tenant)s, %(id)s, %(version)s, %(digest)s, %(status)s, %(kind)s, %(content)s, %(provenance)s, %(terms)s,
+          %(goal_kind)s, %(runbook)s, %(alert)s, %(tool)s, %(error)s, %(agent)s, %(environment)s, %(thread)s, %(run_id)s,
+          %(used)s, %(helped)s, %(hurt)s, %(created_at)s, %(changed_at)s, %(confirmed_at)s, %(last_used_at)s)
+  on conflict do nothing returning tenant, id, version, content
+)
+insert into memory_versions (tenant, item, version, content, author, reason)
+select tenant, id, version, content, %(author)s, %(reason)s from item
+"""
+
+
+async def bring_item(connection: Connection, tenant: str, item: MemoryItem, *, author: str) -> bool:
+    """The item as it was elsewhere, its counts and times with it; false where its id is taken, be it by another tenant."""
+    history = item.model_dump(
+        include={
+            "version",
+            "used",
+            "helped",
+            "hurt",
+            "created_at",
+            "changed_at",
+            "confirmed_at",
+            "last_used_at",
+        }
+    )
+    values = _values(tenant, item.id, item.content, item.provenance)
+    cursor = await connection.execute(_BRING, values | history | {"author": author, "reason": "imported"})
+    return cursor.rowcount == 1
 
 
 async def put_vector(connection: Connection, tenant: str, item_id: str, model: str, vector: Vectors) -> None:

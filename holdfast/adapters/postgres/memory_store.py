@@ -20,7 +20,7 @@ from holdfast.adapters.postgres.memory_rows import (
 from holdfast.errors import Conflict, NotFound
 from holdfast.ids import new_id
 from holdfast.knowledge.indexing import View
-from holdfast.memory.contradiction import identity, relation
+from holdfast.memory.contradiction import relation
 from schemas.memory import (
     MemoryContent,
     MemoryDraft,
@@ -31,9 +31,6 @@ from schemas.memory import (
     Provenance,
     Trust,
 )
-
-_OVER = (MemoryStatus.SUPERSEDED, MemoryStatus.RETIRED)
-"""States in which nothing that comes anew is held against an item."""
 
 
 class MemoryStore:
@@ -210,31 +207,6 @@ class MemoryStore:
         return await self.edit(
             tenant, item_id, found[0].content.model_dump(), author=author, reason=f"back to version {version}"
         )
-
-    async def export(self, tenant: str) -> Sequence[MemoryItem]:
-        found: list[MemoryItem] = []
-        while page := await self.items(tenant, after=found[-1].id if found else "", limit=500):
-            found.extend(page)
-        return found
-
-    async def import_items(self, tenant: str, items: Sequence[MemoryItem], *, author: str) -> int:
-        """Items of an export, by what they say: what stands already is not doubled."""
-        kept = [item for item in items if item.content.status is not MemoryStatus.FORGOTTEN]
-        over = await self._known(tenant, [item for item in kept if item.content.status in _OVER])
-        for item in kept:
-            if item.content.status in _OVER and identity(item.content) in over:
-                continue
-            await self.put(tenant, item.content, item.provenance.model_copy(update={"author": author}))
-        return len(kept)
-
-    async def _known(self, tenant: str, items: Sequence[MemoryItem]) -> frozenset[str]:
-        """What these say and is here already, in whatever state."""
-        async with self._database.tenant(tenant) as connection:
-            cursor = await connection.execute(
-                "select digest from memory_items where digest = any(%s)",
-                ([identity(item.content) for item in items],),
-            )
-            return frozenset(row["digest"] for row in await cursor.fetchall())
 
 
 async def locked(connection: Connection, item_id: str) -> MemoryItem:
