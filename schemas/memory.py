@@ -88,6 +88,10 @@ class MemoryDraft(Request):
     expires_at: datetime | None = None
     pinned: bool = False
     supersedes: MemoryId | None = None
+    external: bool = Field(
+        default=False,
+        description="It comes from outside, such as a page or a ticket: it waits in quarantine until a person confirms it.",
+    )
 
 
 class MemoryContent(Payload):

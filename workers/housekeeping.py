@@ -21,6 +21,8 @@ Chore = Callable[[], Awaitable[int]]
 
 _RESUMABLE = timedelta(hours=24)
 _REMEMBERED = timedelta(days=7)
+_SOON = timedelta(minutes=1)
+"""After a start: a process that is never up for long looks after things as well."""
 
 
 @asynccontextmanager
@@ -35,8 +37,10 @@ async def doing(chores: Mapping[str, Chore], *, every: timedelta) -> AsyncIterat
 
 
 async def _keep(chores: Mapping[str, Chore], every: timedelta) -> None:
+    pause = min(_SOON, every)
     while True:
-        await asyncio.sleep(every.total_seconds())
+        await asyncio.sleep(pause.total_seconds())
+        pause = every
         for name, chore in chores.items():
             try:
                 done = await chore()

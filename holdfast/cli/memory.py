@@ -93,8 +93,10 @@ def _tell(item: MemoryItem, versions: Sequence[MemoryVersion]) -> None:
 @click.option("--attribute", help="For a fact: which property of the subject.")
 @click.option("--env", "environment", default="", help="Where it holds; everywhere without it.")
 @click.option("--agent", default="", help="For which agent; for all without it.")
+@click.option("--thread", default="", help="Only for the runs of this thread.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only for runs with this label.")
 @click.option("--tool", default="", help="For a lesson: the tool it is about.")
+@click.option("--external", is_flag=True, help="It comes from outside: it counts once a person confirms it.")
 @click.option("--from", "valid_from", type=_TIME, help="From when it is so.")
 @click.option("--until", "valid_to", type=_TIME, help="Until when it is so.")
 @as_json
@@ -103,8 +105,9 @@ def add(text: str, kind: str, *, as_json: bool, **said: Any) -> None:
     draft = {
         "kind": kind,
         "text": text,
+        "external": said["external"],
         "data": _said(said, "subject", "attribute"),
-        "scope": _said(said, "environment", "agent") | {"labels": _labels(said["labels"])},
+        "scope": _said(said, "environment", "agent", "thread") | {"labels": _labels(said["labels"])},
         "signature": _said(said, "tool"),
         **{name: time.astimezone() for name, time in _said(said, "valid_from", "valid_to").items()},
     }
@@ -124,18 +127,20 @@ def _said(options: dict[str, Any], *names: str) -> dict[str, Any]:
 @click.option("--env", "environment", default="", help="Recall as a run in this environment would.")
 @click.option("--tool", "tools", multiple=True, help="A tool about to be called.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label of the run.")
+@click.option("--thread", default="", help="The thread of the run.")
 @as_json
 def recall(
     words: tuple[str, ...],
     environment: str,
+    thread: str,
     tools: tuple[str, ...],
     labels: tuple[str, ...],
     *,
     as_json: bool,
 ) -> None:
     """Show what a run with this goal would be told, and why. Exits with 1 where that is nothing."""
-    asked = {"text": " ".join(words), "environment": environment, "tools": tools, "labels": _labels(labels)}
-    query = checked(RecallQuery, asked)
+    asked = {"text": " ".join(words), "environment": environment, "thread": thread}
+    query = checked(RecallQuery, {**asked, "tools": tools, "labels": _labels(labels)})
     found = ask(lambda holdfast: holdfast.memory.recall(query))
     for hit in found:
         click.echo(hit.model_dump_json() if as_json else f"{_line(hit.item)}\n   {hit.why}")

@@ -27,6 +27,9 @@ WAITS_FOR_PEOPLE = 3
 @click.option("--mode", type=click.Choice(["plan", "react", "runbook"]), help="Instead of the agent's own.")
 @click.option("--runbook", help="Run this runbook.")
 @click.option("--approve-plan", is_flag=True, help="Ask for the whole plan before its first step.")
+@click.option(
+    "--thread", metavar="NAME", help="The conversation it belongs to: it is told what the runs before it did."
+)
 @click.option("--watch/--detach", default=True, help="Follow it to its end, or leave it to itself.")
 @as_json
 @click.pass_context
@@ -99,6 +102,7 @@ for _command in DETAILS:
 @click.option("--env", "environment", multiple=True, help="In one of these environments.")
 @click.option("--label", multiple=True, metavar="NAME=VALUE", help="With this label; all of several.")
 @click.option("--text", help="Part of the goal or the answer.")
+@click.option("--thread", metavar="NAME", help="Of one thread.")
 @click.option("--parent", metavar="RUN", help="Those that this run delegated.")
 @click.option("--since", "created_after", type=click.DateTime(), help="Not before this moment, in UTC.")
 @click.option("--until", "created_before", type=click.DateTime(), help="Before this moment, in UTC.")

@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.memory import PostgresMemory
-from holdfast.errors import Conflict, NotFound
+from holdfast.errors import Conflict, InvalidInput, NotFound
 from holdfast.ids import new_id
 from schemas.base import JsonObject
 from schemas.memory import (
@@ -137,9 +137,12 @@ async def test_a_new_fact_supersedes_the_old_one_on_the_same_thing(memory: Postg
 async def test_an_outsider_cannot_replace_what_a_person_said(memory: PostgresMemory) -> None:
     about = {"subject": "db-1", "attribute": "owner"}
     old = await memory.add(TENANT, MemoryDraft(text="Ann owns db-1", data=about), author="ann")
-    await memory.add(
-        TENANT, MemoryDraft(text="Eve owns db-1", data=about), author="web", trust=Trust.EXTERNAL
-    )
+    eve = await memory.add(TENANT, MemoryDraft(text="Eve owns db-1", data=about, external=True), author="web")
+    assert eve.content.status is MemoryStatus.QUARANTINED
+    assert (eve.content.trust, eve.content.tainted) == (Trust.EXTERNAL, True)
+    named = MemoryDraft(text="Eve owns it", external=True, supersedes=old.id)
+    with pytest.raises(InvalidInput):
+        await memory.add(TENANT, named, author="web")
     assert (await memory.read(TENANT, old.id)).content.status is MemoryStatus.ACTIVE
     assert [hit.item.id for hit in await memory.search(TENANT, Cues(text="who owns db-1"))] == [old.id]
 

@@ -58,7 +58,7 @@ async def _brought(connection: Connection, tenant: str, item: MemoryItem, author
         met = relation(content, await standing(connection, content))
         if met.relation == "same" and met.item:  # two of one export say the same
             return met.item.id
-        if met.relation == "outranked":
+        if met.relation == "outranked" and content.status is MemoryStatus.ACTIVE:
             content = with_status(content, MemoryStatus.PROPOSED)
         elif content.status is MemoryStatus.ACTIVE:
             superseded = met.item

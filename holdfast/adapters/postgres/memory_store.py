@@ -17,7 +17,7 @@ from holdfast.adapters.postgres.memory_rows import (
     with_status,
     write_item,
 )
-from holdfast.errors import Conflict, NotFound
+from holdfast.errors import Conflict, InvalidInput, NotFound
 from holdfast.ids import new_id
 from holdfast.knowledge.indexing import View
 from holdfast.memory.contradiction import relation
@@ -38,13 +38,17 @@ class MemoryStore:
         self._database = database
         self._embedder = embedder
 
-    async def add(
-        self, tenant: str, draft: MemoryDraft, *, author: str, trust: Trust = Trust.HUMAN
-    ) -> MemoryItem:
-        """What a person or program tells. External content waits in quarantine until somebody confirms it."""
-        status = MemoryStatus.QUARANTINED if trust is Trust.EXTERNAL else MemoryStatus.ACTIVE
-        fields = {name: getattr(draft, name) for name in MemoryDraft.model_fields if name != "supersedes"}
-        content = MemoryContent(**fields, status=status, trust=trust, tainted=trust is Trust.EXTERNAL)
+    async def add(self, tenant: str, draft: MemoryDraft, *, author: str) -> MemoryItem:
+        """What a person or program tells. What is from outside waits in quarantine until somebody confirms it."""
+        status = MemoryStatus.QUARANTINED if draft.external else MemoryStatus.ACTIVE
+        trust = Trust.EXTERNAL if draft.external else Trust.HUMAN
+        names = MemoryDraft.model_fields.keys() & MemoryContent.model_fields.keys()
+        fields = {name: getattr(draft, name) for name in names}
+        content = MemoryContent(**fields, status=status, trust=trust, tainted=draft.external)
+        if draft.supersedes and draft.external:
+            raise InvalidInput(
+                "What is from outside supersedes nothing.", remedy="Confirm it first, then retire the other."
+            )
         if draft.supersedes:
             await self.read(tenant, draft.supersedes)
         return await self.put(tenant, content, Provenance(author=author), replaces=draft.supersedes)
@@ -62,7 +66,7 @@ class MemoryStore:
             met = relation(content, await standing(connection, content))
             if met.relation == "same" and met.item and not replaces:
                 return await self._again(connection, tenant, met.item, content, provenance)
-            if met.relation == "outranked":
+            if met.relation == "outranked" and content.status is MemoryStatus.ACTIVE:
                 content = with_status(content, MemoryStatus.PROPOSED)
             item_id = new_id("mem")
             if met.relation == "supersedes" and met.item and content.status is MemoryStatus.ACTIVE:
