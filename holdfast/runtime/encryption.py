@@ -56,6 +56,10 @@ class Keyring:
         return AESGCM(self.keys[key_id])
 
 
+def is_encrypted(payload: Payload) -> bool:
+    return payload.metadata.get("encoding") == _ENCODING
+
+
 class EncryptionCodec(PayloadCodec):
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
@@ -73,7 +77,7 @@ class EncryptionCodec(PayloadCodec):
         return Payload(metadata={"encoding": _ENCODING, _KEY_ID: key_id.encode()}, data=nonce + sealed)
 
     def _decrypt(self, payload: Payload) -> Payload:
-        if payload.metadata.get("encoding") != _ENCODING:
+        if not is_encrypted(payload):
             return payload
         key_id = payload.metadata[_KEY_ID].decode()
         nonce, sealed = payload.data[:_NONCE_BYTES], payload.data[_NONCE_BYTES:]

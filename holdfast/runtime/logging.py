@@ -19,6 +19,9 @@ _QUIET = ("httpx", "httpcore", "openai", "LiteLLM", "asyncio", "mcp", "uvicorn.a
 """Libraries whose `info` is somebody else's `debug`."""
 
 
+_LONGEST_FAILURE = 2_000
+
+
 def set_up_logging(
     *, service: str, level: str = "INFO", pretty: bool | None = None, stream: TextIO | None = None
 ) -> None:
@@ -28,7 +31,7 @@ def set_up_logging(
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *_on_the_way(service)],
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), _as_the_core_says, *_on_the_way(service)],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *_at_the_end(readable=readable),
@@ -64,6 +67,14 @@ def _on_the_way(service: str) -> list[Processor]:
         add_service,
         add_trace,
     ]
+
+
+def _as_the_core_says(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Why a workflow task failed stands in a field of Temporal's own record, and with some failures nowhere else."""
+    told = event.pop("temporal_log", None)
+    if told is not None and (failure := told.fields.get("failure")):
+        event["failure"] = str(failure)[:_LONGEST_FAILURE]
+    return event
 
 
 def _at_the_end(*, readable: bool) -> list[Processor]:

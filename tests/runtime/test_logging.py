@@ -2,6 +2,7 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -47,6 +48,13 @@ def test_a_librarys_line_goes_the_same_way(lines: Lines) -> None:
         logging.getLogger("httpx").info("GET https://user:pass@example.org")
     [line] = lines()
     assert (line["event"], line["size"], line["run_id"]) == ("pool of psycopg is full", 10, "run_1")
+
+
+def test_why_temporals_core_failed_a_task_is_told(lines: Lines) -> None:
+    told = SimpleNamespace(fields={"failure": "nondeterminism: no such command", "run_id": "of Temporal"})
+    logging.getLogger("temporalio.core").warning("Failing workflow task", extra={"temporal_log": told})
+    [line] = lines()
+    assert (line["failure"], "temporal_log" in line) == ("nondeterminism: no such command", False)
 
 
 def test_a_traceback_is_told_without_the_values_of_variables(lines: Lines) -> None:

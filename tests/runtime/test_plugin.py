@@ -4,6 +4,7 @@ import base64
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -143,6 +144,28 @@ async def test_a_domain_error_crosses_temporal_and_is_itself_again(temporal_addr
     assert (type(error), error.remedy, error.ids) == (Conflict, "Start another.", {"run_id": handle.id})
 
 
+@pytest.mark.parametrize("ring", [None, Keyring.parse(f"b:{NEW}")])
+async def test_a_run_waits_for_the_key_it_was_encrypted_with(
+    temporal_address: str, ring: Keyring | None
+) -> None:
+    queue, run_id = f"runtime-{uuid4()}", f"run_{uuid4().hex}"
+    before = await connect(HoldfastPlugin(keyring=Keyring.parse(f"a:{OLD}")), address=temporal_address)
+    begun = await before.start_workflow(Echo.run, letter(20), id=run_id, task_queue=queue)
+    without = await connect(HoldfastPlugin(keyring=ring), address=temporal_address)
+    async with Worker(without, task_queue=queue, workflows=WORKFLOWS, activities=[double]):
+        await seen(begun, "workflow_task_failed_event_attributes")
+    assert (await begun.describe()).status is WorkflowExecutionStatus.RUNNING
+    both = HoldfastPlugin(keyring=Keyring.parse(f"b:{NEW},a:{OLD}"))
+    async with Worker(
+        rotated := await connect(both, address=temporal_address),
+        task_queue=queue,
+        workflows=WORKFLOWS,
+        activities=[double],
+    ):
+        answer = await rotated.get_workflow_handle_for(Echo.run, run_id).result()
+    assert len(answer.text) == 40
+
+
 async def test_a_bug_in_a_workflow_fails_its_run(temporal_address: str) -> None:
     async with working(temporal_address, HoldfastPlugin()) as (client, queue):
         with pytest.raises(WorkflowFailureError) as failed:
@@ -168,7 +191,7 @@ async def test_a_bad_deploy_stalls_runs_and_fails_none(temporal_address: str) ->
     await handle.terminate()
 
 
-async def seen(handle: WorkflowHandle[Waits, str], first: str, *, then: str = "") -> None:
+async def seen(handle: WorkflowHandle[Any, Any], first: str, *, then: str = "") -> None:
     wanted = [first, then] if then else [first]
     async for event in handle.fetch_history_events(wait_new_event=True):
         if event.WhichOneof("attributes") == wanted[0]:
