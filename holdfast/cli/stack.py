@@ -17,7 +17,7 @@ from holdfast.cli.stack_view import StackView, open_view, table_of
 from holdfast.errors import Misconfigured, Unavailable
 from holdfast.runtime.configuration import load
 from holdfast.runtime.embedded.examination import require_namespaces
-from holdfast.runtime.embedded.lock import FolderLock
+from holdfast.runtime.embedded.lock import FolderLock, unusable
 from holdfast.runtime.embedded.parts import OURSELVES
 from holdfast.runtime.embedded.state import StackState, api_key_file, read_state
 from holdfast.runtime.private import write_private
@@ -143,15 +143,16 @@ async def _prepare(owner_url: str, settings: Settings) -> None:
     """Migrations, and at the first start of a dev stack the key that secrets are sealed with, and the administrator's."""
     from api.access import bootstrap_key  # noqa: PLC0415 -- the API's own imports
     from holdfast.adapters.postgres.database import Database  # noqa: PLC0415
-    from holdfast.adapters.postgres.migrate import migrate  # noqa: PLC0415
-    from holdfast.runtime.sealing import new_keyring_text, sealing_key_file  # noqa: PLC0415
+    from holdfast.adapters.postgres.migrate import FIRST, migrate  # noqa: PLC0415
+    from holdfast.runtime.sealing import new_keyring_text, sealing_key_file, webhook_seal  # noqa: PLC0415
 
-    await migrate(owner_url)
+    is_new = FIRST in await migrate(owner_url)
     if not (sealing := sealing_key_file(settings.data_dir)).exists():
         write_private(sealing, new_keyring_text())
+    webhook_seal(settings)  # the API would refuse it a second later, and workers without the name of the file
     file = api_key_file(settings.data_dir)
-    if file.exists():
-        return
+    if not is_new and file.is_file() and file.read_bytes().strip():
+        return  # kept from a database before this one, or emptied, it would open nothing
     database = await Database.open(owner_url, max_size=1)
     try:
         write_private(file, await bootstrap_key(database))
@@ -194,10 +195,7 @@ def _opened(log: Path) -> BinaryIO:
         log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return log.open("ab")
     except OSError as error:
-        raise Misconfigured(
-            f"{log} cannot be written: {error.strerror}.",
-            remedy="Move what is there away, or set HOLDFAST_DATA_DIR to a folder of yours.",
-        ) from error
+        raise unusable(log.parent.parent, error) from error
 
 
 def _await_ready(process: subprocess.Popen[bytes], data_dir: Path, log: Path) -> StackState:

@@ -136,11 +136,20 @@ def _send(pid: int, what: signal.Signals) -> None:
         return
 
 
-def last_words(log: Path, *, lines: int = 3) -> str:
+def last_words(log: Path, *, lines: int = 3, since: int = 0) -> str:
     """The end of a log in one line: what an error message shows of a child that did not start."""
+    return " | ".join(last_lines(log, since=since)[-lines:])
+
+
+def last_lines(log: Path, *, since: int = 0) -> list[str]:
+    """What was written after the log had this size, as far as it is not long ago."""
     if not log.exists():
-        return ""
+        return []
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 8192))
-        kept = file.read().decode(errors="replace").strip().splitlines()[-lines:]
-    return " | ".join(line.strip() for line in kept if line.strip())
+        file.seek(max(since, log.stat().st_size - 8192))
+        kept = file.read().decode(errors="replace").splitlines()
+    return [line.strip() for line in kept if line.strip()]
+
+
+def size_of(log: Path) -> int:
+    return log.stat().st_size if log.exists() else 0

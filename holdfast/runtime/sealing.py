@@ -72,7 +72,17 @@ def webhook_seal(settings: Settings) -> Seal | None:
     if given is not None:
         return Seal(Keyring.parse(given.get_secret_value()), "webhook secrets")
     kept = sealing_key_file(settings.data_dir)
-    return Seal(Keyring.parse(kept.read_text().strip()), "webhook secrets") if kept.exists() else None
+    return Seal(_kept(kept), "webhook secrets") if kept.exists() else None
+
+
+def _kept(file: Path) -> Keyring:
+    try:
+        return Keyring.parse(file.read_text().strip())
+    except (Misconfigured, OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(
+            f"{file} holds no key that secrets were sealed with.",
+            remedy="Put the file back. Moved away, a new one is made, and the webhooks there are have to be made again.",
+        ) from error
 
 
 def sealing_key_file(data_dir: Path) -> Path:

@@ -35,6 +35,10 @@ class Status:
     pending: tuple[str, ...]
 
 
+FIRST = "0001_core.sql"
+"""Run where nothing was there before."""
+
+
 def migrations() -> Sequence[Migration]:
     """The migrations this version ships, in order."""
     folder = files("holdfast.adapters.postgres") / "migrations"

@@ -3,6 +3,7 @@
 Postgres and Temporal inherit it: while either still writes, nobody else can start on the folder.
 """
 
+import errno
 import fcntl
 import os
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from holdfast.errors import Misconfigured
 
 _PATIENCE_S = 5.0  # what a killed stack's servers need to be gone
+_LONGEST_ID = 8  # and its line end; what else stands there is nobody's id
 
 
 class FolderLock:
@@ -24,7 +26,7 @@ class FolderLock:
         return self._fd
 
     def take(self, patience_s: float = _PATIENCE_S) -> None:
-        self._open()
+        self._fd = self._open(os.O_CREAT)
         deadline = time.monotonic() + patience_s
         while not _locked(self._fd):
             holder = self.holder()
@@ -38,29 +40,39 @@ class FolderLock:
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, str(os.getpid()).encode(), 0)
 
-    def _open(self) -> None:
+    def _open(self, flags: int = 0) -> int:
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if flags & os.O_CREAT:
+                self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return os.open(self._file, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
         except OSError as error:
-            raise Misconfigured(
-                f"{self._file.parent} cannot be a data folder: {error.strerror} ({error.filename}).",
-                remedy="Move what is there away, or set HOLDFAST_DATA_DIR to a folder of yours.",
-            ) from error
+            raise unusable(self._file.parent, error) from error
 
     def holder(self) -> int | None:
         """The supervisor that wrote its id last; it runs only if the lock is held."""
-        text = self._file.read_text().strip() if self._file.exists() else ""
-        return int(text) if text.isdecimal() else None
+        if not self._file.is_file():
+            return None
+        text = self._file.read_bytes()[:_LONGEST_ID].strip()
+        return int(text) if text.isdigit() else None
 
     def is_held(self) -> bool:
         if not self._file.exists():
             return False
-        fd = os.open(self._file, os.O_RDWR | os.O_CLOEXEC)
+        fd = self._open()
         try:
             return not _locked(fd)
         finally:
             os.close(fd)
+
+
+def unusable(folder: Path, error: OSError) -> Misconfigured:
+    """What the file system refused, with what to do about it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = "Free some space, or set HOLDFAST_DATA_DIR to a folder on another disk."
+    else:
+        remedy = "Move what is there away, or set HOLDFAST_DATA_DIR to a folder of yours."
+    where = f" ({error.filename})" if error.filename else ""
+    return Misconfigured(f"{folder} cannot be a data folder: {error.strerror}{where}.", remedy=remedy)
 
 
 def _locked(fd: int) -> bool:

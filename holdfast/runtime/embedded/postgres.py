@@ -25,7 +25,7 @@ from psycopg import sql
 
 from holdfast.errors import Misconfigured, Unavailable
 from holdfast.runtime.private import write_private
-from holdfast.runtime.process import Child, last_words
+from holdfast.runtime.process import Child, last_lines, last_words, size_of
 
 OWNER = "holdfast"
 DATABASE = "holdfast"
@@ -76,6 +76,7 @@ class EmbeddedPostgres:
         self._inherited = tuple(inherited)
         self._child: Child | None = None
         self._sockets: Path | None = None
+        self._log_begins = 0
 
     @property
     def name(self) -> str:
@@ -108,6 +109,7 @@ class EmbeddedPostgres:
         await self._create_cluster()
         _forget_dead_server(self._data / "postmaster.pid")
         self._sockets = _emptied(self._sockets or _socket_folder(self._folder))
+        self._log_begins = size_of(self._log)
         with self._inside.open("wb") as inside:
             self._child = await Child.start(
                 [*_as_somebody(inside.fileno()), program("postgres"), *self._arguments()],
@@ -166,7 +168,7 @@ class EmbeddedPostgres:
         """Into a folder beside and then renamed: an interrupted first start leaves nothing half-made."""
         version = self._data / "PG_VERSION"
         if self._data.exists():
-            _check_version(self._data, version.read_text().strip() if version.exists() else "")
+            _check_version(self._folder, version.read_text().strip() if version.exists() else "")
             return
         fresh = self._folder / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
@@ -189,13 +191,21 @@ class EmbeddedPostgres:
         while not await _accepts(admin):
             if self.child.exit_code is not None:
                 raise Misconfigured(
-                    f"Postgres did not start on {self._data}: {last_words(self._log)}",
-                    remedy=f"The log is {self._log}. To begin anew, move {self._folder} away, and what "
-                    "Temporal has beside it: they belong together.",
+                    f"Postgres did not start on {self._data}: {self._complaint()}",
+                    remedy=f"The log is {self._log}. {_begin_anew(self._folder)}",
                 )
             if asyncio.get_running_loop().time() > deadline:
-                raise Unavailable(f"Postgres on {self._data} does not answer.", remedy=f"See {self._log}.")
+                raise Unavailable(
+                    f"Postgres on {self._data} takes no connections: {self._complaint()}",
+                    remedy=f"The log is {self._log}. {_begin_anew(self._folder)}",
+                )
             await asyncio.sleep(0.02)
+
+    def _complaint(self) -> str:
+        """What it died of. Hints and the rest of the shutdown stand below it."""
+        said = last_lines(self._log, since=self._log_begins)
+        grave = [line for line in said if any(word in line for word in ("PANIC: ", "FATAL: ", "ERROR: "))]
+        return (grave or said or ["it said nothing"])[-1].split("] ", 1)[-1]
 
 
 _INITDB = (
@@ -241,14 +251,18 @@ def _forget_dead_server(pid_file: Path) -> None:
         pid_file.unlink()
 
 
-def _check_version(data: Path, version: str) -> None:
+def _check_version(folder: Path, version: str) -> None:
     if version == MAJOR:
         return
     found = f"was written by Postgres {version}" if version else "is not a Postgres data folder"
-    raise Misconfigured(
-        f"{data} {found}; this is Postgres {MAJOR}.",
-        remedy=f"Move it away to begin anew: mv {quoted(str(data))} {quoted(f'{data}.old')}",
-    )
+    raise Misconfigured(f"{folder / 'data'} {found}; this is Postgres {MAJOR}.", remedy=_begin_anew(folder))
+
+
+def _begin_anew(folder: Path) -> str:
+    """Runs stand in both databases: one without the other tells of runs that the other does not know."""
+    both = (folder, folder.with_name("temporal"))
+    moves = (f"mv {quoted(str(each))} {quoted(f'{each}.old')}" for each in both)
+    return f"To begin anew, move it away, and what Temporal has beside it: {'; '.join(moves)}"
 
 
 def program(name: str) -> str:

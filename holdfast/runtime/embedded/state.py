@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from holdfast.errors import Misconfigured
-from holdfast.runtime.embedded.lock import FolderLock
+from holdfast.runtime.embedded.lock import FolderLock, unusable
 from holdfast.runtime.private import write_private
 from schemas.base import Payload
 
@@ -53,10 +52,7 @@ def write_state(data_dir: Path, state: StackState) -> None:
     try:
         write_private(file, state.model_dump_json(indent=1))
     except OSError as error:
-        raise Misconfigured(
-            f"{file} cannot be written: {error.strerror}.",
-            remedy="Is the disk full? Move what is there away.",
-        ) from error
+        raise unusable(data_dir, error) from error
 
 
 def read_state(data_dir: Path) -> StackState | None:

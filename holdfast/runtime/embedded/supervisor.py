@@ -5,6 +5,7 @@ address somebody gave is used, and nothing is started in its place.
 """
 
 import asyncio
+import errno
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from holdfast.errors import Misconfigured
 from holdfast.runtime.embedded import temporal
 from holdfast.runtime.embedded.keeper import Keeper, Tell
-from holdfast.runtime.embedded.lock import FolderLock
+from holdfast.runtime.embedded.lock import FolderLock, unusable
 from holdfast.runtime.embedded.nursery import Nursery
 from holdfast.runtime.embedded.parts import Part, Program, check_temporal
 from holdfast.runtime.embedded.ports import Claims, is_free, is_ours
@@ -85,9 +86,15 @@ class Supervisor:
             await _start_all(self._processes)
         except BaseException as error:
             await self.stop()
-            raise _first(error) from error
+            raise self._told(_first(error)) from error
         self._ready = True
         self._write()
+
+    def _told(self, error: BaseException) -> BaseException:
+        """Of files, by the name of the file; other errors tell for themselves what they are about."""
+        if isinstance(error, OSError) and (error.filename or error.errno == errno.ENOSPC):
+            return unusable(self._folder, error)
+        return error
 
     async def stop(self) -> None:
         """Processes first, draining, while the servers they report to are still up.

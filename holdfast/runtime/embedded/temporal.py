@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from holdfast.errors import Misconfigured, Unavailable
 from holdfast.runtime.embedded.ports import any_free
-from holdfast.runtime.process import Child, last_words
+from holdfast.runtime.process import Child, last_words, size_of
 
 NAMESPACE = "default"
 _START_PATIENCE_S = 30.0
@@ -63,6 +63,7 @@ class EmbeddedTemporal:
         self._dynamic = dynamic
         self._inherited = tuple(inherited)
         self._child: Child | None = None
+        self._log_begins = 0
 
     @property
     def name(self) -> str:
@@ -86,6 +87,7 @@ class EmbeddedTemporal:
         if self._database is not None:
             self._database.parent.mkdir(parents=True, exist_ok=True)
         command = [str(self._program), *self._arguments()]
+        self._log_begins = size_of(self._log)
         self._child = await Child.start(
             command, log=self._log, env=_clean_environment(), pass_fds=self._inherited
         )
@@ -128,12 +130,15 @@ class EmbeddedTemporal:
         while not await _answers_soon(self._http_port):
             if self.child.exit_code is not None:
                 raise Misconfigured(
-                    f"Temporal did not start: {last_words(self._log)}",
+                    f"Temporal did not start: {self._last_words()}",
                     remedy=f"The log is {self._log}." + self._begin_anew(),
                 )
             if asyncio.get_running_loop().time() > deadline:
                 raise Unavailable(f"Temporal does not answer at {self.address}.", remedy=f"See {self._log}.")
             await asyncio.sleep(0.02)
+
+    def _last_words(self) -> str:
+        return last_words(self._log, lines=1, since=self._log_begins)
 
     def _begin_anew(self) -> str:
         if self._database is None:
