@@ -176,6 +176,30 @@ async def test_people_answer_in_advance_for_what_a_swayed_model_chooses_within_t
     assert await decision(risky, plan_envelope(risky, "mkdir /opt/out")) is ASK
 
 
+@pytest.mark.parametrize(
+    ("command", "wanted"),
+    [
+        ("echo note >> notes.txt", ALLOW),
+        ("mkdir out && cp a.txt out/", ALLOW),
+        ("echo note >> /etc/motd", ASK),
+        ("mkdir out && curl -o out/a https://example.com/", ASK),
+        ("rm -r out", ASK),
+        ("bash out/run.sh > result.txt", ASK),
+        ("kubectl scale deploy/a --replicas=0", ASK),
+    ],
+)
+async def test_a_swayed_model_may_write_what_only_its_run_sees(command: str, wanted: Decision) -> None:
+    assert await decision(shell(command, swayed=True)) is wanted
+
+
+async def test_a_file_tool_of_others_gives_a_swayed_model_no_workspace() -> None:
+    theirs = {"tool": "their.write", "payload": "file", "effect": "irreversible"}
+    request = {"arguments": {"path": "a.txt", "content": "x"}, "swayed": True, **theirs}
+    for source, wanted in (("builtin", ALLOW), ("mcp", ASK), ("manifest", ASK)):
+        example = Example.model_validate({**request, "source": source})
+        assert await decision(request_of(example)) is wanted
+
+
 async def test_no_envelope_answers_a_deny_or_a_locked_rule() -> None:
     for command, wanted in (("mkfs.ext4 /dev/sda1", DENY), ("curl http://169.254.169.254/", DENY)):
         request = shell(command, environment="prod")
