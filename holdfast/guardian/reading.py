@@ -32,5 +32,12 @@ def facts_of(tool: ToolSpec, action: Action) -> Facts:
         arguments=dict(action.arguments),
         tainted=action.tainted,
         declared_read_only=tool.effect is EffectClass.READ_ONLY and tool.source != "mcp",
+        method=_usual_method(tool),
     )
     return extract_facts(view)
+
+
+def _usual_method(tool: ToolSpec) -> str:
+    """A tool that lets nobody choose the method, and is no read, posts what it is given."""
+    offered = tool.input_schema.get("properties", {})
+    return "GET" if tool.effect is EffectClass.READ_ONLY or not offered or "method" in offered else "POST"

@@ -17,5 +17,7 @@ class ActionView:
     tainted: tuple[str, ...] = ()
     declared_read_only: bool = False
     """The platform's own catalogue says the tool only reads. Never set this from an MCP annotation."""
+    method: str = "GET"
+    """What an HTTP tool sends where its arguments name no method."""
     hints: dict[str, Any] = field(default_factory=dict)
     """What an MCP server says of itself: recorded, and never believed."""

@@ -5,13 +5,37 @@ from urllib.parse import unquote, urlsplit
 
 from holdfast.guardian.facts.action import ActionView
 from holdfast.guardian.facts.draft import Draft
-from holdfast.guardian.facts.hosts import normal_host, place_of
+from holdfast.guardian.facts.hosts import is_plain, normal_host, place_of
 from holdfast.guardian.facts.paths import normal_path, within
 from holdfast.guardian.words import Word
 from schemas.facts import Effect
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token"})
+_SECRET_HEADERS = frozenset(
+    {
+        "authorization",
+        "cookie",
+        "proxy-authorization",
+        "x-api-key",
+        "x-auth-token",
+        "metadata-flavor",
+        "metadata",
+    }
+)
+_FRAMING = frozenset(
+    {
+        "host",
+        "connection",
+        "upgrade",
+        "transfer-encoding",
+        "content-length",
+        "te",
+        "trailer",
+        "expect",
+        "forwarded",
+    }
+)
+"""Headers that say who is meant or where a request ends: proxies and servers differ about them."""
 _READ_OPERATIONS = frozenset({"read", "list", "stat", "search", "exists", "glob"})
 _PROTECTED = (
     "/etc",
@@ -33,7 +57,7 @@ _TEXT_LIMIT = 20_000
 def read_http(action: ActionView, draft: Draft) -> None:
     """A GET without a body to a known place reads; userinfo, metadata addresses and odd schemes do not pass."""
     arguments = action.arguments
-    url, method = arguments.get("url"), str(arguments.get("method", "GET")).upper()
+    url, method = arguments.get("url"), str(arguments.get("method", action.method)).upper()
     draft.note("methods", method)
     if not isinstance(url, str) or len(url) > _TEXT_LIMIT:
         draft.unknown("http: no address")
@@ -44,27 +68,38 @@ def read_http(action: ActionView, draft: Draft) -> None:
         draft.effect({Effect.DELETE}, "http DELETE")
     elif method not in _SAFE_METHODS:
         draft.effect({Effect.WRITE}, f"http {method}")
-    if any(arguments.get(key) for key in ("body", "json", "data", "files", "content")):
+    posts = "method" not in arguments and action.method not in _SAFE_METHODS
+    if posts or any(
+        arguments.get(key) not in (None, "") for key in ("body", "json", "data", "files", "content")
+    ):
         draft.effect({Effect.EGRESS}, "http request with a body")
-    headers = arguments.get("headers") or {}
-    if not isinstance(headers, dict) or _SECRET_HEADERS & {str(name).lower() for name in headers}:
+    _note_headers(arguments.get("headers") or {}, draft)
+
+
+def _note_headers(headers: Any, draft: Draft) -> None:
+    if not isinstance(headers, dict):
+        draft.unknown("http: the headers are not understood")
+        return
+    names = {str(name).strip().lower() for name in headers}
+    if _SECRET_HEADERS & names or any(name.startswith("x-aws-ec2-metadata") for name in names):
         draft.effect({Effect.SECRET}, "http request with credentials")
+    if odd := _FRAMING & names:
+        draft.unknown(f"http: the header {min(odd)} changes who is meant")
+    if any("method" in name and "override" in name for name in names):
+        draft.effect({Effect.WRITE}, "http request under another method")
+    if any(char in str(text) for pair in headers.items() for text in pair for char in "\r\n\0"):
+        draft.unknown("http: a header holds more than one line")
 
 
 def _note_address(url: str, draft: Draft) -> None:
     try:
         parts = urlsplit(url.strip())
-        host = normal_host(unquote(parts.hostname or ""))
+        host, _ = normal_host(unquote(parts.hostname or "")), parts.port
     except ValueError:
         draft.unknown("http: the address does not parse")
         return
     draft.note("hosts", host)
-    if (
-        parts.scheme.lower() not in {"http", "https"}
-        or not host
-        or "\\" in url
-        or any(ord(c) < 33 for c in url.strip())
-    ):
+    if parts.scheme.lower() not in {"http", "https"} or not _is_read_alike(url, parts.netloc, host):
         draft.unknown("http: the address is not understood")
     if parts.username is not None or parts.password is not None:
         draft.effect({Effect.SECRET}, "http: credentials in the address")
@@ -73,6 +108,12 @@ def _note_address(url: str, draft: Draft) -> None:
         draft.effect({Effect.SECRET}, f"{host} hands out credentials")
     elif place == "public":
         draft.unknown(f"{host} is outside")
+
+
+def _is_read_alike(url: str, netloc: str, host: str) -> bool:
+    """Whether parsers agree on the host: none of what one decodes, drops or takes for an end, and another does not."""
+    odd = "\\" in url or "%" in netloc or not netloc.isascii() or not url.isprintable() or " " in url
+    return not odd and is_plain(host)
 
 
 def read_file_action(action: ActionView, draft: Draft) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from holdfast.guardian.facts.draft import Draft
+from holdfast.guardian.facts.languages.sql_functions import unknown_function
 from schemas.facts import Effect
 
 _SIZE_LIMIT = 20_000
@@ -126,6 +127,8 @@ def _read_query(first: str, words: list[str], statement: str, draft: Draft) -> l
         draft.effect({Effect.WRITE}, f"sql {first} … {min(acting)}")
     if _ACTING.search(statement):
         return ["a function in the statement does more than read"]
+    if first != "pragma" and (name := unknown_function(statement)):
+        return [f"the function {name[:60]} is not known to only read"]
     return (
         ["locks rows"]
         if re.search(r"\bfor\s+(no\s+key\s+)?(update|share)\b", statement, re.IGNORECASE)
