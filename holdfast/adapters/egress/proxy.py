@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from holdfast.adapters.egress.blotting import Blotter, Unreadable, plain_answer
 from holdfast.adapters.egress.decisions import Decisions
 from holdfast.adapters.egress.http import BadRequest, Head, copy_body, read_head
 from holdfast.adapters.egress.tls import NotTls, record_length, server_name
@@ -185,7 +186,10 @@ class EgressProxy:
             sent = await copy_body(talk.reader, writer, head.length())
             if head.length() is None:
                 self._moved(talk, up=sent)
-            await self._pump_down(talk, reader, secret)
+            if secret:
+                await self._pump_down_without(secret, talk, reader)
+            else:
+                await self._pump_down(talk, reader)
         finally:
             writer.close()
 
@@ -203,7 +207,7 @@ class EgressProxy:
             self._moved(talk, up=len(hello))
             upward = asyncio.create_task(self._pump_up(talk, writer))
             try:
-                await self._pump_down(talk, reader, b"")
+                await self._pump_down(talk, reader)
             finally:
                 upward.cancel()
                 await asyncio.gather(upward, return_exceptions=True)
@@ -271,21 +275,35 @@ class EgressProxy:
                 await writer.drain()
             writer.write_eof()
 
-    async def _pump_down(self, talk: _Talk, reader: asyncio.StreamReader, secret: bytes) -> None:
-        """The answer as it comes; a secret that the destination echoes is blotted out."""
-        held = b""
+    async def _pump_down(self, talk: _Talk, reader: asyncio.StreamReader) -> None:
+        """The answer as it comes."""
         while True:
             async with asyncio.timeout(_IDLE_S):
                 data = await reader.read(_CHUNK)
-            self._moved(talk, down=len(data))
-            held = (held + data).replace(secret, b"*" * len(secret)) if secret else held + data
-            keep = len(secret) - 1 if secret and data else 0
-            talk.writer.write(held[: len(held) - keep])
-            talk.answered = True
-            held = held[len(held) - keep :]
-            await talk.writer.drain()
             if not data:
                 return
+            await self._passed(talk, data, data)
+
+    async def _pump_down_without(self, secret: bytes, talk: _Talk, reader: asyncio.StreamReader) -> None:
+        """The answer of a destination that knows the secret, which is blotted out of it."""
+        blotter, pieces = Blotter(secret), plain_answer(reader)
+        async with contextlib.aclosing(pieces):
+            while True:
+                try:
+                    async with asyncio.timeout(_IDLE_S):
+                        data = await anext(pieces, b"")
+                except Unreadable as error:
+                    raise Unreachable(str(error)) from error
+                await self._passed(talk, data, blotter.feed(data) if data else blotter.rest())
+                if not data:
+                    return
+
+    async def _passed(self, talk: _Talk, came: bytes, goes: bytes) -> None:
+        self._moved(talk, down=len(came))
+        if goes:
+            talk.writer.write(goes)
+            talk.answered = True
+            await talk.writer.drain()
 
     def _moved(self, talk: _Talk, *, up: int = 0, down: int = 0) -> None:
         talk.up, talk.down = talk.up + up, talk.down + down
