@@ -104,9 +104,16 @@ async def test_many_rows_are_cut_and_it_is_said(reading: Caller) -> None:
         ("delete from holdfast.runs returning id", "unprocessable"),
         ("select 1; commit; create table t (a int)", "invalid_input"),
         ("commit", "unprocessable"),
-        ("selec", "invalid_input"),
+        ("selec", "unprocessable"),
+        ("select nosuch", "invalid_input"),
         ("select pg_sleep(60)", "tool_failed"),
         ("set transaction read write", "unprocessable"),
+        ("copy (select 1) to program 'touch /tmp/no'", "unprocessable"),
+        ("/* select */ copy (select 1) to stdout", "unprocessable"),
+        ("do $$ begin end $$", "unprocessable"),
+        ("explain analyze delete from holdfast.runs", "unprocessable"),
+        ("select lo_create(0)", "unprocessable"),
+        ("select 'a%%', %s::int, %s::int", "invalid_input"),
         ("", "bad_arguments"),
     ],
 )
@@ -115,11 +122,29 @@ async def test_what_does_not_read_is_refused(reading: Caller, query: str, code: 
     assert code_of(result) == code, result
 
 
+async def test_a_result_beyond_all_bounds_ends_its_own_process_alone(reading: Caller) -> None:
+    one = await reading("sql.query", database="orders", query="select repeat('x', 300000000)")
+    assert code_of(one) == "too_large"
+    many = await reading(
+        "sql.query", database="orders", query="select n, repeat('x', 1000) from generate_series(1, 3000000) n"
+    )
+    assert (len(many.output["rows"]), many.output["more"]) == (200, True)
+
+
+async def test_columns_are_named_without_a_row_and_odd_numbers_are_told(reading: Caller) -> None:
+    none = await reading("sql.query", database="orders", query="select 1 as a, 2 as b where false; ")
+    assert (none.output["columns"], none.output["rows"]) == (["a", "b"], [])
+    odd = await reading(
+        "sql.query", database="orders", query="-- odd\n(select 'NaN'::float8, '{\"a\": 1}'::jsonb)"
+    )
+    assert odd.output["rows"] == [["nan", {"a": 1}]]
+
+
 @pytest.mark.parametrize(
     ("database", "code"),
     [
         ("gone", "tool_failed"),
-        ("words", "tool_failed"),
+        ("words", "misconfigured"),
         ("missing", "misconfigured"),
         ("others", "unprocessable"),
     ],
