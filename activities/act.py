@@ -15,7 +15,7 @@ from temporalio import activity
 from activities.fitting import fit
 from activities.heartbeat import Pulse, heartbeats
 from activities.stopping import Stop, stoppable
-from holdfast.errors import HoldfastError, Unavailable
+from holdfast.errors import HoldfastError, NotBegun, Unavailable
 from holdfast.plan.tales import CANCELLED
 from holdfast.ports import Artifacts, Dispatch, Ledger, ToolHost
 from schemas.stages import ActReport, ActReports, ActRequest, ActRow
@@ -24,6 +24,7 @@ from schemas.tools import EffectClass, ToolError, ToolResult, ToolSpec
 log = structlog.get_logger()
 
 _LONGEST_PAUSE_S = 2.0
+_HARMLESS_TWICE = (EffectClass.READ_ONLY, EffectClass.IDEMPOTENT)
 Answer = TypeVar("Answer")
 
 
@@ -100,7 +101,7 @@ class ActActivities:
 
     async def _after_a_crash(self, call: ActRequest, spec: ToolSpec, stop: Stop) -> ActReport:
         """The call went out before, and nobody saw its end."""
-        if spec.effect in (EffectClass.READ_ONLY, EffectClass.IDEMPOTENT):
+        if spec.effect in _HARMLESS_TWICE:
             return (await self._call(call, spec, None, stop))[0]
         happened = await self._probed(call, spec, stop) if spec.effect is EffectClass.PROBED else None
         if happened is None:
@@ -120,6 +121,10 @@ class ActActivities:
     ) -> tuple[ActReport, Dispatch | None]:
         try:
             result = await stop.cuttable(self._tools.call(call.action, spec, idempotency_key=call.digest))
+        except NotBegun as error:
+            if spec.effect in _HARMLESS_TWICE:
+                raise
+            result = _not_begun(error)  # another attempt could not tell this from a call that went out
         except asyncio.CancelledError:
             if stop.for_good:  # else it stays in doubt, as after a crash: another attempt finds out
                 await self._told(call, _STOPPED, stop)
@@ -185,6 +190,11 @@ async def _patiently(ask: Callable[[], Awaitable[Answer]], stop: Stop) -> Answer
             log.warning("ledger_is_away", error=str(error))
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+
+def _not_begun(error: NotBegun) -> ToolResult:
+    told = ToolError(code=error.code, message=error.message, remedy=error.remedy)
+    return ToolResult(ok=False, error=told, untrusted=False)
 
 
 _STOPPED = ToolResult(

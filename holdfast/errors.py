@@ -17,6 +17,7 @@
     ├── ModelRefused        the model will not answer this        502
     ├── Misconfigured       a setting is missing or wrong         500
     └── Unavailable         a part we stand on is away            503
+        └── NotBegun        away before anything was asked of it  503
 
 `retryable` says whether the same call may succeed later without anybody changing anything. The mapping to Temporal
 failures stands in `holdfast.runtime.failures`, the one to problem+json in `api.problems`.
@@ -166,3 +167,7 @@ class Unavailable(HoldfastError):
     code = "unavailable"
     status = 503
     retryable = True
+
+
+class NotBegun(Unavailable):
+    """A part that the call needs is away, and nothing was asked of it."""

@@ -122,7 +122,10 @@ class DockerSandbox:
     async def _call(self, name: str, request: SandboxRequest, kept: Path | None) -> SandboxResult:
         before = Packed.of(kept)
         given = given_files(request, before)
-        await self._create(name, request)
+        try:
+            await self._create(name, request)
+        except EngineFailed as error:
+            return self._failed(SandboxStatus.REFUSED, f"There is no container: {error}")
         await self._put(name, WORKSPACE, before.tar + given)
         if before.modes:
             await self._engine_call(*self._inside(name, *RESTORE_MODES), stdin=before.modes)

@@ -15,7 +15,7 @@ from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.ledger import LedgerAnswer, PostgresLedger
 from holdfast.adapters.postgres.runs import PostgresRuns
-from holdfast.errors import Unavailable
+from holdfast.errors import NotBegun, Unavailable
 from holdfast.ids import new_id
 from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.registry import Registry
@@ -24,6 +24,7 @@ from schemas.agents import AgentSpec
 from schemas.effects import Effect
 from schemas.runs import RunInput
 from schemas.stages import ActReports, ActRequest, ActRow, JudgeRequest, RunScope
+from schemas.tools import ToolResult, ToolSpec
 from tests.runs.acting import ByName
 from tests.runs.conftest import World
 
@@ -247,3 +248,30 @@ async def called(row: Row, name: str) -> None:
     async with asyncio.timeout(20):
         while name not in row.world.said:  # noqa: ASYNC110 - the world sets no event of ours
             await asyncio.sleep(0.005)
+
+
+class Away(RegistryToolHost):
+    """What its tools need is away, and nothing was asked of it."""
+
+    async def call(self, action: Action, spec: ToolSpec, *, idempotency_key: str) -> ToolResult:
+        raise NotBegun("The server cannot be reached.", remedy="Is it up?")
+
+
+async def test_a_call_that_was_never_begun_has_failed_and_leaves_no_doubt(
+    row: Row, database: Database
+) -> None:
+    """It is irreversible: asked again, nobody could say whether the first attempt had gone out."""
+    host = Away(Registry(row.world.tools()))
+    artifacts = PostgresArtifacts(database=database)
+    row.activity = ActActivities(ledger=row.ledger, tools=host, artifacts=artifacts, worker="test")
+    reports = await ended(row.begin())
+    assert reports is not None
+    (report,) = reports.reports
+    assert report.result is not None
+    assert report.result.error is not None
+    assert (report.state, report.result.error.code, report.result.error.remedy) == (
+        "done",
+        "unavailable",
+        "Is it up?",
+    )
+    assert await row.effects() == {"a": "failed"}

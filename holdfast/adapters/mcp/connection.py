@@ -16,7 +16,7 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 from pydantic import ValidationError
 
 from holdfast.adapters.mcp.sandboxed import in_sandbox
-from holdfast.errors import Misconfigured, SandboxUnavailable, ToolFailed, Unavailable
+from holdfast.errors import Misconfigured, NotBegun, SandboxUnavailable, ToolFailed, Unavailable
 from holdfast.sandbox.port import Conversing, Sandbox, SecretSource
 from holdfast.tools.inside import program_text
 from schemas.base import JsonObject
@@ -119,7 +119,7 @@ class WarmSession:
             return opened.result()
         why = self._owner.exception() if self._owner.done() and not self._owner.cancelled() else None
         await self._drop()
-        raise Unavailable(
+        raise NotBegun(
             f"The MCP server {self._name} cannot be reached{f': {_innermost(why)}' if why else '.'}",
             remedy="Is it up? Its address or command stands in the file of MCP servers.",
         )
