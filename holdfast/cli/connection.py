@@ -80,10 +80,10 @@ def pairs(given: tuple[str, ...], option: str) -> dict[str, str]:
 
 def values(given: tuple[str, ...], option: str) -> dict[str, object]:
     """The same, where a value that reads as JSON is JSON: `--input count=3 --input hosts='["a"]'`."""
-    return {name: _value(text) for name, text in pairs(given, option).items()}
+    return {name: value_of(text) for name, text in pairs(given, option).items()}
 
 
-def _value(text: str) -> object:
+def value_of(text: str) -> object:
     try:
         return json.loads(text)
     except ValueError:

@@ -1,17 +1,19 @@
 """`holdfast tools`: see which tools there are, how they fare, try them, and switch them on and off."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import yaml
 
-from holdfast.cli.connection import as_json, ask, print_json, report, values
+from holdfast.cli.connection import as_json, ask, pairs, print_json, report, value_of
 from holdfast.cli.runs import exit_code, watched
 from holdfast.cli.terminal import line
 from holdfast.client import Holdfast
 from holdfast.errors import NotFound
+from schemas.base import JsonObject
 from schemas.effects import Effect, EffectStatus
 from schemas.runs import Run
 from schemas.tools import ToolExample, ToolState, ToolUse
@@ -104,10 +106,12 @@ def call(
     ctx: click.Context, name: str, arguments: tuple[str, ...], environment: str, *, watch: bool, as_json: bool
 ) -> None:
     """Call a tool as a run of one step: judged and recorded like any agent's call."""
-    given = values(arguments, "--arg")
+    given = pairs(arguments, "--arg")
 
     async def made(holdfast: Holdfast) -> int:
-        run = await holdfast.tools.call(name, given, environment=environment)
+        offered = await holdfast.tools.offered(environment=environment)
+        schema = next((spec.input_schema for spec in offered if spec.name == name), {})
+        run = await holdfast.tools.call(name, _as_asked(given, schema), environment=environment)
         if watch:
             return await watched(holdfast, run, as_json=as_json)
         ended, effect = await _ended(holdfast, run)
@@ -115,6 +119,15 @@ def call(
         return exit_code(ended.status)
 
     ctx.exit(ask(made))
+
+
+def _as_asked(given: Mapping[str, str], schema: JsonObject) -> JsonObject:
+    """What the tool takes as text stays text, also where it reads as JSON: `--arg expression=42`."""
+    asked = schema.get("properties", {})
+    return {
+        name: text if asked.get(name, {}).get("type") == "string" else value_of(text)
+        for name, text in given.items()
+    }
 
 
 async def _ended(holdfast: Holdfast, run: Run) -> tuple[Run, Effect | None]:
@@ -181,8 +194,18 @@ def _missed(example: ToolExample, effect: Effect | None, run: Run) -> str:
         return run.reason or run.status.value
     if effect.status is not EffectStatus.SUCCEEDED:
         return effect.result.error.message if effect.result.error else effect.status.value
-    wrong = {key for key, value in (example.output or {}).items() if effect.result.output.get(key) != value}
-    return f"{', '.join(sorted(wrong))} differ" if wrong else ""
+    brought = effect.result.output
+    wanted = example.output or {}
+    wrong = [
+        f"{key} is {_short(brought.get(key))}, not {_short(wanted[key])}"
+        for key in sorted(wanted)
+        if brought.get(key) != wanted[key]
+    ]
+    return "; ".join(wrong)
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)[:200]
 
 
 @tools.command()

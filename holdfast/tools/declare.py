@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from schemas.actions import Action
 from schemas.base import JsonObject
+from schemas.sandbox import Limits
 from schemas.tools import ToolResult, ToolSpec
 
 
@@ -34,6 +35,13 @@ class ToolContext:
     def workspace(self) -> str:
         """The name of the run's workspace: calls of one run share it, and nobody else sees it."""
         return f"{self.action.tenant}.{self.action.run_id}"
+
+    @property
+    def limits(self) -> Limits:
+        """Those of its sandbox, which ends a call a little before the call's own time does: only it brings back what was
+        printed so far."""
+        limits, most = self.spec.permissions.limits, self.spec.timeout_s
+        return limits.model_copy(update={"wall_s": min(limits.wall_s, most - min(3.0, most / 10))})
 
 
 Call = Callable[[JsonObject, ToolContext], Awaitable[ToolResult]]

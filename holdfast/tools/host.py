@@ -10,6 +10,7 @@ import structlog
 from pydantic import ValidationError
 
 from holdfast.errors import HoldfastError, SandboxUnavailable, Unavailable
+from holdfast.tools.builtin.remedies import remedy_of
 from holdfast.tools.declare import Tool, ToolContext
 from holdfast.tools.registry import Registry
 from schemas.actions import Action
@@ -17,6 +18,8 @@ from schemas.base import JsonObject
 from schemas.tools import Catalogue, EffectClass, ToolError, ToolResult, ToolSpec
 
 log = structlog.get_logger()
+
+_SCHEMA = "`holdfast tools show NAME` and GET /v1/tools/NAME tell what it takes."
 
 
 class RegistryToolHost:
@@ -48,7 +51,7 @@ class RegistryToolHost:
         tool = self._registry.find(spec.name, spec.version)
         complaint = self._complaint(tool.spec, action.arguments)
         if complaint:
-            return _failed("bad_arguments", complaint, remedy="See the tool's input schema.")
+            return _failed("bad_arguments", complaint, remedy=_SCHEMA)
         context = ToolContext(action=action, spec=spec, idempotency_key=idempotency_key)
         started = time.monotonic()
         result = await self._bounded(tool, action.arguments, context)
@@ -79,11 +82,12 @@ class RegistryToolHost:
             async with asyncio.timeout(tool.spec.timeout_s):
                 return await tool.call(arguments, context)
         except TimeoutError:
-            return _failed("timeout", f"{tool.spec.name} took longer than {tool.spec.timeout_s:g} s.")
+            why = f"{tool.spec.name} took longer than {tool.spec.timeout_s:g} s."
+            return _failed("timeout", why, remedy=remedy_of("timeout"))
         except (SandboxUnavailable, Unavailable):
             raise
         except ValidationError as error:
-            return _failed("bad_arguments", _first_of(error))
+            return _failed("bad_arguments", _first_of(error), remedy=_SCHEMA)
         except HoldfastError as error:
             return _failed(error.code, error.message, remedy=error.remedy)
         except Exception as error:  # noqa: BLE001 - the edge between our process and a tool's code

@@ -114,15 +114,15 @@ def _sandbox(manifest: ToolManifest, workshop: Workshop) -> Sandbox:
 def _request(manifest: ToolManifest, arguments: JsonObject, context: ToolContext) -> SandboxRequest:
     if manifest.idempotency_argument:
         arguments = {**arguments, manifest.idempotency_argument: context.idempotency_key}
-    run, permissions = manifest.run, context.spec.permissions
+    run = manifest.run
     return SandboxRequest(
         run=context.workspace,
         language=run.language if run.program else Language.SH,
         program=run.program or _EXEC,
         argv=tuple(_filled(word, arguments) for word in run.command),
         stdin=json.dumps(arguments),
-        limits=permissions.limits,
-        network=permissions.network,
+        limits=context.limits,
+        network=context.spec.permissions.network,
     )
 
 

@@ -40,6 +40,7 @@ async def test_bytes_come_as_base64_and_go_back_as_they_were(call: Caller) -> No
     await call("files.write", path="b", base64=base64.b64encode(data).decode())
     read = await call("files.read", path="b")
     assert base64.b64decode(read.output["base64"]) == data
+    assert code_of(await call("files.write", path="b", base64="!no base64!")) == "bad_base64"
 
 
 @pytest.mark.parametrize(
@@ -154,3 +155,12 @@ async def test_wrong_arguments_are_named(call: Caller, arguments: dict[str, obje
     assert code_of(result) == "bad_arguments"
     assert result.error is not None
     assert result.error.message
+
+
+async def test_what_was_printed_before_the_time_ran_out_is_kept(sandbox: BubblewrapSandbox) -> None:
+    (shell, _) = program_tools(sandbox)
+    call = Caller(replace(shell, spec=shell.spec.model_copy(update={"timeout_s": 3.0})))
+    result = await call("shell", command="echo so far; exec sleep 100")
+    assert (code_of(result), result.output["stdout"]) == ("timeout", "so far\n")
+    assert result.error is not None
+    assert result.error.remedy

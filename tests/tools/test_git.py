@@ -36,7 +36,7 @@ async def test_a_repository_can_be_looked_at(call: Caller) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        ({"repository": "nowhere"}, "git_failed"),
+        ({"repository": "nowhere"}, "no_repository"),
         ({"repository": "../app"}, "outside_workspace"),
         ({"repository": "app", "revision": "--output=/workspace/x"}, "bad_arguments"),
         ({"repository": "app", "revision": "nobody"}, "git_failed"),

@@ -64,6 +64,7 @@ async def test_a_message_arrives_with_an_id_that_a_repetition_shares(post: Post,
     assert first.ok, first.error
     assert first.output["message_id"] == again.output["message_id"]
     assert f"X-Holdfast-Run: {call.run_id}" in post.letters[0]
+    assert "\nDate: " in post.letters[0]
 
 
 async def test_refused_people_are_named(post: Post, tmp_path: Path) -> None:
@@ -90,3 +91,66 @@ async def test_headers_are_not_smuggled_and_a_dead_server_is_said(
     result = await call("notify.email", **(MAIL | change))
     assert code_of(result) == code
     assert "hush" not in result.model_dump_json()
+
+
+async def silent_after(*answers: bytes) -> tuple[asyncio.Server, int]:
+    """Answers so far, and then hangs up."""
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in answers:
+            writer.write(answer)
+            await reader.readline()
+        writer.close()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    return server, server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("answers", "login", "says"),
+    [
+        ((b"220 x\r\n", b"250 x\r\n"), "", "may have gone out"),
+        ((), "", "fell silent."),
+        ((b"554 go away\r\n",), "", "cannot be reached"),
+        ((b"220 x\r\n", b"250 x\r\n"), "user:hush@", "no STARTTLS"),
+        ((b"220 x\r\n", b"250 x\r\n", b"553 not yours hush\r\n", b"250 x\r\n"), "", "553 not yours"),
+    ],
+)
+async def test_what_a_server_would_not_do_is_said_with_what_may_have_happened(
+    tmp_path: Path, answers: tuple[bytes, ...], login: str, says: str
+) -> None:
+    server, port = await silent_after(*answers)
+    result = await mailing(tmp_path, f"smtp://{login}127.0.0.1:{port}")("notify.email", **MAIL)
+    server.close()
+    assert code_of(result) == "tool_failed"
+    assert result.error is not None
+    assert says in result.error.message
+    assert result.error.remedy
+
+
+async def test_a_message_given_up_is_not_sent_later(tmp_path: Path) -> None:
+    """The server takes its time; whoever asked does not wait for it."""
+    heard: list[str] = []
+    greeted, given_up, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        greeted.set()
+        await given_up.wait()
+        writer.write(b"220 at last\r\n")
+        while line := (await reader.readline()).decode():
+            heard.append(line[:4].upper())
+            writer.write(b"250 fine\r\n")
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    call = mailing(tmp_path, f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    asking = asyncio.create_task(call("notify.email", **MAIL))
+    await greeted.wait()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    given_up.set()
+    await ended.wait()
+    server.close()
+    assert asking.cancelled()
+    assert "MAIL" not in heard

@@ -14,6 +14,7 @@ from schemas.base import Payload, Request
 from schemas.tools import EffectClass, Lane, ToolExample
 
 _MOST_DIGITS = 400
+_REMEDY = "It takes numbers, + - * / // % **, parentheses and sqrt, log, min, max, round and their like; use `python` for more."
 _OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -67,7 +68,9 @@ async def calc(arguments: Expression, context: ToolContext) -> Value:  # noqa: A
     try:
         value = _value(ast.parse(arguments.expression.strip(), mode="eval").body)
     except (SyntaxError, RecursionError, ValueError, ArithmeticError, TypeError) as error:
-        raise InvalidInput(f"{arguments.expression!r} cannot be calculated: {error}") from error
+        raise InvalidInput(
+            f"{arguments.expression!r} cannot be calculated: {error}", remedy=_REMEDY
+        ) from error
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidInput(f"{arguments.expression!r} is not a finite number.")
     return Value(value=value)

@@ -1,27 +1,18 @@
 """`shell` and `python`: programs in a sandbox that sees the run's workspace, and nothing else of the world."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
 
 from holdfast.errors import SandboxUnavailable
 from holdfast.sandbox.port import Sandbox
+from holdfast.tools.builtin.remedies import meaning_of, remedy_of
 from holdfast.tools.declare import Tool, ToolContext, declared
 from schemas.base import JsonObject, Request
 from schemas.canonical import canonical_json
 from schemas.sandbox import Language, SandboxRequest, SandboxResult, SandboxStatus
 from schemas.tools import EffectClass, ToolError, ToolExample, ToolResult
-
-_MEANING: Mapping[SandboxStatus, str] = {
-    SandboxStatus.TIMEOUT: "The program took too long and was stopped.",
-    SandboxStatus.CPU: "The program used more processor time than it may.",
-    SandboxStatus.MEMORY: "The program used more memory than it may.",
-    SandboxStatus.DISK: "The program wrote more than its workspace holds.",
-    SandboxStatus.OUTPUT_LIMIT: "The program printed more than it may.",
-    SandboxStatus.REFUSED: "The sandbox refused the program.",
-}
-
 
 JsonInput = str | JsonObject | list[Any]
 
@@ -78,14 +69,13 @@ def program_tools(sandbox: Sandbox) -> Sequence[Tool]:
 async def _run(
     sandbox: Sandbox, language: Language, program: str, stdin: JsonInput, context: ToolContext
 ) -> ToolResult:
-    permissions = context.spec.permissions
     request = SandboxRequest(
         run=context.workspace,
         language=language,
         program=program,
         stdin=stdin if isinstance(stdin, str) else canonical_json(stdin).decode(),
-        limits=permissions.limits,
-        network=permissions.network,
+        limits=context.limits,
+        network=context.spec.permissions.network,
     )
     return told(await sandbox.run(request))
 
@@ -106,22 +96,23 @@ def told(result: SandboxResult) -> ToolResult:
         output["network"] = [
             decision.model_dump(mode="json", exclude_defaults=True) for decision in result.network
         ]
-    ok = result.status is SandboxStatus.OK
+    ok, code = result.status is SandboxStatus.OK, result.status.value
     return ToolResult(
         ok=ok,
         output=output,
         summary=_summary(result),
-        error=None if ok else ToolError(code=result.status.value, message=_why(result)),
+        error=None if ok else ToolError(code=code, message=_why(result), remedy=remedy_of(code)),
         isolation=result.isolation,
     )
 
 
 def _why(result: SandboxResult) -> str:
-    if result.status in _MEANING:
-        return f"{_MEANING[result.status]} {result.error or ''}".strip()
     if result.status is SandboxStatus.SIGNAL:
         return f"The program was ended by signal {result.signal}."
-    return f"exit code {result.exit_code}: {_last_line(result.stderr) or _last_line(result.stdout)}"
+    if result.status is not SandboxStatus.ERROR:
+        return f"{meaning_of(result.status.value)} {result.error or ''}".strip()
+    said = _last_line(result.stderr) or _last_line(result.stdout)
+    return f"exit code {result.exit_code}{': ' + said if said else ''}"
 
 
 def _summary(result: SandboxResult) -> str:

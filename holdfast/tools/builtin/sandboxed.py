@@ -2,28 +2,22 @@
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from holdfast.errors import SandboxUnavailable
 from holdfast.sandbox.port import Sandbox
+from holdfast.tools.builtin.remedies import meaning_of, remedy_of
 from holdfast.tools.declare import Tool, ToolContext, schema_of
 from holdfast.tools.inside import program_text
 from schemas.base import JsonObject
-from schemas.sandbox import Language, SandboxRequest, SandboxResult, SandboxStatus
+from schemas.sandbox import Language, NetworkDecision, SandboxRequest, SandboxResult, SandboxStatus
 from schemas.tools import ToolError, ToolResult, ToolSpec
 
 Prepare = Callable[[Any, ToolContext], JsonObject]
 Told = Callable[[JsonObject], str]
-
-_REMEDIES = {
-    "not_found": "`files.list` shows what is there.",
-    "outside_workspace": "Name it from the workspace, such as `reports/today.txt`.",
-    "does_not_apply": "Read the file again, and write the patch against what stands there.",
-    "no_repository": "Clone or copy a repository into the workspace first.",
-}
 
 
 def inside_tool(
@@ -60,7 +54,7 @@ def _request(program: str, request: JsonObject, context: ToolContext) -> Sandbox
         language=Language.PYTHON,
         program=program_text(program),
         stdin=json.dumps(request),
-        limits=context.spec.permissions.limits,
+        limits=context.limits,
         network=context.spec.permissions.network,
     )
 
@@ -71,18 +65,7 @@ def _result(result: SandboxResult, told: Told) -> ToolResult:
         answer["network"] = [
             decision.model_dump(mode="json", exclude_defaults=True) for decision in result.network
         ]
-    refusal = answer.pop("error", None)
-    error = None
-    if refusal:
-        code = str(refusal["code"])
-        error = ToolError(code=code, message=str(refusal["message"])[:2000], remedy=_REMEDIES.get(code, ""))
-    denied = next((decision for decision in result.network if decision.verdict == "denied"), None)
-    if denied:
-        error = ToolError(
-            code="network_denied",
-            message=f"{denied.host}:{denied.port} was refused: {denied.reason}",
-            remedy="Only hosts that the tool's permissions name can be reached; see docs/tools.md.",
-        )
+    error = _refusal(answer.pop("error", None), result.network)
     return ToolResult(
         ok=error is None,
         output=answer,
@@ -90,6 +73,19 @@ def _result(result: SandboxResult, told: Told) -> ToolResult:
         summary=told(answer)[:2000] if error is None else "",
         isolation=result.isolation,
     )
+
+
+def _refusal(told: Any, network: Sequence[NetworkDecision]) -> ToolError | None:
+    """What the program says of its failure; the proxy knows better where it let nothing out, or found nobody there."""
+    code, message = (str(told["code"]), str(told["message"])[:2000]) if told else ("", "")
+    for decision in network:
+        if decision.verdict == "denied":
+            place = f"{decision.host}:{decision.port} was refused: " if decision.host else ""
+            code, message = "network_denied", f"{place}{decision.reason}"
+            break
+        if told and decision.reason and not decision.bytes_down:
+            code, message = "unreachable", decision.reason
+    return ToolError(code=code, message=message, remedy=remedy_of(code)) if code else None
 
 
 def answer_of(result: SandboxResult) -> JsonObject:
@@ -101,6 +97,6 @@ def answer_of(result: SandboxResult) -> JsonObject:
     if result.status is SandboxStatus.OK and not result.stdout_truncated:
         answer: JsonObject = json.loads(result.stdout)
         return answer
-    why = result.error or result.stderr.strip().rpartition("\n")[2] or result.status.value
     code = "output_limit" if result.stdout_truncated else result.status.value
+    why = result.error or result.stderr.strip().rpartition("\n")[2] or meaning_of(code)
     return {"error": {"code": code, "message": f"The tool was stopped ({code}): {why}"}}

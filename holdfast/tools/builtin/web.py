@@ -147,7 +147,7 @@ def _refuse_without_hosts(context: ToolContext) -> None:
     if context.spec.permissions.network.mode == "none":
         raise Unprocessable(
             f"{context.spec.key} may not connect to any host.",
-            remedy="Give it hosts in a manifest: `run: {builtin: http.request}` with permissions.network.allow.",
+            remedy=f"Give it hosts in a manifest: `run: {{builtin: {context.spec.name}}}` with permissions.network.allow.",
         )
 
 

@@ -123,11 +123,16 @@ def whole_characters(data: bytes) -> str | None:
 
 
 def write(request: dict[str, Any]) -> dict[str, Any]:
-    data = (
-        base64.b64decode(request["base64"]) if request.get("base64") is not None else request["text"].encode()
-    )
+    data = request["text"].encode() if request.get("base64") is None else decoded(request["base64"])
     existed = replace(request["path"], data, create_only=request["create_only"])
     return {"path": request["path"], "bytes": len(data), "created": not existed}
+
+
+def decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise Refused("bad_base64", f"What stands in base64 is none: {error}.") from error
 
 
 def replace(path: str, data: bytes, *, create_only: bool = False) -> bool:
@@ -346,6 +351,12 @@ def printable(name: str) -> str:
 OPERATIONS = {"read": read, "write": write, "list": list_, "search": search, "diff": diff, "patch": patch}
 
 
+def said_of(path: str, error: OSError) -> dict[str, str]:
+    if error.errno in (errno.ELOOP, errno.ENOTDIR):
+        return {"code": "link", "message": f"{path!r} leads through what is no folder, or a link."}
+    return {"code": "io_error", "message": f"{path[:200]!r}: {error.strerror}."}
+
+
 def main() -> None:
     request = json.load(sys.stdin)
     try:
@@ -357,13 +368,7 @@ def main() -> None:
             "error": {"code": "not_found", "message": f"There is no {request['path']!r} in the workspace."}
         }
     except OSError as error:
-        said = f"{request['path']!r}: {error.strerror}."
-        answer = {
-            "error": {
-                "code": "link" if error.errno in (errno.ELOOP, errno.ENOTDIR) else "io_error",
-                "message": said,
-            }
-        }
+        answer = {"error": said_of(request["path"], error)}
     json.dump(answer, sys.stdout)
 
 

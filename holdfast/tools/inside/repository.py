@@ -83,7 +83,8 @@ def main() -> None:
     answer: dict[str, Any] = {"text": text[:MOST_CHARS], "more": len(text) > MOST_CHARS}
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()[:1000]
-        code = "no_repository" if "not a git repository" in said else "git_failed"
+        nowhere = "not a git repository" in said or "cannot change to" in said
+        code = "no_repository" if nowhere else "git_failed"
         answer["error"] = {"code": code, "message": said or f"git ended with {done.returncode}."}
     json.dump(answer, sys.stdout)
 

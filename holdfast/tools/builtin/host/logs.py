@@ -12,6 +12,7 @@ from schemas.base import Payload, Request
 from schemas.tools import EffectClass, ToolExample
 
 _LOG_ROOTS = (Path("/var/log"),)
+_REMEDY = "Name a file below /var/log; sys.usage with path=/var/log shows the largest."
 
 
 class LogQuery(Request):
@@ -53,9 +54,9 @@ def _system_log() -> str:
 def _tail(query: LogQuery) -> LogLines:
     path = Path(os.path.realpath(query.path or _system_log()))
     if not any(path.is_relative_to(root) for root in _LOG_ROOTS):
-        raise InvalidInput(f"{query.path} is not below {', '.join(map(str, _LOG_ROOTS))}.")
+        raise InvalidInput(f"{query.path} is not below {', '.join(map(str, _LOG_ROOTS))}.", remedy=_REMEDY)
     if not path.is_file():
-        raise NotFound(f"There is no log file {path}.")
+        raise NotFound(f"There is no log file {path}.", remedy=_REMEDY)
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(max(0, size - 4_000_000))

@@ -52,7 +52,7 @@ class Usage(Payload):
 async def usage(arguments: UsageQuery, context: ToolContext) -> Usage:  # noqa: ARG001
     """Finds what uses the space below a folder, on its own file system: the largest folders and files."""
     if not arguments.path.startswith("/"):
-        raise InvalidInput(f"{arguments.path!r} is not an absolute path.")
+        raise InvalidInput(f"{arguments.path!r} is not an absolute path.", remedy="Begin it with `/`.")
     return await asyncio.to_thread(_Survey(arguments, seconds=20).taken)
 
 
@@ -67,15 +67,17 @@ class _Survey:
     def taken(self) -> Usage:
         root = os.path.realpath(self.query.path)
         try:
-            device = Path(root).stat().st_dev
+            facts = Path(root).stat()
         except OSError as error:
             raise NotFound(f"{root} cannot be read: {error.strerror}.") from error
+        if not stat.S_ISDIR(facts.st_mode):
+            raise InvalidInput(f"{root} is no folder.", remedy="Name the folder it lies in.")
         self._deadline = time.monotonic() + self.seconds
         folders: dict[str, int] = {}
         files: list[tuple[int, str]] = []
         total, count = 0, 0
         base = root.rstrip("/").count("/")
-        for size, path in self._files(root, device):
+        for size, path in self._files(root, facts.st_dev):
             total, count = total + size, count + 1
             parts = os.path.dirname(path).split("/")  # noqa: PTH120 - a hundred thousand times
             for level in range(base + 1, min(len(parts), base + 1 + self.query.depth)):
