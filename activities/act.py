@@ -105,7 +105,7 @@ class ActActivities:
             return (await self._call(call, spec, None, stop))[0]
         happened = await self._probed(call, spec, stop) if spec.effect is EffectClass.PROBED else None
         if happened is None:
-            why = "The worker died between the call and its answer."
+            why = "Nobody saw the call end: its worker died, or what it called broke off."
             await self._ledger.doubt(call, why)
             return ActReport(state="unknown", why=why)
         if not happened:

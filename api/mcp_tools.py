@@ -1,4 +1,4 @@
-"""What Holdfast offers to MCP clients: start a run, follow it, decide what waits, search the runbooks. Each with the
+"""What Holdfast offers to MCP clients: start a run, follow or end it, decide what waits, search the runbooks. Each with the
 permission that its HTTP route asks for, and the same checks behind it."""
 
 import asyncio
@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from api.commanding import commanded
 from api.deciding import decide
 from api.services import Services
 from api.shelf import visible
@@ -17,6 +18,7 @@ from holdfast.errors import NotFound
 from schemas.access import Permission, Principal
 from schemas.approvals import ApprovalStatus
 from schemas.base import ApprovalId, Digest, JsonObject, Name, Request, RunId
+from schemas.commands import CancelCommand
 from schemas.events import RunEvent
 from schemas.knowledge import SearchFilter, SearchRequest
 from schemas.runs import Run, RunRequest
@@ -64,9 +66,21 @@ class Deciding(Request):
     """Decides an approval that waits. The digest says what exactly is decided on."""
 
     approval_id: ApprovalId
-    decision: Literal["approve", "reject"]
+    decision: Literal["approve", "edit", "reject"] = Field(
+        description="`edit` approves it with other arguments; so is a question answered: {answer: ...}."
+    )
     digest: Digest
     comment: str = Field(default="", max_length=4000)
+    arguments: JsonObject | None = Field(
+        default=None, description="With `edit`: all arguments, as they shall be."
+    )
+
+
+class Cancelling(Request):
+    """Ends a run. What its plan can undo is undone first; nothing new is begun."""
+
+    run_id: RunId
+    reason: str = Field(default="", max_length=500)
 
 
 class Looking(Request):
@@ -132,9 +146,15 @@ async def _decide(held: Services, caller: Principal, asked: Deciding) -> JsonObj
         decision=asked.decision,
         digest=asked.digest,
         comment=asked.comment,
-        arguments=None,
+        arguments=asked.arguments,
     )
     return _plain(decided)
+
+
+async def _cancel(held: Services, caller: Principal, asked: Cancelling) -> JsonObject:
+    run = await _own_run(held, caller, asked.run_id)
+    command = CancelCommand(mode="graceful", reason=asked.reason, by=caller.id)
+    return _plain(await commanded(held, run, "cancel", command))
 
 
 async def _look(held: Services, caller: Principal, asked: Looking) -> JsonObject:
@@ -166,6 +186,7 @@ OFFERS: Mapping[str, Offer] = {
         Offer("start_run", Permission.RUNS_WRITE, Starting, _start, read_only=False),
         Offer("follow_run", Permission.RUNS_READ, Following, _follow),
         Offer("list_approvals", Permission.APPROVALS_READ, Waiting, _waiting),
+        Offer("cancel_run", Permission.RUNS_WRITE, Cancelling, _cancel, read_only=False),
         Offer("decide_approval", Permission.APPROVALS_DECIDE, Deciding, _decide, read_only=False),
         Offer("search_runbooks", Permission.RUNBOOKS_READ, Looking, _look),
     )

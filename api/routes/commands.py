@@ -1,12 +1,11 @@
 """What may be said to a run: pause, resume, cancel, fork, and what happened outside."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import Field
 
+from api.commanding import commanded, said
 from api.problems import documented
 from api.resuming import fork_of, remember, resumed
 from api.routes.runs import OwnRun
@@ -86,7 +85,7 @@ class Posted(Request):
 @router.post("/pause", name="pause_run")
 async def pause(run: OwnRun, request: PauseRequest, held: Held, caller: Caller) -> CommandReport:
     """Start nothing new; what is under way ends."""
-    return await _command(held, run, "pause", PauseCommand(reason=request.reason, by=caller.id))
+    return await commanded(held, run, "pause", PauseCommand(reason=request.reason, by=caller.id))
 
 
 @router.post("/resume", name="resume_run")
@@ -97,7 +96,7 @@ async def resume(run: OwnRun, request: ResumeRequest, held: Held, caller: Caller
     if command.limits is not None:
         await held.spend.limit_run(run.tenant, run.id, command.limits)
     if not run.status.ended:
-        report = await _command(held, run, "resume", command)
+        report = await commanded(held, run, "resume", command)
         await remember(held, run, command, None)
         return report
     run_input = await resumed(held, run, command, agent_version=request.agent_version)
@@ -112,7 +111,7 @@ async def resume(run: OwnRun, request: ResumeRequest, held: Held, caller: Caller
 async def cancel(run: OwnRun, request: CancelRequest, held: Held, caller: Caller) -> CommandReport:
     """End the run. It is `cancelled` once its sandboxes are dead."""
     command = CancelCommand(mode=request.mode, reason=request.reason, by=caller.id)
-    return await _command(held, run, "cancel", command)
+    return await commanded(held, run, "cancel", command)
 
 
 @router.post("/fork", name="fork_run", status_code=202)
@@ -132,7 +131,7 @@ async def post_event(
 ) -> Posted:
     """Tell the run that something happened outside; a `wait` step may be waiting for it."""
     event = PostedEvent(id=operation or new_id("evt"), name=request.name, data=request.data, by=caller.id)
-    await _say(held, run, "post_event", event)
+    await said(held, run, "post_event", event)
     return Posted(id=event.id)
 
 
@@ -142,31 +141,8 @@ async def instruct(
 ) -> Posted:
     """A further instruction for the agent, heeded from its next plan or move on."""
     instruction = Instruction(id=operation or new_id("ins"), text=request.text, by=caller.id)
-    await _say(held, run, "instruct", instruction)
+    await said(held, run, "instruct", instruction)
     return Posted(id=instruction.id)
-
-
-async def _command(held: Held, run: Run, name: str, command: Any) -> CommandReport:
-    with _ended_is_said(run):
-        return CommandReport.model_validate(await held.engine.update(run.id, name, command))
-
-
-async def _say(held: Held, run: Run, name: str, message: Any) -> None:
-    with _ended_is_said(run):
-        await held.engine.signal(run.id, name, message)
-
-
-@contextmanager
-def _ended_is_said(run: Run) -> Iterator[None]:
-    """Temporal knows whether the run is under way: the row of one that was just taken up again still tells of its end."""
-    try:
-        yield
-    except Conflict as error:
-        if not run.status.ended:
-            raise
-        raise Conflict(
-            f"Run {run.id} has ended: {run.status.value}.", remedy="Resume it or fork it.", run_id=run.id
-        ) from error
 
 
 def _given(request: Request, *, without: set[str]) -> dict[str, Any]:

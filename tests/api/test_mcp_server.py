@@ -39,6 +39,7 @@ async def test_a_client_starts_a_run_and_follows_it(api: RunningApi) -> None:
         assert {tool.name for tool in (await opened.list_tools()).tools} == {
             "start_run",
             "follow_run",
+            "cancel_run",
             "list_approvals",
             "decide_approval",
             "search_runbooks",
@@ -66,6 +67,26 @@ async def test_an_approval_is_seen_and_decided_by_its_digest(api: RunningApi) ->
             opened, "decide_approval", approval_id=asked.id, decision="approve", digest=asked.digest
         )
         assert decided.structured_content["status"] == "approved"
+
+
+async def test_an_approval_is_given_for_other_arguments_and_only_with_edit(api: RunningApi) -> None:
+    approver = await api.new_key("approver")
+    asked = await ask(api)
+    named = {"approval_id": asked.id, "digest": asked.digest, "arguments": {"command": "ls -l"}}
+    async with client(api, approver) as opened:
+        wrong = await call(opened, "decide_approval", decision="approve", **named)
+        assert wrong.structured_content["code"] == "invalid_input"
+        decided = await call(opened, "decide_approval", decision="edit", **named)
+        assert decided.structured_content["status"] == "approved"
+
+
+async def test_only_who_may_start_runs_may_cancel_one_and_only_their_own(api: RunningApi) -> None:
+    async with client(api) as opened:
+        foreign = await call(opened, "cancel_run", run_id="run_00000000000000000000000000")
+        assert foreign.structured_content["code"] == "not_found"
+    async with client(api, await api.new_key("viewer")) as opened:
+        refused = await call(opened, "cancel_run", run_id="run_00000000000000000000000000")
+        assert refused.structured_content["code"] == "forbidden"
 
 
 async def test_a_viewer_sees_and_does_only_what_a_viewer_may(api: RunningApi) -> None:
