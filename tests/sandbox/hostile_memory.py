@@ -281,4 +281,16 @@ MEMORY = (
         limits=_MEMORY,
         check=_memory_was_held,
     ),
+    Case(
+        name="memory_in_mappings_of_one_page",
+        program=(
+            "import ctypes, os, signal\nlibc = ctypes.CDLL(None)\nlibc.mmap.restype = ctypes.c_void_p\n"
+            "libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]\n"
+            "for _ in range(5): os.fork()\nwhile True:\n  for kind in (0, 1):\n"
+            "    if libc.mmap(None, 4096, kind, 0x22, -1, 0) == 2**64 - 1: signal.pause()"
+        ),
+        ends=("memory",),
+        limits=_MEMORY | {"wall_s": 60},
+        within_s=60,
+    ),
 )

@@ -6,7 +6,14 @@ from holdfast.adapters.bubblewrap.tree import Key, Seen
 
 def _seen(pid: int, own: int, waited: int = 0, *, began: str = "a", state: bytes = b"S") -> Seen:
     return Seen(
-        pid=pid, began=began, state=state, faults=0, own_ticks=own, waited_ticks=waited, resident_pages=0
+        pid=pid,
+        began=began,
+        state=state,
+        faults=0,
+        own_ticks=own,
+        waited_ticks=waited,
+        mapped_bytes=0,
+        resident_pages=0,
     )
 
 

@@ -13,6 +13,7 @@ from holdfast.adapters.bubblewrap.tree import Key, Seen, Tree
 
 _PAGE = resource.getpagesize()
 _A_PROCESS = 128 * 1024  # its stacks and tables in the kernel, beside its page tables
+_A_MAPPING = 256  # what the kernel keeps of each, however small it is
 _PIPE = 64 * 1024  # as made; growing one is refused here
 _UNSEEN = 2 * 1024 * 1024
 _ALONE = 2  # the namespace's first process, and one more
@@ -34,7 +35,7 @@ class Census:
     buffers: Callable[[], int]
     peak: int = 0
     _counted: int = 0
-    _faults: dict[Key, int] = field(default_factory=dict)
+    _then: dict[Key, Seen] = field(default_factory=dict)
     _tables: dict[Key, int] = field(default_factory=dict)
     _newest: int = 0
     _held: int = 0
@@ -58,13 +59,13 @@ class Census:
     def _grown(self, seen: Sequence[Seen]) -> int:
         """By faults; by the page tables that a fork copies; and by those who came and went between two looks, and may
         have left pages in memory that they shared."""
-        new = [one for one in seen if one.key not in self._faults]
+        new = [one for one in seen if one.key not in self._then]
         for one in new:
             if one.key not in self._tables:
                 self._tables[one.key] = _A_PROCESS + self._page_tables(one.pid)
         unseen = max(0, max((one.pid for one in seen), default=0) - self._newest - len(new))
-        faults = sum(one.faults - self._faults.get(one.key, 0) for one in seen)
-        return faults * _PAGE + sum(self._tables.values()) + unseen * _UNSEEN
+        taken = sum(taken_since(self._then.get(one.key), one) for one in seen)
+        return taken + sum(self._tables.values()) + unseen * _UNSEEN
 
     def _count(self, seen: Sequence[Seen], files: int, bound: int) -> int:
         alone = max((self._own_pages(one.pid) for one in seen), default=0) + files
@@ -85,14 +86,16 @@ class Census:
         pipes: set[str] = set()
         for one in sorted(seen, key=lambda one: one.faults, reverse=True):
             counted += self._private(one.pid)
-            shared |= shared_objects(self.tree.read(one.pid, "maps"))
+            maps = self.tree.read(one.pid, "maps")
+            shared |= shared_objects(maps)
+            counted += maps.count(b"\n") * _A_MAPPING
             if self.tree.descriptors(one.pid) > _FEW:
                 pipes |= self.tree.pipes(one.pid)
             if counted + files > self.limit:
                 break
         self._held = self.buffers() + len(pipes) * _PIPE
         self._counted = min(counted + sum(shared.values()), bound - files - self._held)
-        self._faults = {one.key: one.faults for one in seen}
+        self._then = {one.key: one for one in seen}
         self._tables, self._newest = {}, max((one.pid for one in seen), default=0)
         return self._counted + self._held + files
 
@@ -107,6 +110,13 @@ class Census:
 
     def _page_tables(self, pid: int) -> int:
         return _number(_TABLES, self.tree.read(pid, "status")) * 1024
+
+
+def taken_since(then: Seen | None, now: Seen) -> int:
+    """At most: a page for each fault, and for each page that is mapped a mapping of its own. What one process gives
+    back makes no room for another before it is counted."""
+    faults, mapped = (then.faults, then.mapped_bytes) if then else (0, 0)
+    return (now.faults - faults) * _PAGE + max(0, now.mapped_bytes - mapped) * _A_MAPPING // _PAGE
 
 
 def shared_objects(maps: bytes) -> dict[bytes, int]:

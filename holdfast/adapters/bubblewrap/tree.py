@@ -27,6 +27,7 @@ class Seen:
     faults: int
     own_ticks: int
     waited_ticks: int
+    mapped_bytes: int
     resident_pages: int
 
     @property
@@ -132,6 +133,7 @@ def parsed(pid: int, text: bytes) -> Seen | None:
         faults=sum(map(int, fields[7:11])),
         own_ticks=own,
         waited_ticks=waited,
+        mapped_bytes=int(fields[20]),
         resident_pages=int(fields[21]),
     )
 
