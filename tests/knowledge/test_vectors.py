@@ -12,6 +12,7 @@ from temporalio.worker import Worker
 from activities.ingest import IngestActivities
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
+from holdfast.errors import ModelRefused
 from schemas.knowledge import DocumentDraft, IngestJob, IngestProgress, SearchFilter, SearchRequest
 from tests.knowledge.victim import TENANT, HashedWords
 from workflows.ingest import Ingestion
@@ -173,3 +174,23 @@ async def test_questions_of_a_model_find_a_runbook_and_outlive_an_edit_of_anothe
     await desk.page(job)
     assert asker.shown == before + 1
     assert (await library.ingest(TENANT, [edited], author="bo")).unchanged == 1
+
+
+class Stubborn(Asker):
+    """Makes nothing of the first document it is shown."""
+
+    async def questions(self, tenant: str, title: str, passages: Sequence[str]) -> Sequence[Sequence[str]]:
+        if not self.shown:
+            self.shown = 1
+            raise ModelRefused("The model did not keep to the form.")
+        return await super().questions(tenant, title, passages)
+
+
+async def test_a_document_that_a_model_makes_nothing_of_holds_no_other_up(database: Database) -> None:
+    library, asker = PostgresLibrary(database=database, embedder=HashedWords()), Stubborn()
+    await library.ingest(TENANT, _drafts(), author="ann")
+    job = IngestJob(tenant=TENANT, job="ask", work="questions", page=4)
+    desk = library.questions(asker)
+    assert [(await desk.page(job)).left, (await desk.page(job)).left] == [2, 0]
+    found = await library.search(TENANT, SearchRequest(query="letters bounce", limit=2))
+    assert "d3" in {hit.document.id for hit in found.hits}

@@ -3,13 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
+
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge_ingest import LibraryWriter
 from holdfast.adapters.postgres.knowledge_questions import asked_before, keep_asked, never_asked
 from holdfast.adapters.postgres.knowledge_vectors import draft_of_row
+from holdfast.errors import ModelRefused
 from holdfast.knowledge.ports import QuestionWriter
 from holdfast.knowledge.reading import Reading, read_draft
 from schemas.knowledge import IngestJob, IngestProgress
+
+log = structlog.get_logger(__name__)
 
 _DOCUMENTS = 5
 
@@ -47,5 +52,10 @@ class LibraryQuestions:
         if not fresh:
             return {}
         title = reading.document.title
-        told = await self._asker.questions(tenant, title, [chunk.text for chunk in fresh])
+        try:
+            told = await self._asker.questions(tenant, title, [chunk.text for chunk in fresh])
+        except ModelRefused as error:
+            # One document that a model makes nothing of keeps no other from being asked about.
+            log.warning("questions_refused", document=reading.document.id, error=str(error))
+            return {}
         return {chunk.digest: questions for chunk, questions in zip(fresh, told, strict=True)}

@@ -67,6 +67,7 @@ class LibraryReader:
             return
         query.vector = query.model = None
         if embedder := self._embedders.get(query.in_force):
+            query.note = ""
             await _embed(query, embedder)
 
     async def _shown(
