@@ -6,6 +6,7 @@ The embedder here is small and real in what matters: like texts are near, unlike
 import asyncio
 from collections.abc import Sequence
 
+import pytest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -81,7 +82,14 @@ async def test_a_model_that_is_not_at_hand_leaves_words_and_says_so(database: Da
     assert "words alone" in result.note
 
 
-async def test_a_filter_returns_all_that_pass_above_the_exact_limit_too(database: Database) -> None:
+@pytest.mark.parametrize(
+    "limits", [(1_500, 10_000), (1, 10_000), (1, 1)], ids=["all", "own vectors", "graph"]
+)
+async def test_a_filter_returns_all_that_pass_above_the_exact_limit_too(
+    database: Database, monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int]
+) -> None:
+    for name, limit in zip(("EXACT_DOCUMENTS", "OWN_DOCUMENTS"), limits, strict=True):
+        monkeypatch.setattr(f"holdfast.adapters.postgres.knowledge_candidates.{name}", limit)
     library = PostgresLibrary(database=database, embedder=HashedWords())
     drafts = [
         draft.model_copy(update={"source": "few" if at < 4 else "many"})

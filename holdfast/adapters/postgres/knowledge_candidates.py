@@ -7,12 +7,19 @@ from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Connection
 from holdfast.adapters.postgres.knowledge_growth import EXACT
-from holdfast.adapters.postgres.knowledge_query import COUNTED, EXACT_DOCUMENTS, Query, words_of
+from holdfast.adapters.postgres.knowledge_query import (
+    COUNTED,
+    EXACT_DOCUMENTS,
+    OWN_DOCUMENTS,
+    Query,
+    words_of,
+)
 from holdfast.adapters.postgres.knowledge_statements import (
     AMONG_GIVEN,
     AMONG_NEAR,
     EVERY,
     GIVEN,
+    NEAREST_GIVEN,
     NONE,
     RARITY,
     find,
@@ -67,8 +74,9 @@ async def _finding(connection: Connection, query: Query) -> tuple[str, dict[str,
 def _near(query: Query, within: list[int] | None) -> str:
     if query.vector is None:
         return NONE
-    few = within is not None and len(within) <= EXACT_DOCUMENTS
-    return GIVEN if few else graph(query.dimensions, among=within is not None)
+    if within is None or len(within) > OWN_DOCUMENTS:
+        return graph(query.dimensions, among=within is not None)
+    return GIVEN if len(within) <= EXACT_DOCUMENTS else NEAREST_GIVEN
 
 
 async def _matching(connection: Connection, query: Query) -> list[int]:

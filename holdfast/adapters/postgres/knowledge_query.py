@@ -11,7 +11,10 @@ from holdfast.knowledge.bm25 import weight
 from holdfast.knowledge.fusion import CANDIDATES
 from schemas.knowledge import SearchRequest
 
-EXACT_DOCUMENTS = 1_500
+EXACT_DOCUMENTS, OWN_DOCUMENTS = 1_500, 10_000
+"""So many that pass a filter are all measured; so many are chosen from by their own vectors. The graph would have to pass by
+too many others to find them.
+"""
 TERMS, FEWEST = 32, 2
 POSTINGS = 6_000
 """So many postings a search can afford."""

@@ -73,6 +73,14 @@ left join measured m on m.document = c.document
 EVERY = "(select array_agg(key) from knowledge_matching(%(where)s))"
 """The keys of all that pass the filter."""
 GIVEN = "%(keys)s::bigint[]"
+NEAREST_GIVEN = """(
+  select array_agg(document) from (
+    select v.document from knowledge_vectors v
+    where v.document = any(%(keys)s) and v.model = %(model)s and v.position = -1
+    order by v.embedding <#> %(vector)s::halfvec limit %(most)s
+  ) own
+)"""
+"""Of these keys, those of the documents whose own vector is nearest. The graph, which knows other types, is not asked."""
 NONE = "null::bigint[]"
 AMONG_NEAR = "and p.document = any((select keys from near)::bigint[])"
 AMONG_GIVEN = "and p.document = any(%(keys)s)"
