@@ -17,8 +17,9 @@ _OTHER_KEYS = frozenset(
     "is ok only mode value values equals sql single max match else args texts sub bare deep special inherit late looks".split()
 )
 _VERSION = frozenset({"-V", "-v", "--version", "-version", "-h", "version"})
-_MILD = frozenset({Effect.READ, Effect.WRITE, Effect.CONFIG})
+_MILD = frozenset({Effect.READ, Effect.NETWORK})
 """For a tool that does worse than this, `-V` beside other words may mean something else, such as "verbose"."""
+_MODELESS: Effects = frozenset({Effect.EXEC})  # what is not said to be mild may be worse
 _NO_PARENT = Tool(name="")
 
 
@@ -52,7 +53,7 @@ def _compile_own(name: str, entry: Mapping[str, Any], parent: Tool) -> Tool:
         flags.update(dict.fromkeys(_words(entry[effect]), frozenset({Effect(effect)})))
     flags.update(dict.fromkeys([*_words(entry.get("ok")), *_words(entry.get("only"))], NOTHING))
     modes = frozenset(_words(entry.get("mode")))
-    mild = (_effects(name, entry.get("is")) or NOTHING) <= _MILD
+    mild = (_effects(name, entry.get("is")) or _MODELESS) <= _MILD
     alone = frozenset() if mild or entry.get("late") else modes & _VERSION
     values = _allowed_values(entry.get("values"))
     match = entry.get("match")

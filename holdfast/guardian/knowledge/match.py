@@ -179,11 +179,11 @@ class _Reader:
         if text[1:].isdigit() and text not in tool.flags:
             self._match.flags.append(text)
             return
+        if text in tool.value and text not in tool.flags:
+            self._note(text, self._next(), known=True)
+            return
         if text in tool.flags or text in tool.modes or text in tool.alone:
             self._note(text, "", known=True)
-            return
-        if text in tool.value:
-            self._note(text, self._next(), known=True)
             return
         for index, letter in enumerate(text[1:], start=2):
             name = f"-{letter}"
@@ -218,7 +218,7 @@ class _Reader:
         """What follows an argument of a runner belongs to what it runs: `ssh host rm x -G`."""
         tool = self._match.tool
         if name in tool.alone:
-            return len(self._words) == 1
+            return all(word.text in tool.alone or word.text in _TALK for word in self._words)
         return not (tool.runs and self._match.args)
 
     def _undescribed(self, name: str, *, known: bool) -> Effects | None:

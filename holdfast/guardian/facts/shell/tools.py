@@ -48,7 +48,7 @@ def _endless(invoker: Invoker, call: Call) -> None:
 def _http(invoker: Invoker, call: Call) -> None:
     """A download to standard output reads; where it reads from decides the rest."""
     match = invoker.judge(call)
-    if match.look:
+    if match.look and not match.args:
         return
     if not match.args:
         invoker.unknown(f"{call.name}: no address")
