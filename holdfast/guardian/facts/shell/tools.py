@@ -26,13 +26,15 @@ def _grep(invoker: Invoker, call: Call) -> None:
         recursive
         or call.name in {"rg", "ag", "ack"}
         or any(word.text.endswith("/*") for word in match.args[1:])
+        or call.tail
     )
     patterns = [value for name, value in match.options if name in {"-e", "--regexp"}]
     patterns += [word.text for word in match.args[:1]]
     environment = bool(invoker.upstream & _ENVIRONMENT)
     if environment and any(_NAMES.search(pattern) for pattern in patterns):
         invoker.draft.effect({Effect.SECRET}, f"{call.name} searches the environment for credentials")
-    if recursive and not call.fed and any(_HUNT.search(pattern) for pattern in patterns):
+    through_history = call.fed and "history" in invoker.upstream
+    if (through_history or (recursive and not call.fed)) and any(map(_HUNT.search, patterns)):
         invoker.draft.effect({Effect.SECRET}, f"{call.name} searches for credentials")
 
 
