@@ -56,6 +56,10 @@ class Invoker:
         self.read_by = False  # another command of the pipeline reads what this one prints
         self.reads = Reads()
         self.upstream: set[str] = set()  # commands earlier in the pipeline
+        self.prints_paths = (
+            False  # it prints whole paths, NUL between them, none of which can look like an option
+        )
+        self.fed_paths = False  # what it reads was printed that way
         self._depth = depth
         self._wrapped = 0
         self._read_script = read_script
@@ -97,6 +101,7 @@ class Invoker:
             self.unknown(f"export {option} is not understood")
 
     def _find(self, words: Sequence[Word], *, fed: bool, tail: bool, marker: str) -> None:
+        self.prints_paths = False
         name = self._command_name(words[0], marker)
         if name is None:
             self._look_at(words, name="")
@@ -180,7 +185,8 @@ class Invoker:
             self.unknown(f"{title}: the path is computed")
         if not match.tool.runs_by_flag:
             return
-        if call.tail or any(word.certainty is Certainty.CRAFTED and word.may_split for word in call.words):
+        appended = call.tail and not (call.words and call.words[-1].text == "--")
+        if appended or any(word.certainty is Certainty.CRAFTED and word.may_split for word in call.words):
             self.unknown(f"{title}: computed words could be options that run or delete")
 
     def _carries_text(self, call: Call) -> bool:

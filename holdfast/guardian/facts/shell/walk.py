@@ -84,12 +84,16 @@ class _Walker:
 
     def _pipeline(self, node: Node) -> None:
         outer, before = self._invoker.upstream, set(self._invoker.reads.binaries)
+        self._invoker.prints_paths = False
         last = node.named_child_count - 1
         for index, child in enumerate(node.named_children):
             self._invoker.piped, self._invoker.read_by = index > 0, index < last
             self._invoker.upstream = outer | (self._invoker.reads.binaries - before)
+            self._invoker.fed_paths, self._invoker.prints_paths = self._invoker.prints_paths, False
             self.visit(child)
+            self._invoker.prints_paths &= _is_one_command(child)
         self._invoker.piped, self._invoker.read_by, self._invoker.upstream = False, False, outer
+        self._invoker.fed_paths = self._invoker.prints_paths = False
 
     def _command(self, node: Node, stray: tuple[Node, ...] = ()) -> None:
         """`stray`: words that stand behind a redirection, which the grammar gives to the redirection."""
@@ -329,6 +333,11 @@ class _Walker:
         if name == "printf" and len(args) == 1 and "%" not in args[0] and "\\" not in args[0]:
             return args[0]
         return args[1] if name == "printf" and len(args) == 2 and args[0] in {"%s", "%s\\n"} else None
+
+
+def _is_one_command(node: Node) -> bool:
+    body = node.child_by_field_name("body") if node.type == "redirected_statement" else node
+    return body is not None and body.type == "command"
 
 
 def _stray_words(redirect: Node) -> list[Node]:

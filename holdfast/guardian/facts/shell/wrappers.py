@@ -15,6 +15,7 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _DECODERS = frozenset(
     ["base64", "base32", "basenc", "xxd", "openssl", "rev", "uudecode", "gpg", "printf", "python", "perl"]
 )
+_NOWHERE = "\0"  # stands in no word: names are added that cannot become options
 _FIND_RUNNERS = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 _FIND_NAMES = frozenset({"-name", "-iname", "-path", "-ipath", "-wholename", "-iwholename"})
 _KEYS = ("id_rsa", "id_ed25519", "id_ecdsa", "id_dsa")
@@ -50,7 +51,7 @@ def _asks_for_help(invoker: Invoker, call: Call) -> bool:
 def _continue(invoker: Invoker, call: Call, rest: Sequence[Word]) -> None:
     if rest:
         invoker.invoke(rest, fed=call.fed, tail=call.tail, marker=call.marker)
-    elif call.tool.bare is not None:
+    elif call.tool.bare is not None and not (call.tail or call.marker):
         invoker.draft.effect(call.tool.bare, call.name)
     else:
         invoker.unknown(f"{call.name}: nothing to run")
@@ -103,8 +104,12 @@ def _xargs(invoker: Invoker, call: Call) -> None:
     invoker.draft.effect({Effect.READ}, "xargs")
     if invoker.upstream & _DECODERS:
         invoker.unknown("xargs: its input is decoded text")
+    if invoker.fed_paths and {"-0", "--null"} & {word.text for word in own}:
+        marker = marker or _NOWHERE
     if rest:
         invoker.invoke(rest, fed=False, tail=not marker, marker=marker)
+    elif call.tail or call.marker:
+        invoker.unknown("xargs: runs what another xargs reads")
 
 
 def _xargs_marker(own: list[str]) -> str:
@@ -139,6 +144,16 @@ def _find(invoker: Invoker, call: Call) -> None:
         plain.append(words[at])
         at += 1
     invoker.judge(Call(call.name, call.tool, plain, call.fed, call.tail, call.marker))
+    invoker.prints_paths = len(plain) == len(words) and _prints_only_paths(plain)
+
+
+def _prints_only_paths(words: Sequence[Word]) -> bool:
+    """Each path begins with the literal starting point it was found below, and that is no option."""
+    texts = [word.text for word in words]
+    start = words[:1] and words[0].certainty is Certainty.LITERAL and re.match(r"[./\w~]", texts[0])
+    return (
+        bool(start) and "-print0" in texts and not {"-printf", "-print", "-ls", "-files0-from"} & set(texts)
+    )
 
 
 def _look_for_secrets(invoker: Invoker, pattern: Word, *, wide: Collection[str]) -> None:
