@@ -1,8 +1,7 @@
-"""What is known before a run, and what it taught."""
+"""What is known before a run, and what it taught: asked for in the turn of the run, as whatever needs Postgres alone."""
 
 from temporalio import activity
 
-from activities.heartbeat import heartbeats
 from holdfast.ports import Memory
 from schemas.stages import Learned, LearnRequest, RecallRequest, Recollection
 
@@ -14,11 +13,9 @@ class RememberActivities:
     @activity.defn
     async def recall(self, request: RecallRequest) -> Recollection:
         """Safe to repeat: it reads."""
-        async with heartbeats():
-            return await self._memory.recall(request)
+        return await self._memory.recall(request)
 
     @activity.defn
     async def learn(self, request: LearnRequest) -> Learned:
         """Safe to repeat: what a run taught is keyed by the run."""
-        async with heartbeats():
-            return await self._memory.learn(request)
+        return await self._memory.learn(request)

@@ -304,6 +304,7 @@ async def prepared(stack: AsyncExitStack, *, planner: Planner | None = None) -> 
             ledger=ledger,
             approvals=PostgresApprovals(database=database),
             fast_tools=fast,
+            memory=mute,
         ),
         pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="bench"),
         pools.llm(
@@ -311,7 +312,6 @@ async def prepared(stack: AsyncExitStack, *, planner: Planner | None = None) -> 
             runs=runs,
             moves=pools.moves(guardian=guardian, ledger=ledger, fast_tools=fast),
         ),
-        pools.knowledge(memory=mute),
     ]
     for pool in made:
         settings = WorkerSettings(tools_slots=32)

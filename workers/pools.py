@@ -68,11 +68,12 @@ def orchestration(
     ledger: Ledger,
     approvals: Approvals,
     fast_tools: ToolHost,
+    memory: Memory,
     deliveries: Deliveries | None = None,
     acceptance: Accepting | None = None,
 ) -> Pool:
-    """Runs themselves, and what they ask of Postgres and the guardian as local activities; runs that start by the clock,
-    and webhooks on their way."""
+    """Runs themselves, and what they ask of Postgres, the guardian and memory as local activities; runs that start by the
+    clock, and webhooks on their way."""
     tell = StoryActivities(story=story, runs=runs, artifacts=artifacts)
     guard = GuardActivities(
         guardian=guardian,
@@ -82,6 +83,7 @@ def orchestration(
         catalogues=Catalogues(runs=runs),
     )
     ask = AskActivities(approvals=approvals, ledger=ledger)
+    remember = RememberActivities(memory=memory)
     hooks = WebhookActivities(deliveries=deliveries) if deliveries else None
     clock = ScheduledRunActivities(acceptance=acceptance, runs=runs) if acceptance else None
     return Pool(
@@ -98,6 +100,8 @@ def orchestration(
             ask.read_approval,
             ask.expire_approval,
             ask.resolve,
+            remember.recall,
+            remember.learn,
             *((hooks.deliver, hooks.bury) if hooks else ()),
             *((clock.accept_scheduled,) if clock else ()),
         ),
@@ -150,16 +154,11 @@ def llm(
     )
 
 
-def knowledge(*, memory: Memory, desk: IngestDesk | None = None) -> Pool:
-    """Recall and learning; and documents on their way into the library."""
-    remember = RememberActivities(memory=memory)
-    ingest = IngestActivities(desk=desk) if desk else None
+def knowledge(*, desk: IngestDesk) -> Pool:
+    """Documents on their way into the library."""
+    ingest = IngestActivities(desk=desk)
     return Pool(
         Queue.KNOWLEDGE,
-        activities=(
-            remember.recall,
-            remember.learn,
-            *((ingest.ingest_page, ingest.ingest_finish) if ingest else ()),
-        ),
-        workflows=(Ingestion,) if ingest else (),
+        activities=(ingest.ingest_page, ingest.ingest_finish),
+        workflows=(Ingestion,),
     )

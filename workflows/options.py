@@ -62,10 +62,9 @@ THINK: ActivityConfig = {
     "retry_policy": BOUNDED,
     "cancellation_type": ActivityCancellationType.TRY_CANCEL,
 }
-REMEMBER: ActivityConfig = {
-    "task_queue": KNOWLEDGE,
-    "start_to_close_timeout": timedelta(minutes=2),
-    "heartbeat_timeout": timedelta(seconds=15),
+REMEMBER: LocalActivityConfig = {
+    "start_to_close_timeout": timedelta(seconds=20),
+    "local_retry_threshold": timedelta(seconds=30),
     "retry_policy": RetryPolicy(
         initial_interval=timedelta(milliseconds=500),
         maximum_attempts=4,
@@ -83,6 +82,10 @@ ROW: Final = 16
 def local(summary: str) -> LocalActivityConfig:
     """A local activity that says in the Web UI what it is about."""
     return {**LOCAL, "summary": summary[:200]}
+
+
+def remember(summary: str) -> LocalActivityConfig:
+    return {**REMEMBER, "summary": summary[:200]}
 
 
 def think(summary: str) -> ActivityConfig:

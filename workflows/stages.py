@@ -3,15 +3,17 @@
 from contextlib import suppress
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import FailureError
 
 from activities.remember import RememberActivities
 from activities.think import ThinkActivities
 from holdfast.plan.progress import Progress
+from holdfast.runtime.failures import cause_of
 from schemas.events import EventType, NewEvent
 from schemas.runs import RunInput, RunStatus
 from schemas.stages import Answer, AnswerRequest, LearnRequest, RecallRequest, Recollection
 from workflows import options
+from workflows.gate import stop_if_cancelled
 from workflows.teller import Teller
 
 
@@ -57,11 +59,12 @@ class Stages:
 
     async def _ask(self, request: RecallRequest) -> Recollection:
         try:
-            recalled: Recollection = await workflow.execute_activity_method(
-                RememberActivities.recall, request, **options.REMEMBER
+            recalled: Recollection = await workflow.execute_local_activity_method(
+                RememberActivities.recall, request, **options.remember("what is known of this")
             )
-        except ActivityError as error:
-            return Recollection(note=f"nothing could be recalled: {error.cause or error}")
+        except FailureError as error:
+            stop_if_cancelled()
+            return Recollection(note=f"nothing could be recalled: {cause_of(error).message}")
         return recalled
 
     async def _tell(self, recalled: Recollection) -> None:
@@ -101,9 +104,9 @@ class Stages:
             answer=answer,
             thread=self._start.thread,
         )
-        with suppress(ActivityError):
-            learned = await workflow.execute_activity_method(
-                RememberActivities.learn, request, **options.REMEMBER
+        with suppress(FailureError):
+            learned = await workflow.execute_local_activity_method(
+                RememberActivities.learn, request, **options.remember("what this run taught")
             )
             if learned.items:
                 return [self._teller.event(EventType.MEMORY_LEARNED, {"items": list(learned.items)})]

@@ -43,6 +43,7 @@ async def workers(api: RunningApi, temporal_address: str) -> AsyncIterator[None]
         ledger=PostgresLedger(database=database),
         approvals=PostgresApprovals(database=database),
         fast_tools=RegistryToolHost(Registry([])),
+        memory=Forgetful(),
         acceptance=Acceptance(
             agents=PostgresAgents(database=database),
             catalogues=PostgresTools(database=database),
@@ -50,9 +51,9 @@ async def workers(api: RunningApi, temporal_address: str) -> AsyncIterator[None]
             models=PostgresModelRoutes(database=database),
         ),
     )
-    others = (pools.llm(planner=Script(), runs=runs), pools.knowledge(memory=Forgetful()))
+    llm = pools.llm(planner=Script(), runs=runs)
     async with AsyncExitStack() as stack:
-        for pool in (orchestration, *others):
+        for pool in (orchestration, llm):
             worker = pool.worker(client, workers=WorkerSettings(drain_s=0.1), temporal=TemporalSettings())
             await stack.enter_async_context(worker)
         yield

@@ -177,10 +177,10 @@ async def _serve(errand: Errand) -> None:
             ledger=ledger,
             approvals=PostgresApprovals(database=database),
             fast_tools=RegistryToolHost(Registry([calc])),
+            memory=Forgetful(),
         ),
         pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker=str(os.getpid())),
         pools.llm(planner=Script(), runs=runs),
-        pools.knowledge(memory=Forgetful()),
     ]
     async with AsyncExitStack() as stack:
         for pool in made:

@@ -12,7 +12,6 @@ from holdfast.runtime.settings import TemporalSettings, WorkerSettings
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from tests.api.conftest import RunningApi, reaching, serve, until
 from tests.cli.commands import Outcome, holdfast
-from tests.runs.acting import Forgetful
 from workers import pools
 
 EXAMPLES = str(Path(__file__).parents[2] / "examples" / "runbooks")
@@ -81,7 +80,7 @@ async def test_documents_put_down_for_workers_are_read_once_there_is_one(
     database: Database = api.services.database
     client = await connect(HoldfastPlugin(payloads=PostgresPayloads(database)), address=temporal_address)
     desk = (await api.services.shelf.library()).jobs
-    pool = pools.knowledge(memory=Forgetful(), desk=desk)
+    pool = pools.knowledge(desk=desk)
     async with pool.worker(client, workers=WorkerSettings(drain_s=0.1), temporal=TemporalSettings()):
 
         async def read() -> bool:

@@ -36,10 +36,10 @@ def crew(
             ledger=ledger,
             approvals=PostgresApprovals(database=database),
             fast_tools=tools,
+            memory=memory or Forgetful(),
         ),
         pools.tools(ledger=ledger, tools=tools, artifacts=artifacts, worker="test"),
         thinks,
-        pools.knowledge(memory=memory or Forgetful()),
     )
 
 

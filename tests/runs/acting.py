@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from holdfast.errors import HoldfastError, Misconfigured
+from holdfast.errors import HoldfastError, Misconfigured, Unavailable
 from schemas.actions import Action
 from schemas.facts import Facts
 from schemas.stages import (
@@ -91,15 +91,20 @@ class Forgetful:
 
     recalled: Recollection = field(default_factory=Recollection)
     asked: list[RecallRequest] = field(default_factory=list)
+    is_away: bool = False
     wait: asyncio.Event | None = None
     learning: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def recall(self, request: RecallRequest) -> Recollection:
         self.asked.append(request)
+        if self.is_away:
+            raise Unavailable("The memory is away.")
         return self.recalled
 
     async def learn(self, request: LearnRequest) -> Learned:
         self.learning.set()
+        if self.is_away:
+            raise Unavailable("The memory is away.")
         if self.wait is not None:
             await self.wait.wait()
         return Learned()

@@ -182,6 +182,7 @@ async def make_stage(database: Database, temporal_address: str) -> AsyncIterator
                     ledger=ledger,
                     approvals=PostgresApprovals(database=database),
                     fast_tools=fast,
+                    memory=memory,
                 ),
                 pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker="test"),
                 pools.llm(
@@ -189,7 +190,6 @@ async def make_stage(database: Database, temporal_address: str) -> AsyncIterator
                     runs=runs,
                     moves=pools.moves(guardian=guardian, ledger=ledger, fast_tools=fast),
                 ),
-                pools.knowledge(memory=memory),
             ]
             settings = WorkerSettings(cached_runs=cached_runs, drain_s=0.1)
             for pool in made:

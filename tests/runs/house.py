@@ -148,6 +148,7 @@ async def opened(database_url: str, temporal_address: str) -> AsyncIterator[Hous
                 ledger=ledger,
                 approvals=PostgresApprovals(database=database),
                 fast_tools=RegistryToolHost(Registry([calc])),
+                memory=Forgetful(),
                 acceptance=Acceptance(
                     agents=PostgresAgents(database=database),
                     catalogues=PostgresTools(database=database),
@@ -157,7 +158,6 @@ async def opened(database_url: str, temporal_address: str) -> AsyncIterator[Hous
             ),
             pools.tools(ledger=ledger, tools=tools, artifacts=artifacts, worker="test"),
             pools.llm(planner=script, runs=runs),
-            pools.knowledge(memory=Forgetful()),
         ]
         for pool in made:
             worker = pool.worker(client, workers=WorkerSettings(drain_s=0.1), temporal=TemporalSettings())

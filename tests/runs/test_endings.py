@@ -3,8 +3,9 @@
 import asyncio
 
 from schemas.commands import CancelCommand
-from schemas.plans import WaitStep
+from schemas.plans import Plan, WaitStep
 from schemas.runs import RunStatus
+from schemas.stages import PlanProposal
 from tests.runs.conftest import Stage
 from tests.runs.test_plans import say
 
@@ -88,6 +89,18 @@ async def test_a_run_that_is_cancelled_in_temporal_while_it_learns_still_tells_i
     assert output.status is RunStatus.SUCCEEDED
     assert (await stage.run(handle.id)).status is RunStatus.SUCCEEDED
     assert (await stage.types(handle.id))[-1] == "run.ended"
+
+
+async def test_a_run_whose_memory_is_away_says_so_and_does_its_work(stage: Stage) -> None:
+    stage.memory.is_away = True
+    stage.script.plans.append(PlanProposal(plan=Plan(steps=(say("one"),)), by="script"))
+    handle = await stage.start()
+    async with asyncio.timeout(60):
+        output = await handle.result()
+    assert output.status is RunStatus.SUCCEEDED
+    recalled = await stage.until(handle.id, "memory.recalled")
+    assert "The memory is away." in str(recalled.data["note"])
+    assert stage.world.said == ["one"]
 
 
 async def test_a_call_whose_end_nobody_saw_is_unknown_when_its_run_is_over(stage: Stage) -> None:

@@ -1,9 +1,8 @@
-"""The knowledge queue: what is recalled before a run and learned after it; and the house kept."""
+"""The knowledge queue: documents on their way into the library; and the house kept."""
 
 from collections.abc import Mapping
 from datetime import timedelta
 
-from holdfast.adapters.llm.afterthought import MemoryWithAfterthought
 from holdfast.adapters.postgres.memory_upkeep import MemoryUpkeep
 from holdfast.adapters.postgres.payload_retention import forgotten_by, purge_payloads
 from holdfast.adapters.postgres.retention import PostgresRetention
@@ -14,10 +13,7 @@ from workers.parts import Parts
 
 
 async def pool(held: Parts) -> pools.Pool:
-    """Rules write lessons here; a model, where the llm workers have one, adds its own later."""
-    shelf = await held.shelf()
-    memory = MemoryWithAfterthought(memory=shelf.memory, client=await held.client(role="holdfast_app"))
-    return pools.knowledge(memory=memory, desk=shelf.library.jobs)
+    return pools.knowledge(desk=(await held.shelf()).library.jobs)
 
 
 async def chores(held: Parts) -> Mapping[str, Chore]:

@@ -1,9 +1,10 @@
-"""The orchestration queue: runs themselves, verdicts, and the fast lane."""
+"""The orchestration queue: runs themselves, verdicts, the fast lane, and what runs recall and teach."""
 
 from collections.abc import Mapping
 
 import httpx
 
+from holdfast.adapters.llm.afterthought import MemoryWithAfterthought
 from holdfast.adapters.postgres.agents import PostgresAgents
 from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
@@ -34,6 +35,7 @@ async def pool(held: Parts) -> pools.Pool:
         ledger=PostgresLedger(database=database),
         approvals=PostgresApprovals(database=database),
         fast_tools=await judging.fast_host(held),
+        memory=await _memory(held),
         deliveries=_sender(held, database),
         acceptance=Acceptance(
             agents=PostgresAgents(database=database),
@@ -47,6 +49,12 @@ async def pool(held: Parts) -> pools.Pool:
 async def chores(held: Parts) -> Mapping[str, Chore]:
     keys = PostgresIdempotency(database=await held.database())
     return request_chores(keys, held.settings.retention)
+
+
+async def _memory(held: Parts) -> MemoryWithAfterthought:
+    """Rules write lessons here; a model, where the llm workers have one, adds its own later."""
+    client = await held.client(role="holdfast_app")
+    return MemoryWithAfterthought(memory=(await held.shelf()).memory, client=client)
 
 
 def _sender(held: Parts, database: Database) -> WebhookSender:
