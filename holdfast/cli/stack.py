@@ -14,7 +14,7 @@ from typing import BinaryIO
 import click
 
 from holdfast.cli.stack_view import StackView, open_view, table_of
-from holdfast.errors import Misconfigured, Unavailable
+from holdfast.errors import Conflict, Misconfigured, Unavailable
 from holdfast.runtime.configuration import load
 from holdfast.runtime.embedded.examination import require_namespaces
 from holdfast.runtime.embedded.lock import FolderLock, unusable
@@ -141,7 +141,7 @@ async def _until(stopping: asyncio.Event, settings: Settings, view: StackView) -
 
 async def _prepare(owner_url: str, settings: Settings) -> None:
     """Migrations, and at the first start of a dev stack the key that secrets are sealed with, and the administrator's."""
-    from api.access import bootstrap_key  # noqa: PLC0415 -- the API's own imports
+    from api.access import first_key  # noqa: PLC0415 -- the API's own imports
     from holdfast.adapters.postgres.database import Database  # noqa: PLC0415
     from holdfast.adapters.postgres.migrate import FIRST, migrate  # noqa: PLC0415
     from holdfast.runtime.sealing import new_keyring_text, sealing_key_file, webhook_seal  # noqa: PLC0415
@@ -155,7 +155,10 @@ async def _prepare(owner_url: str, settings: Settings) -> None:
         return  # kept from a database before this one, or emptied, it would open nothing
     database = await Database.open(owner_url, max_size=1)
     try:
-        write_private(file, await bootstrap_key(database))
+        key = await first_key(database, tenant="default", replace=settings.database.url is None)
+        write_private(file, key.token)
+    except Conflict:
+        return  # somebody else's database, in use: its administrator's key must not end because we came
     finally:
         await database.close()
 
@@ -215,6 +218,11 @@ def _addresses(state: StackState, settings: Settings) -> str:
     lines = [f"  API          {state.api_url}"]
     if state.temporal_ui:
         lines.append(f"  Temporal UI  {state.temporal_ui}")
-    lines.append(f"  API key      in {api_key_file(settings.data_dir)}")
+    key = api_key_file(settings.data_dir)
+    lines.append(
+        f"  API key      in {key}"
+        if key.exists()
+        else "  API key      the database has one: set HOLDFAST_API_KEY"
+    )
     lines.append(f"  Logs         in {settings.data_dir / 'logs'}")
     return "\n".join(lines)

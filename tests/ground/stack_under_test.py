@@ -32,7 +32,16 @@ async def run(settings, *, queues):
 """,
     "api/__init__.py": "",
     "api/main.py": "from workers.main import run as _run\nasync def run(settings): await _run(settings, queues=())\n",
-    "api/access.py": "async def bootstrap_key(database): return 'hf_of_the_first_start'\n",
+    "api/access.py": """
+from pathlib import Path
+from types import SimpleNamespace
+from holdfast.errors import Conflict
+
+async def first_key(database, *, tenant, replace):
+    if not replace and Path("others-have-a-key").exists():
+        raise Conflict("There is a key.")
+    return SimpleNamespace(token="hf_of_the_first_start")
+""",
 }
 
 

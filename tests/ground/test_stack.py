@@ -186,6 +186,16 @@ async def test_servers_that_were_given_are_used_and_ctrl_c_ends_the_rest(
     assert processes_in(tmp_path) == []
 
 
+async def test_a_database_that_others_use_keeps_its_administrators_key(
+    tmp_path: Path, database_url: str, temporal_address: str
+) -> None:
+    stack = Stack(tmp_path, DATABASE_URL=database_url, TEMPORAL_ADDRESS=temporal_address)
+    (tmp_path / "others-have-a-key").touch()
+    async with stack.up() as up:
+        await up.says("set HOLDFAST_API_KEY")
+        assert not (tmp_path / ".holdfast/api-key").exists()
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "named"),
     [
