@@ -25,7 +25,7 @@ async def run(settings, *, queues):
     asked = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
     name = "-".join(queues) or "api"
-    Path(name + ".environment").write_text(chr(10).join(sorted(os.environ)))
+    Path(name + ".environment").write_text(chr(10).join(f"{name}={value}" for name, value in sorted(os.environ.items())))
     tell_ready()
     await asked.wait()
     Path(name + ".drained").touch()

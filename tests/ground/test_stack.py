@@ -28,7 +28,11 @@ PARTS = {
 
 @pytest.fixture(scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Stack, Up]]:
-    environment = {"OPENAI_API_KEY": "sk-for-the-llm-worker", "HOLDFAST_STACK__SILENCE_S": "4"}
+    environment = {
+        "OPENAI_API_KEY": "sk-for-the-llm-worker",
+        "HOLDFAST_STACK__SILENCE_S": "4",
+        "HOLDFAST_WORKERS__METRICS_PORT": "19464",
+    }
     stack = Stack(tmp_path_factory.mktemp("stack"), **environment)
     async with stack.up() as up:
         yield stack, up
@@ -63,6 +67,14 @@ async def test_model_keys_reach_the_llm_worker_alone(running: tuple[Stack, Up]) 
         if "OPENAI_API_KEY" in (folder / f"{name}.environment").read_text()
     }
     assert told == {"llm"}
+
+
+async def test_each_worker_serves_its_metrics_on_a_port_of_its_own(running: tuple[Stack, Up]) -> None:
+    told = {
+        (running[0].folder / f"{name}.environment").read_text().partition("METRICS_PORT=")[2].split()[0]
+        for name in ("orchestration", "llm", "tools", "knowledge")
+    }
+    assert told == {"19464", "19465", "19466", "19467"}
 
 
 async def test_a_second_stack_on_the_same_folder_is_refused(running: tuple[Stack, Up]) -> None:

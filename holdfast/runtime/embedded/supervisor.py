@@ -148,13 +148,21 @@ class Supervisor:
             f"worker {queue}",
             ["worker", "--queue", queue],
             log=self._folder / "logs" / f"worker-{queue}.log",
-            environment=without_secrets(
-                base, model_keys=queue is not Queue.LLM, tool_secrets=queue is not Queue.TOOLS
-            ),
+            environment={
+                **without_secrets(
+                    base, model_keys=queue is not Queue.LLM, tool_secrets=queue is not Queue.TOOLS
+                ),
+                **self._metrics(queue),
+            },
             nursery=self._nursery,
             drain_s=self._settings.workers.drain_s + _DRAIN_MARGIN_S,
             silence_s=self._silence_s,
         )
+
+    def _metrics(self, queue: Queue) -> Mapping[str, str]:
+        """One machine has one process on a port: each worker gets the next."""
+        first = self._settings.workers.metrics_port
+        return {"HOLDFAST_WORKERS__METRICS_PORT": str(first + list(Queue).index(queue))} if first else {}
 
     async def _start_database(self) -> None:
         if self._postgres is not None:
