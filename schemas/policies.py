@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_serializer, field_validator, model_validator
 
 from schemas.base import Digest, JsonObject, Labels, Name, Payload
 from schemas.canonical import digest_of
@@ -170,6 +170,11 @@ class PolicyVersion(Payload):
     author: str = ""
     change_note: str = ""
     created_at: datetime | None = None
+
+    @field_serializer("document", "resolved", mode="wrap")
+    def _as_written(self, document: PolicyDocument, _usual: object):  # type: ignore[no-untyped-def] # noqa: ANN202 -- a type would take the place of the document's schema
+        """Whoever reads it, and sends it again, must not set what its author left to a template or a parent."""
+        return document.written()
 
     @property
     def checksum(self) -> Digest:

@@ -109,6 +109,7 @@ class ExperimentReport(Payload):
     policy: Name
     version: int
     percent: int
+    mode: Literal["enforce", "shadow", "ab"] = "ab"
     enforced: Arm
     watched: Arm
 

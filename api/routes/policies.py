@@ -32,6 +32,9 @@ VersionQuery = Annotated[int, Query(ge=1, le=2**31 - 1, description="A version's
 Days = Annotated[float, Query(gt=0, le=3650, description="How far to look back.")]
 
 
+OnlyCheck = Annotated[bool, Query(description="Only check it: nothing is stored.")]
+
+
 @router.get("/policies", responses=documented())
 async def list_policies(held: Held, caller: Caller) -> Items[PolicyState]:
     """Every policy, the newest version and the one in force; those that ship last."""
@@ -39,9 +42,11 @@ async def list_policies(held: Held, caller: Caller) -> Items[PolicyState]:
 
 
 @router.post("/policies", status_code=201, responses=documented(409, 413, 415, 422))
-async def create_policy(draft: PolicyDraft, response: Response, held: Held, caller: Caller) -> PolicyVersion:
+async def create_policy(
+    draft: PolicyDraft, response: Response, held: Held, caller: Caller, *, only_check: OnlyCheck = False
+) -> PolicyVersion:
     """A new policy. It is checked now and counts once it is activated."""
-    created = await held.policies.create(caller.tenant, draft, author=caller.id)
+    created = await held.policies.create(caller.tenant, draft, author=caller.id, only_check=only_check)
     response.headers["Location"] = f"/v1/policies/{created.name}"
     return tag(created, response)
 
@@ -60,12 +65,15 @@ async def update_policy(
     held: Held,
     caller: Caller,
     if_match: IfMatch = None,
+    *,
+    only_check: OnlyCheck = False,
 ) -> PolicyVersion:
     """A new version of a policy; with If-Match only if nobody wrote one in the meantime."""
     if if_match is not None:
         newest = await held.policies.read(caller.tenant, name)
         refuse_stale(newest.version, if_match, what=f"Policy {name}")
-    return tag(await held.policies.update(caller.tenant, name, draft, author=caller.id), response)
+    updated = await held.policies.update(caller.tenant, name, draft, author=caller.id, only_check=only_check)
+    return tag(updated, response)
 
 
 @router.delete("/policies/{name}", status_code=204, responses=documented(404))

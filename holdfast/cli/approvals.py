@@ -1,6 +1,7 @@
 """`holdfast approvals`: read what waits for a person, and decide it."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import click
@@ -12,6 +13,7 @@ from holdfast.client import Holdfast
 from schemas.approvals import Approval, ApprovalStatus
 from schemas.base import JsonObject
 from schemas.brakes import ArgumentRange, ScopeEntry
+from schemas.verdicts import ApprovalTerms
 
 _BETWEEN = re.compile(r"(-?\d+(?:\.\d+)?)?\.\.(-?\d+(?:\.\d+)?)?")
 
@@ -42,7 +44,7 @@ def list_approvals(status: str, run_id: str | None, *, as_json: bool) -> None:
     elif not page.items:
         click.echo("Nothing waits.")
     for found in () if as_json else page.items:
-        line(f"{found.id}  {found.status.value:<9} {found.summary.what}")
+        line(listed(found, datetime.now(UTC)))
 
 
 @approvals.command()
@@ -165,6 +167,38 @@ def _report(approval: Approval, *, as_json: bool) -> None:
         click.echo(f"{approval.status.value}. The run goes on: holdfast runs watch {approval.run_id}")
 
 
+def listed(approval: Approval, now: datetime) -> str:
+    """One question in a line: how long it has waited, how long it may, and who has spoken."""
+    state = approval.status.value
+    times = f"{_span(now - approval.created_at)} old"
+    if approval.status is ApprovalStatus.PENDING:
+        times += f", {_span(approval.expires_at - now)} left"
+        said = len(approval.decisions)
+        state += f" {said}/{approval.terms.quorum}" if approval.terms.quorum > 1 else ""
+    where = approval.summary.where.partition(",")[0]
+    return f"{approval.id}  {state:<12} {times:<20} {approval.terms.group:<10} {where:<8} {approval.summary.what}"
+
+
+def _span(time: timedelta) -> str:
+    seconds = max(0, int(time.total_seconds()))
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _terms(terms: ApprovalTerms) -> str:
+    people = "one" if terms.quorum == 1 else f"{terms.quorum} people"
+    needs = f"  needs    {people} of {terms.group}"
+    if terms.four_eyes:
+        needs += ", but not who asked for the run"
+    if terms.escalate_to:
+        needs += (
+            f"; {terms.escalate_to} as well after {_span(timedelta(seconds=terms.escalate_after_s or 0))}"
+        )
+    return needs
+
+
 def told(approval: Approval) -> str:
     summary = approval.summary
     lines = [
@@ -175,6 +209,8 @@ def told(approval: Approval) -> str:
         f"  why      {summary.why}" if summary.why else "",
         *(f"  because  {reason}" for reason in summary.reasons),
         f"  reach    {summary.blast_radius}" if summary.blast_radius else "",
+        _terms(approval.terms),
+        f"  asked    {approval.created_at:%Y-%m-%d %H:%M} UTC",
         f"  expires  {approval.expires_at:%Y-%m-%d %H:%M} UTC",
         f"  digest   {approval.digest}",
         *(f"  passed on to {each.to} by {each.by} {each.comment}".rstrip() for each in approval.delegations),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from holdfast.cli.connection import as_json, ask, print_json
+from holdfast.cli.connection import as_json, ask, checked, print_json
 from holdfast.cli.terminal import line
 from schemas.brakes import Freeze, FreezeDraft, FreezeFilter
 
@@ -27,7 +27,7 @@ def freeze(where: str | None, reason: str, *, everything: bool, listing: bool, a
     if listing:
         found: Sequence[Freeze] = ask(lambda holdfast: holdfast.policies.freezes())
     else:
-        draft = _place(where, everything=everything).model_copy(update={"reason": reason})
+        draft = _place(where, everything=everything, reason=reason)
         found = [ask(lambda holdfast: holdfast.policies.freeze(draft))]
     _print(found, as_json=as_json, empty="Nothing is held.")
 
@@ -46,10 +46,10 @@ def thaw(freeze_id: str | None, where: str | None, *, everything: bool, as_json:
     _print(ask(lambda holdfast: holdfast.policies.thaw(which)), as_json=as_json, empty="Nothing matched.")
 
 
-def _place(where: str | None, *, everything: bool) -> FreezeDraft:
+def _place(where: str | None, *, everything: bool, reason: str = "") -> FreezeDraft:
     if (where is None) is not everything:
         raise click.UsageError("Say what: --where env=prod,tool=shell, or --all.")
-    return FreezeDraft.model_validate(_fields(where or ""))
+    return checked(FreezeDraft, {**_fields(where or ""), "reason": reason})
 
 
 def _fields(where: str) -> dict[str, str]:
@@ -59,6 +59,8 @@ def _fields(where: str) -> dict[str, str]:
         if not separator or not value:
             raise click.BadParameter(f"{part!r} is not KEY=VALUE.", param_hint="--where")
         if key.startswith("label."):
+            if "label_key" in fields:
+                raise click.BadParameter("A freeze has one label; set one for each.", param_hint="--where")
             fields |= {"label_key": key.removeprefix("label."), "label_value": value}
         elif key in ("env", "environment", "tool", "agent"):
             fields["environment" if key == "env" else key] = value

@@ -9,8 +9,7 @@ import click
 from holdfast.cli import policy_files as files
 from holdfast.cli import policy_view as view
 from holdfast.cli.connection import as_json, ask, pairs, print_json, report, values
-from holdfast.client import Holdfast
-from schemas.policies import PolicyRef, PolicyVersion
+from schemas.policies import PolicyRef
 from schemas.policy_desk import ActivationRequest, BacktestRequest, RollbackRequest, TrialRequest
 
 draft_file = click.argument("file", type=click.Path(path_type=Path, allow_dash=True, exists=True))
@@ -245,13 +244,12 @@ def export(folder: Path, *, as_json: bool) -> None:
 @note
 @as_json
 def import_files(paths: tuple[Path, ...], note: str, *, as_json: bool) -> None:
-    """Store files, or folders of them: new policies are created, changed ones get a new version, others are left."""
+    """Store files, or folders of them: new policies are created, changed ones get a new version, others are left.
+
+    All are checked before the first is stored.
+    """
     drafts = [files.draft_of(file, note) for file in files.yaml_files(paths)]
-
-    async def store_all(holdfast: Holdfast) -> list[PolicyVersion]:
-        return [stored for draft in drafts if (stored := await files.store(holdfast, draft))]
-
-    changed = ask(store_all)
+    changed = ask(lambda holdfast: files.store_all(holdfast, drafts))
     if as_json:
         print_json(*changed)
         return

@@ -21,14 +21,28 @@ async def own_policies(holdfast: Holdfast) -> list[PolicyVersion]:
     return [await holdfast.policies.read(state.name, state.newest) for state in states]
 
 
-async def store(holdfast: Holdfast, draft: PolicyDraft) -> PolicyVersion | None:
+async def store_all(holdfast: Holdfast, drafts: Sequence[PolicyDraft]) -> list[PolicyVersion]:
+    """All of them, or, where one is refused, none. What extends another of them is stored, and so checked, after it."""
+    names = {draft.document.name for draft in drafts}
+    own = [draft for draft in drafts if not _extends_one_of(draft, names)]
+    for draft in own:
+        await _store(holdfast, draft, only_check=True)
+    late = [draft for draft in drafts if _extends_one_of(draft, names)]
+    return [stored for draft in (*own, *late) if (stored := await _store(holdfast, draft))]
+
+
+def _extends_one_of(draft: PolicyDraft, names: set[str]) -> bool:
+    return draft.document.extends is not None and draft.document.extends.name in names
+
+
+async def _store(holdfast: Holdfast, draft: PolicyDraft, *, only_check: bool = False) -> PolicyVersion | None:
     try:
         newest = await holdfast.policies.read(draft.document.name)
     except NotFound:
-        return await holdfast.policies.create(draft)
+        return await holdfast.policies.create(draft, only_check=only_check)
     if newest.document.written() == draft.document.written():
         return None
-    return await holdfast.policies.update(draft)
+    return await holdfast.policies.update(draft, only_check=only_check)
 
 
 def yaml_files(given: Iterable[Path]) -> Sequence[Path]:
@@ -45,9 +59,9 @@ def loaded(file: Path) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file} is not YAML: {error}") from error
+        raise InvalidInput(f"{_named(file)} is not YAML: {error}") from error
     if not isinstance(loaded, dict):
-        raise InvalidInput(f"{file} holds no policy: one document is one mapping with a `name`.")
+        raise InvalidInput(f"{_named(file)} holds no policy: one document is one mapping with a `name`.")
     return loaded
 
 
@@ -55,6 +69,14 @@ def checked(model: type[Model], data: dict[str, Any], file: Path | None = None) 
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"{f'{file}: ' if file else ''}{where}: {first['msg']}") from error
+        listed = "; ".join(_told(each["loc"], each["msg"]) for each in error.errors()[:10])
+        raise InvalidInput(f"{f'{_named(file)}: ' if file else ''}{listed}") from error
+
+
+def _told(place: tuple[int | str, ...], said: str) -> str:
+    where = ".".join(str(part) for part in place if part != "document")
+    return f"{where}: {said.removeprefix('Value error, ')}" if where else said.removeprefix("Value error, ")
+
+
+def _named(file: Path) -> str:
+    return "standard input" if str(file) == "-" else str(file)

@@ -119,15 +119,17 @@ def backtest(found: BacktestReport) -> None:
 
 
 def experiment(found: ExperimentReport) -> None:
-    click.echo(f"{found.policy}@{found.version}, enforced in {found.percent} % of the runs")
+    mode = "" if found.mode == "ab" else f"; its rollout is `{found.mode}`, so there is nothing to compare"
+    click.echo(f"{found.policy}@{found.version}, enforced in {found.percent} % of the runs{mode}")
     for name, arm in (("enforced", found.enforced), ("watched", found.watched)):
         click.echo(f"  {name:<9} {_arm(arm)}")
 
 
 def _arm(arm: Arm) -> str:
+    yes = f"{arm.approved_share:.1%} of {arm.answered} answers yes" if arm.answered else "nobody has answered"
     return (
-        f"{arm.runs} runs, {arm.actions} actions, {arm.approval_rate:.1%} asked, {arm.approved_share:.1%} of"
-        f" {arm.answered} answers yes, {arm.denied} denied, {arm.retried_after_denial} tried again"
+        f"{arm.runs} runs, {arm.actions} actions, {arm.approval_rate:.1%} asked, {yes}, {arm.denied} denied,"
+        f" {arm.retried_after_denial} tried again"
     )
 
 

@@ -41,14 +41,15 @@ class PoliciesClient:
         content = await self._read(f"/v1/policies/{name}/versions")
         return Items[PolicyVersion].model_validate_json(content).items
 
-    async def create(self, draft: PolicyDraft) -> PolicyVersion:
-        return PolicyVersion.model_validate_json(await self._post("/v1/policies", draft))
+    async def create(self, draft: PolicyDraft, *, only_check: bool = False) -> PolicyVersion:
+        answer = await self._wire.post("/v1/policies", _body(draft), query=_checking(only_check=only_check))
+        return PolicyVersion.model_validate_json(answer.content)
 
-    async def update(self, draft: PolicyDraft) -> PolicyVersion:
+    async def update(self, draft: PolicyDraft, *, only_check: bool = False) -> PolicyVersion:
         """A new version of the policy the document names."""
-        place = f"/v1/policies/{draft.document.name}"
+        place, query = f"/v1/policies/{draft.document.name}", _checking(only_check=only_check)
         return PolicyVersion.model_validate_json(
-            (await self._wire.ask("PUT", place, body=_body(draft))).content
+            (await self._wire.ask("PUT", place, query=query, body=_body(draft))).content
         )
 
     async def retire(self, name: str) -> None:
@@ -98,6 +99,10 @@ class PoliciesClient:
 
     async def _post(self, path: str, request: BaseModel, *, patience_s: float = 0) -> bytes:
         return (await self._wire.post(path, _body(request), patience_s=patience_s)).content
+
+
+def _checking(*, only_check: bool) -> dict[str, bool] | None:
+    return {"only_check": True} if only_check else None
 
 
 def _body(request: BaseModel) -> dict[str, Any]:

@@ -4,6 +4,8 @@ The engine hands evaluation errors back as values; here they become `ConditionFa
 answer.
 """
 
+import difflib
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -16,6 +18,9 @@ from holdfast.guardian.vocabulary import PARAMETER_TYPES, TYPES
 from schemas.policies import ParameterType
 
 __all__ = ["Condition", "ConditionFailed", "ConditionProblem", "bind", "condition"]
+
+_UNDECLARED = re.compile(r"undeclared reference to '([\w.]+)'")
+_POSITION = re.compile(r"^(\d+):(\d+): ")
 
 ParameterTypes = tuple[tuple[str, ParameterType], ...]
 
@@ -71,10 +76,17 @@ def _compiled(environment: Any, text: str) -> Any:
     try:
         expression = environment.compile(text)
     except (RuntimeError, TypeError, ValueError) as error:
-        raise ConditionProblem(_first_line(error)) from error
+        raise ConditionProblem(_first_line(error) + _meant(str(error))) from error
     if expression.return_type() != cel.Type.BOOL:
         raise ConditionProblem(f"it gives {expression.return_type().name()}; a condition gives true or false")
     return expression
+
+
+def _meant(error: str) -> str:
+    """The variable that a misspelt one is most like."""
+    misspelt = _UNDECLARED.search(error)
+    like = difflib.get_close_matches(misspelt[1], TYPES, n=1) if misspelt else []
+    return f"; did you mean {like[0]}?" if like else ""
 
 
 def _check_literal(literal: str) -> None:
@@ -97,4 +109,9 @@ def check_regex(probe: str, values: Mapping[str, str]) -> None:
 
 def _first_line(error: object) -> str:
     line = str(error).partition("\n")[0]
-    return line.removeprefix("INVALID_ARGUMENT: ").removeprefix("ERROR: <input>:")[:300]
+    line = (
+        line.removeprefix("INVALID_ARGUMENT: ")
+        .removeprefix("ERROR: <input>:")
+        .replace(" (in container '')", "")
+    )
+    return _POSITION.sub(r"line \1, column \2: ", line)[:300]

@@ -48,23 +48,28 @@ class PolicyDesk:
 
     # Writing ---------------------------------------------------------------------------------------------------------
 
-    async def create(self, tenant: str, draft: PolicyDraft, *, author: str) -> PolicyVersion:
+    async def create(
+        self, tenant: str, draft: PolicyDraft, *, author: str, only_check: bool = False
+    ) -> PolicyVersion:
         """The first version of a policy. It counts once it is activated."""
         if await self._policies.versions(tenant, draft.document.name):
             raise Conflict(
                 f"There is a policy {draft.document.name} already.",
                 remedy="Update it: that makes a new version.",
             )
-        return await self._admit(tenant, draft, version=1, author=author)
+        return await self._admit(tenant, draft, version=1, author=author, only_check=only_check)
 
-    async def update(self, tenant: str, name: str, draft: PolicyDraft, *, author: str) -> PolicyVersion:
+    async def update(
+        self, tenant: str, name: str, draft: PolicyDraft, *, author: str, only_check: bool = False
+    ) -> PolicyVersion:
         """A new version; the ones before stay as they are."""
         if draft.document.name != name:
             raise Unprocessable(
                 f"The document is named {draft.document.name}, not {name}; a policy keeps its name."
             )
         newest = (await self.versions(tenant, name))[-1]
-        return await self._admit(tenant, draft, version=newest.version + 1, author=author)
+        version = newest.version + 1
+        return await self._admit(tenant, draft, version=version, author=author, only_check=only_check)
 
     async def retire(self, tenant: str, name: str, *, by: str) -> None:
         """Leave it out of every later bundle. What is in force changes with the next activation only."""
@@ -187,7 +192,9 @@ class PolicyDesk:
         refs = wanted(request, await self._policies.in_force(tenant, head.digest), newest)
         return await asyncio.to_thread(composed, await self._policies.named(tenant, refs))
 
-    async def _admit(self, tenant: str, draft: PolicyDraft, *, version: int, author: str) -> PolicyVersion:
+    async def _admit(
+        self, tenant: str, draft: PolicyDraft, *, version: int, author: str, only_check: bool
+    ) -> PolicyVersion:
         admitted = await asyncio.to_thread(
             admit,
             draft.document,
@@ -196,7 +203,7 @@ class PolicyDesk:
             author=author,
             change_note=draft.change_note,
         )
-        return await self._policies.add(tenant, admitted)
+        return admitted if only_check else await self._policies.add(tenant, admitted)
 
     async def _drafted(self, tenant: str, document: PolicyDocument) -> PolicyVersion:
         """A document as the version it would become."""
@@ -207,7 +214,13 @@ class PolicyDesk:
     async def _parent(self, tenant: str, document: PolicyDocument) -> PolicyVersion | None:
         if document.extends is None:
             return None
-        return await self.read(tenant, document.extends.name, document.extends.version)
+        try:
+            return await self.read(tenant, document.extends.name, document.extends.version)
+        except NotFound as error:
+            raise Unprocessable(
+                f"The policy {document.name} extends what there is not. {error.message}",
+                remedy="Name a version that is stored: `holdfast policies history NAME` lists them.",
+            ) from error
 
 
 async def _compiled(bundle: Bundle) -> RuleBook:

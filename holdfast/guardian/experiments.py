@@ -26,13 +26,14 @@ class RunTally:
 def report(policy: PolicyVersion, tallies: Iterable[RunTally]) -> ExperimentReport:
     rollout = policy.resolved.rollout
     runs = list(tallies)
-    enforced = {
-        tally.run_id for tally in runs if arm(rollout.salt or policy.name, tally.run_id) < rollout.percent
-    }
+    percent = {"enforce": 100, "shadow": 0, "ab": rollout.percent}[rollout.mode]
+    salt = rollout.salt or policy.name
+    enforced = {tally.run_id for tally in runs if arm(salt, tally.run_id) < percent}
     return ExperimentReport(
         policy=policy.name,
         version=policy.version,
-        percent=rollout.percent,
+        percent=percent,
+        mode=rollout.mode,
         enforced=_arm([tally for tally in runs if tally.run_id in enforced], enforced=True),
         watched=_arm([tally for tally in runs if tally.run_id not in enforced], enforced=False),
     )

@@ -6,7 +6,14 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from holdfast.guardian.conditions import ConditionFailed, ConditionProblem, bind, check_regex, condition
+from holdfast.guardian.conditions import (
+    Condition,
+    ConditionFailed,
+    ConditionProblem,
+    bind,
+    check_regex,
+    condition,
+)
 from holdfast.guardian.messages import check_message, fill
 from holdfast.guardian.parameters import check_pattern, filled, types_of
 from holdfast.guardian.source import regexes
@@ -59,12 +66,18 @@ class Rule:
         self.rank = (document.priority, document.scope.narrowness)
         self._types = types_of(document.parameters)
         self._params = {f"params.{name}": value for name, value in filled(document).items()}
-        self.when = condition(document.when, self._types) if document.when.strip() else None
-        self.unless = condition(document.unless, self._types) if document.unless.strip() else None
+        self.when = self._condition("when", document.when)
+        self.unless = self._condition("unless", document.unless)
         self._reads = frozenset[str]().union(*(each.reads for each in (self.when, self.unless) if each))
         self._heavy = bool(self._reads & HEAVY)
         self._check_patterns()
         check_message(document.message)
+
+    def _condition(self, field: str, text: str) -> Condition | None:
+        try:
+            return condition(text, self._types) if text.strip() else None
+        except ConditionProblem as problem:
+            raise ConditionProblem(f"{field}: {problem}") from problem
 
     @property
     def name(self) -> str:

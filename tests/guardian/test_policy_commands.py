@@ -16,7 +16,7 @@ from holdfast.adapters.postgres.database import Database
 from holdfast.cli.freezes import freeze, thaw
 from holdfast.cli.policies import policies
 from holdfast.errors import Conflict, HoldfastError, InvalidInput, NotFound, Unprocessable
-from tests.api.conftest import RunningApi, serve
+from tests.api.conftest import RunningApi, make_tenant, serve
 from tests.guardian.conftest import DocumentMaker
 
 Run = Callable[..., Awaitable[str]]
@@ -97,11 +97,50 @@ async def test_what_was_exported_imports_without_a_change(
     assert "stored no-listing@2" in await cli(policies, "import", str(folder))
 
 
+async def test_a_policy_from_a_template_means_the_same_where_it_is_imported(
+    cli: Run, tmp_path: Path, policy_api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = {
+        "match": [{"arguments": {"command": "nc -l 1"}}],
+        "not_match": [{"arguments": {"command": "ls"}}],
+    }
+    first = {
+        "name": "no-nc",
+        "template": "deny-programs",
+        "params": {"programs": ["nc"]},
+        "examples": examples,
+    }
+    second = {"name": "no-nc-either", "extends": {"name": "no-nc", "version": 1}, "examples": examples}
+    for each in (second, first):
+        (tmp_path / f"{each['name']}.yaml").write_text(yaml.safe_dump(each))
+    await cli(policies, "import", str(tmp_path))
+    await cli(policies, "export", str(tmp_path / "out"))
+    assert yaml.safe_load((tmp_path / "out" / "no-nc.yaml").read_text()) == first
+    here = json.loads(await cli(policies, "activate", "--json"))
+    await make_tenant(policy_api, "elsewhere")
+    monkeypatch.setenv("HOLDFAST_API_KEY", await policy_api.new_key("admin", tenant="elsewhere"))
+    assert "2 of 2" in await cli(policies, "import", str(tmp_path / "out"))
+    assert json.loads(await cli(policies, "activate", "--json"))["digest"] == here["digest"]
+
+
+async def test_of_files_of_which_one_is_refused_none_is_stored(
+    cli: Run, document: DocumentMaker, tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(document(name="good").written()))
+    (tmp_path / "b.yaml").write_text(
+        yaml.safe_dump(document(name="bad", when="facts.binarys == []").written())
+    )
+    with pytest.raises(Unprocessable, match=r"when: line 1, column 6: .*did you mean facts.binaries\?"):
+        await cli(policies, "import", str(tmp_path))
+    assert "good" not in await cli(policies, "ls")
+
+
 async def test_what_is_wrong_is_said_by_its_name(cli: Run, file: Callable[..., str], tmp_path: Path) -> None:
     broken = tmp_path / "broken.yaml"
-    broken.write_text("name: x\nefect: deny\n")
+    broken.write_text("name: x\nefect: deny\npriority: high\n")
     for error, arguments, words in (
-        (InvalidInput, ("create", str(broken)), "efect"),
+        (InvalidInput, ("create", str(broken)), "priority: .*; efect: "),
+        (Unprocessable, ("create", file(extends={"name": "nobody", "version": 3}, name="y")), "nobody"),
         (Unprocessable, ("create", file(when="facts.bineries == 1")), "facts.bineries"),
         (NotFound, ("show", "nowhere"), "nowhere"),
         (Conflict, ("rollback",), "Nothing was ever activated"),
@@ -126,6 +165,15 @@ async def test_a_freeze_is_set_seen_and_released(cli: Run) -> None:
     assert "Nothing matched" in await cli(thaw, "--where", "env=prod")
     assert "thawed by" in await cli(thaw, "--where", "tool=kube*,env=prod")
     assert "Nothing is held" in await cli(freeze, "--list")
+
+
+@pytest.mark.parametrize(
+    "where", ["env=Pr od", "env=", "color=red", "label.a=1,label.b=2", "tool=" + "x" * 300]
+)
+def test_a_freeze_of_what_cannot_be_is_refused_in_words(where: str) -> None:
+    result = CliRunner().invoke(freeze, ["--where", where])
+    assert result.exit_code != 0
+    assert isinstance(result.exception, InvalidInput | SystemExit)
 
 
 def test_a_freeze_of_everything_has_to_be_said() -> None:
