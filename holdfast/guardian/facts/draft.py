@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from holdfast.guardian.facts.paths import is_sensitive, normal_path, within
 from holdfast.guardian.knowledge import Knowledge
-from holdfast.guardian.words import Word
+from holdfast.guardian.words import Certainty, Word
 from schemas.facts import CommandFact, Effect, Facts, RedirectFact, Safety
 
 DANGEROUS = frozenset(
@@ -23,6 +23,7 @@ MUTATING = frozenset({Effect.WRITE, Effect.CONFIG, Effect.EXEC})
 _NAMES = re.compile(r"\$\{?[#!]?(\w+)")
 _LIST_LIMIT = 64
 _DIRECTORY_LIMIT = 12
+_VALUE_LIMIT = 4
 _TEXT_LIMIT = 200
 
 
@@ -41,6 +42,7 @@ class Draft:
         self.hints: tuple[str, ...] = ()
         self.tainted: tuple[str, ...] = ()
         self._directories: list[str] = []
+        self._values: dict[str, list[str]] = {}
         self._reasons: dict[str, None] = {}
         self._unknowns: dict[str, None] = {}
         self._sets: dict[str, set[str]] = {}
@@ -82,7 +84,7 @@ class Draft:
 
     def look_at(self, word: Word, *, reads_content: bool = False) -> None:
         """Any word may name a path that must not be touched, whatever the command does with it."""
-        for spelled in (word, *self._as_seen_from_directories(word)):
+        for spelled in (word, *self._as_seen_from_directories(word), *self._as_once_set(word)):
             if is_sensitive(spelled, self.knowledge.paths, reads_content=reads_content):
                 self.note("sensitive_paths", word.text)
         if not word.constant and any(
@@ -94,6 +96,23 @@ class Draft:
         if not self._directories or word.text[:1] in {"", "/", "~", "-"}:
             return []
         return [Word(f"{known}/{word.text}", word.certainty) for known in self._directories]
+
+    def remember(self, variable: str, value: str) -> None:
+        """Somewhere the script sets `variable` so: it may hold that wherever it is used."""
+        self._values.setdefault(variable, []).append(value)
+
+    def _as_once_set(self, word: Word) -> list[Word]:
+        """`${a}dow` where some branch says `a=/etc/sha`."""
+        texts = [word.text]
+        if word.constant or not self._values:
+            return []
+        for name in list(dict.fromkeys(_NAMES.findall(word.text)))[:_VALUE_LIMIT]:
+            values = self._values.get(name, [])[:_VALUE_LIMIT]
+            use = re.compile(rf"\$(?:{name}\b|\{{{name}\}})")
+            plain = [value.replace("\\", "\\\\") for value in values]
+            texts = [use.sub(value, text) for text in texts for value in plain] or texts
+            texts = texts[: _VALUE_LIMIT * _VALUE_LIMIT]
+        return [Word(text, word.certainty if "$" in text else Certainty.LITERAL) for text in texts]
 
     def reads(self, path: str) -> None:
         self.note("paths_read", normal_path(path))

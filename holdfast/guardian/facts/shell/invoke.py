@@ -83,6 +83,8 @@ class Invoker:
         self.reads |= self._read_script(text, self.draft, depth=self._depth + 1)
 
     def assign(self, name: str, value: Word, *, exported: bool) -> None:
+        if value.constant and value.text:
+            self.draft.remember(name, value.text)
         if self.draft.knowledge.environment.commanding.search(name):
             self.draft.note("env_set", name)
             self.unknown(f"setting {name} changes what other programs do")

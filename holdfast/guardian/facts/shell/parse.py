@@ -22,6 +22,8 @@ _COSTLY = {
     "$(": 500,
     "{": 1000,
     "(": 1000,
+    ")": 1000,
+    "$[": 200,
 }
 _SPLIT_WORD = re.compile(r"[^\s\\]\\\n[^\s]")  # the shell joins such halves, the grammar does not
 _SPACED_NAME = re.compile(

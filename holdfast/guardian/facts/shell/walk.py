@@ -48,6 +48,7 @@ class _Walker:
         self._draft = draft
         self._scope = scope
         self._level = 0
+        self._reading = 0  # redirections around this place that give it a standard input
         self._words = WordReader(
             variable=scope.variable, substitution=self._substitute, visit=self.visit, refuse=draft.unknown
         )
@@ -98,7 +99,7 @@ class _Walker:
     def _command(self, node: Node, stray: tuple[Node, ...] = ()) -> None:
         """`stray`: words that stand behind a redirection, which the grammar gives to the redirection."""
         words: list[Word] = []
-        fed = self._invoker.piped
+        fed = self._invoker.piped or self._reading > 0
         self._invoker.piped = False
         for child in node.named_children:
             if child.type == "variable_assignment" and self._splits_one_read(node, child):
@@ -242,21 +243,32 @@ class _Walker:
     def _redirected(self, node: Node) -> None:
         body = node.child_by_field_name("body")
         redirects = [child for child in node.named_children if child != body]
-        if any(
-            child.type in {"heredoc_redirect", "herestring_redirect"} or _reads_file(child)
-            for child in redirects
-        ):
-            self._invoker.piped = True
+        reads = any(child.type != "file_redirect" or _reads_file(child) for child in redirects)
         stray = tuple(word for redirect in redirects for word in _stray_words(redirect))
         if body is not None and body.type == "command":
+            self._invoker.piped = reads
             self._command(body, stray)
         elif stray:
             self._draft.unknown("words stand behind a redirection of something that takes none")
         if body is not None and body.type != "command":
-            self.visit(body)
+            self._redirected_body(body, reads=reads)
         self._invoker.piped = False
         for child in redirects:
             self.visit(child)
+
+    def _redirected_body(self, body: Node, *, reads: bool) -> None:
+        """`a && b < file` gives the file to `b` alone, `{ a; b; } < file` and loops to all that stand inside."""
+        if body.type == "list":
+            *before, last = body.named_children
+            for child in before:
+                self.visit(child)
+            self._invoker.piped = reads
+            self.visit(last)
+            return
+        self._reading += reads
+        self._invoker.piped = reads
+        self.visit(body)
+        self._reading -= reads
 
     def _file_redirect(self, node: Node) -> None:
         operator = next((child.type for child in node.children if not child.is_named), "")
