@@ -209,6 +209,16 @@ async def test_while_the_embedding_endpoint_is_away_words_recall(
     assert [hit.item.id for hit in hits] == [item.id]
 
 
+async def test_what_is_told_while_the_endpoint_is_away_is_kept_and_embedded_later(
+    memory: PostgresMemory, database: Database
+) -> None:
+    item = await PostgresMemory(database=database, embedder=Away("old")).add(
+        TENANT, MemoryDraft(text="Ann owns db-1"), author="ann"
+    )
+    assert (await memory.read(TENANT, item.id)).content.text == "Ann owns db-1"
+    assert await memory.embed_missing(TENANT, limit=10) == 1
+
+
 async def test_a_correction_that_is_forgotten_stands_in_no_table(
     memory: PostgresMemory, database: Database
 ) -> None:

@@ -1,5 +1,6 @@
 """Recall before a run, learning after it, feedback on it. Fulfils `holdfast.ports.Memory`."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ from holdfast.adapters.postgres.memory_evidence import evidence_of
 from holdfast.adapters.postgres.memory_moving import MemoryMoving
 from holdfast.adapters.postgres.memory_recall import any_lesson, candidates, rarities_of
 from holdfast.adapters.postgres.memory_rows import item_of
+from holdfast.adapters.postgres.memory_store import EMBEDDING_PATIENCE_S
 from holdfast.errors import HoldfastError
 from holdfast.knowledge.ports import Embedder, Library
 from holdfast.memory.contexts import hit_as_recalled, runbook_as_recalled, thread_as_recalled, within
@@ -120,9 +122,10 @@ class PostgresMemory(MemoryMoving):
         if self._embedder is None:
             return "", None
         try:
-            return self._embedder.model, to_text(await self._embedder.embed_query(text))
-        except HoldfastError as error:
-            log.warning("embedding_failed", model=self._embedder.model, error=error.code)
+            async with asyncio.timeout(EMBEDDING_PATIENCE_S):
+                return self._embedder.model, to_text(await self._embedder.embed_query(text))
+        except (HoldfastError, TimeoutError) as error:
+            log.warning("embedding_failed", model=self._embedder.model, error=type(error).__name__)
             return "", None
 
     def _scored(self, row: dict[str, Any], cues: Cues, kind: str, rarities: Mapping[str, float]) -> Scored:

@@ -2,8 +2,11 @@
 
 # ruff: noqa: S608 -- only our own constants are written into SQL text
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
+
+import structlog
 
 from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder
@@ -17,7 +20,7 @@ from holdfast.adapters.postgres.memory_rows import (
     with_status,
     write_item,
 )
-from holdfast.errors import Conflict, InvalidInput, NotFound
+from holdfast.errors import Conflict, HoldfastError, InvalidInput, NotFound
 from holdfast.ids import new_id
 from holdfast.knowledge.indexing import View
 from holdfast.memory.contradiction import relation
@@ -31,6 +34,11 @@ from schemas.memory import (
     Provenance,
     Trust,
 )
+
+log = structlog.get_logger(__name__)
+
+EMBEDDING_PATIENCE_S = 5.0
+"""For an endpoint that embeds: a run waits meanwhile for what it recalls, or to have taught."""
 
 
 class MemoryStore:
@@ -57,7 +65,7 @@ class MemoryStore:
         self, tenant: str, content: MemoryContent, provenance: Provenance, *, replaces: str | None = None
     ) -> MemoryItem:
         """A repeated item is confirmed, a contradicted one superseded; nothing piles up."""
-        vector = await self._vector(tenant, content)
+        vector = await self._early_vector(tenant, content)
         async with self._database.tenant(tenant) as connection:
             provenance = await _with_sources(connection, provenance)
             await connection.execute(
@@ -108,6 +116,15 @@ class MemoryStore:
         if self._embedder is None:
             return None
         return (await self._embedder.embed(tenant, [View(0, situation(content))])).vectors[0]
+
+    async def _early_vector(self, tenant: str, content: MemoryContent) -> Any:
+        """None while an endpoint is away or slow: the upkeep sees to items without one."""
+        try:
+            async with asyncio.timeout(EMBEDDING_PATIENCE_S):
+                return await self._vector(tenant, content)
+        except (HoldfastError, TimeoutError) as error:
+            log.warning("embedding_put_off", error=type(error).__name__)
+            return None
 
     async def embed_missing(self, tenant: str, *, limit: int) -> int:
         """Vectors for items that have none under the model at hand; how many."""
