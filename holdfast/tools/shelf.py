@@ -13,6 +13,7 @@ from typing import Protocol
 import structlog
 
 from holdfast.errors import Conflict, HoldfastError
+from holdfast.tools.attic import Attic
 from holdfast.tools.declare import Tool
 from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.manifests import BadManifest, Workshop, read_manifest, tool_of
@@ -51,9 +52,18 @@ class _File:
 
 class Shelf:
     def __init__(
-        self, folder: Path, *, host: RegistryToolHost, workshop: Workshop, offers: Offers, refusals: Refusals
+        self,
+        folder: Path,
+        *,
+        attic: Path,
+        host: RegistryToolHost,
+        workshop: Workshop,
+        offers: Offers,
+        refusals: Refusals,
     ) -> None:
+        """`attic` is this worker's own folder: there it keeps what it took in, for runs that pinned it."""
         self._folder = folder
+        self._attic = Attic(attic)
         self._host = host
         self._workshop = workshop
         self._offers = offers
@@ -73,6 +83,8 @@ class Shelf:
 
     async def look(self) -> None:
         """Take in what changed since the last look."""
+        if not self._looked:
+            self._kept.update(await asyncio.to_thread(self._remembered))
         found = await asyncio.to_thread(_prints, self._folder)
         for name in [name for name in self._files if name not in found]:
             await self._gone(name)
@@ -83,27 +95,40 @@ class Shelf:
         if not self._looked:  # what went away or went bad while no worker looked
             standing = [tool.spec for file in self._files.values() for tool in file.tools]
             await self._offers.keep_only("manifest", standing)
+            self._host.offer("manifests", list(self._kept.values()))
             self._looked = True
 
     async def _read(self, name: str, seen: _Print, before: tuple[Tool, ...]) -> None:
         try:
-            tools = await asyncio.to_thread(self._made, name)
+            text = await asyncio.to_thread((self._folder / name).read_text)
+            tools = await asyncio.to_thread(self._made, name, text)
             self._refuse_taken(name, tools)
             await self._offers.publish([tool.spec for tool in tools])
         except (BadManifest, Conflict, OSError, UnicodeDecodeError) as error:
             await self._refused(name, seen, before, error)
             return
+        await asyncio.to_thread(self._attic.keep, name, text)
         self._offer(name, _File(seen, tools))
         now = {tool.spec.key for tool in tools}
         await self._offers.withdraw([tool.spec for tool in before if tool.spec.key not in now])
         await self._refusals.accept(name)
         log.info("tool_file_loaded", file=name, tools=sorted(now))
 
-    def _made(self, name: str) -> tuple[Tool, ...]:
-        text = (self._folder / name).read_text()
+    def _made(self, name: str, text: str) -> tuple[Tool, ...]:
         if name.endswith(".py"):
             return tools_of_module(name, text)
         return (tool_of(read_manifest(text), self._workshop),)
+
+    def _remembered(self) -> dict[str, Tool]:
+        """Tools of files that were replaced or taken away since, where they can still be made."""
+        shipped = {spec.key for spec in self._workshop.builtin.specs()}
+        found: dict[str, Tool] = {}
+        for name, text in self._attic.texts():
+            try:
+                found |= {tool.spec.key: tool for tool in self._made(name, text)}
+            except BadManifest as error:
+                log.info("kept_tool_cannot_be_made", file=name, problem=str(error))
+        return {key: tool for key, tool in found.items() if key not in shipped}
 
     async def _refused(self, name: str, seen: _Print, before: tuple[Tool, ...], error: Exception) -> None:
         problem = str(error) if isinstance(error, HoldfastError) else f"It cannot be read: {error}"

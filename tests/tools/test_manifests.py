@@ -150,13 +150,24 @@ class Store:
         self.caller = Caller()
         self.desk = PostgresToolDesk(database=api)
         self.tools = PostgresTools(database=api)
-        self.shelf = Shelf(
-            folder,
+        self._workshop, self._worker = workshop, worker
+        self.shelf = self._shelf()
+
+    def _shelf(self) -> Shelf:
+        return Shelf(
+            self.folder,
+            attic=self.folder / "attic",
             host=self.caller.host,
-            workshop=workshop,
-            offers=PostgresTools(database=worker),
-            refusals=PostgresToolNotice(database=worker, worker="test"),
+            workshop=self._workshop,
+            offers=PostgresTools(database=self._worker),
+            refusals=PostgresToolNotice(database=self._worker, worker="test"),
         )
+
+    async def start_again(self) -> None:
+        """As a worker that was restarted: nothing of the process before is there."""
+        self.caller = Caller()
+        self.shelf = self._shelf()
+        await self.shelf.look()
 
     async def put(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
@@ -298,6 +309,23 @@ async def test_a_python_module_is_swapped_in_and_its_old_version_stays_callable(
         agent="operator",
     )
     assert (await store.caller.host.call(pinned, old, idempotency_key="k")).output == {"total": 1.0}
+    await store.put("sums.py", "no python")
+    await store.start_again()
+    assert store.caller.host.find("demo.sum", "1.0.0").digest == old.digest
+    assert (await store.caller.host.call(pinned, old, idempotency_key="k")).output == {"total": 1.0}
+
+
+async def test_a_restarted_worker_keeps_old_versions_and_offers_only_what_stands(store: Store) -> None:
+    await store.put("greet.yaml", written())
+    old = store.caller.host.find("demo.greet", "1.0.0")
+    await store.put("greet.yaml", written(version="9.0.0", description="Newer."))
+    await store.put("greet.yaml", written(description="Refused: the same version in other words."))
+    (store.folder / "greet.yaml").unlink()
+    await store.start_again()
+    assert store.caller.host.find(old.name, old.version).digest == old.digest
+    assert store.caller.host.find(old.name, "9.0.0").description == "Newer."
+    offered = await store.tools.tools("default", "dev")
+    assert old.name not in [spec.name for spec in offered.tools]
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ async def _follow_manifests(
     """What lies in the folder is there before the first call; what changes later is taken in meanwhile."""
     shelf = Shelf(
         held.settings.tools.folder or held.settings.data_dir / "tools",
+        attic=held.settings.data_dir / "kept-tools",
         host=host,
         workshop=Workshop(builtin=builtin, sandbox=held.sandbox(), container=_containers(held)),
         offers=PostgresTools(database=database),
