@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from temporalio import activity
+
 from holdfast.errors import HoldfastError, Misconfigured, Unavailable
 from schemas.actions import Action
 from schemas.facts import Facts
@@ -56,6 +58,16 @@ class ByName:
         return VerdictRecord(verdict=verdict, facts=Facts(kind="none", safety="unknown"))
 
 
+Rank = tuple[int | None, str | None]
+"""A task's priority and whose share it is taken from."""
+
+
+def rank() -> Rank:
+    """Of the task that this is called in."""
+    priority = activity.info().priority
+    return priority.priority_key, priority.fairness_key
+
+
 @dataclass
 class Script:
     """A planner for tests: plans and moves in the order they were laid down."""
@@ -65,18 +77,22 @@ class Script:
     requests: list[PlanRequest | NextRequest] = field(default_factory=list)
     failures: list[HoldfastError] = field(default_factory=list)
     broken_answer: bool = False
+    ranks: dict[str, Rank] = field(default_factory=dict)
 
     async def plan(self, request: PlanRequest) -> PlanProposal:
         self.requests.append(request)
+        self.ranks["plan"] = rank()
         if self.failures:
             raise self.failures.pop(0)
         return self.plans.pop(0)
 
     async def next(self, request: NextRequest) -> NextMove:
         self.requests.append(request)
+        self.ranks["next"] = rank()
         return self.moves.pop(0)
 
     async def answer(self, request: AnswerRequest) -> Answer:
+        self.ranks["answer"] = rank()
         if self.broken_answer:
             raise Misconfigured("no answer can be given")
         done = ", ".join(

@@ -1,4 +1,7 @@
-"""Priority and the tenant's share go with every task of a run: its calls, and those of its children."""
+"""Priority and the tenant's share go with every task of a run: its calls, what it asks models, and those of its children.
+
+Local activities are part of the workflow task, which has the same rank.
+"""
 
 from schemas.base import JsonObject
 from schemas.plans import ToolStep
@@ -6,7 +9,7 @@ from schemas.stages import NextMove
 from tests.runs.house import House, say
 
 
-async def test_every_call_of_a_run_and_of_its_children_carries_its_priority_and_its_tenant(
+async def test_every_task_of_a_run_and_of_its_children_carries_its_priority_and_its_tenant(
     house: House,
 ) -> None:
     house.script.moves = [
@@ -24,3 +27,4 @@ async def test_every_call_of_a_run_and_of_its_children_carries_its_priority_and_
     assert (await house.end(run))["status"] == "succeeded"
     assert sorted(house.world.said) == ["a", "b", "c", "child"]
     assert house.world.priorities == [(1, "default")] * 4
+    assert house.script.ranks == {"next": (1, "default"), "answer": (1, "default")}
