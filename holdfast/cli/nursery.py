@@ -7,6 +7,7 @@ process opens, Temporal's client included, is opened after. `holdfast.runtime.em
 import ctypes
 import gc
 import importlib
+import json
 import os
 import selectors
 import socket
@@ -91,7 +92,7 @@ def _become(birth: Birth, parent: int, *, afresh: bool) -> NoReturn:
     os.setsid()
     tie_to_parent(parent)
     os.environ.clear()
-    os.environ.update(birth.environment)
+    os.environ.update(json.loads(birth.environment.read_bytes()))
     with open_log(birth.log) as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -114,6 +115,29 @@ async def test_a_part_that_cannot_start_again_is_tried_until_it_can(running: tup
     assert (code, "the disk is away" in said) == (1, True)
     (stack.folder / "no-disk").unlink()
     await up.says("worker llm: ready again")
+
+
+def in_memory(pid: int, word: bytes) -> bool:
+    """Whether a process holds it anywhere that it can read itself."""
+    maps = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for place, kind, *_, name in maps:
+            start, end = (int(edge, 16) for edge in place.split("-"))
+            if kind.startswith("rw") and not name.startswith("[v"):
+                with suppress(OSError):
+                    memory.seek(start)
+                    if word in memory.read(end - start):
+                        return True
+    return False
+
+
+async def test_only_the_worker_that_asks_models_has_their_key_in_its_memory(
+    running: tuple[Stack, Up],
+) -> None:
+    stack, _ = running
+    processes = {name: pid for name, pid in stack.pids.items() if name == "api" or name.startswith("worker")}
+    holders = {name for name, pid in processes.items() if in_memory(pid, b"sk-for-the-llm-worker")}
+    assert (len(processes), holders) == (5, {"worker llm"})
 
 
 async def test_when_the_nursery_is_killed_all_it_bore_is_started_again_from_another(

@@ -5,12 +5,14 @@ they need one, also when one is started again. See docs/adr/0002-embedded-stack.
 """
 
 import asyncio
+import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from holdfast.errors import Unavailable
@@ -22,11 +24,15 @@ _PATIENCE_S = 30.0
 
 
 class Birth(Payload):
-    """What the supervisor asks for: a process of this name with these arguments, environment and log."""
+    """What the supervisor asks for: a process of this name with these arguments, environment and log.
+
+    The environment lies in a file of the supervisor's memory, which the child alone reads: what the nursery itself has
+    read, such as the key of a model, would be in the memory of every later child.
+    """
 
     name: str
     arguments: tuple[str, ...]
-    environment: dict[str, str]
+    environment: Path
     log: Path
 
 
@@ -87,12 +93,17 @@ class Nursery:
         if self._listening is not None:
             await self._listening
 
-    async def fork(self, birth: Birth) -> Child:
+    async def fork(
+        self, name: str, arguments: Sequence[str], *, environment: Mapping[str, str], log: Path
+    ) -> Child:
         """The process exists when this returns; where nobody waits any more, it is ended as soon as it does."""
         await self.open()
         expected: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
         self._expected.append(expected)
-        self._send(birth)
+        file = _in_memory(environment)
+        expected.add_done_callback(partial(_let_go, file))
+        place = Path(f"/proc/{os.getpid()}/fd/{file}")
+        self._send(Birth(name=name, arguments=tuple(arguments), environment=place, log=log))
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 return Child(await asyncio.shield(expected))
@@ -133,6 +144,21 @@ class Nursery:
             return
         self._living[news.pid] = forked = Forked(news.pid)
         self._expected.pop(0).set_result(forked)
+
+
+def _in_memory(environment: Mapping[str, str]) -> int:
+    file = os.memfd_create("environment")
+    with open(file, "w", closefd=False) as opened:
+        json.dump(dict(environment), opened)
+    return file
+
+
+def _let_go(file: int, expected: asyncio.Future[Forked]) -> None:
+    """The child reads it when it likes: it is there until the child's end."""
+    if expected.cancelled() or expected.exception() is not None:
+        os.close(file)
+    else:
+        expected.result().ended.add_done_callback(lambda _: os.close(file))
 
 
 def _unwanted(expected: asyncio.Future[Forked]) -> None:

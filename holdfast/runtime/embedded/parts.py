@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from holdfast.errors import Misconfigured, Unavailable
-from holdfast.runtime.embedded.nursery import Birth, Nursery
+from holdfast.runtime.embedded.nursery import Nursery
 from holdfast.runtime.process import Child, last_words
 from holdfast.runtime.readiness import NotifySocket
 
@@ -76,12 +76,10 @@ class Program:
         notices = self._listen()
         try:
             self._child = await self._nursery.fork(
-                Birth(
-                    name=self.name,
-                    arguments=self._arguments,
-                    environment={**self._environment, **notices.variables},
-                    log=self._log,
-                )
+                self.name,
+                self._arguments,
+                environment={**self._environment, **notices.variables},
+                log=self._log,
             )
             await self._becomes_ready(notices)
         except BaseException:
