@@ -293,4 +293,13 @@ MEMORY = (
         limits=_MEMORY | {"wall_s": 60},
         within_s=60,
     ),
+    Case(
+        name="a_large_shared_mapping_that_is_hardly_used_is_no_memory",
+        program=(
+            "import mmap, os\nm = mmap.mmap(-1, 1 << 29)\nfor i in range(3):\n  if os.fork() == 0: m[i << 20] = 1; os._exit(0)\n"
+            "  os.wait()\nprint('fine')"
+        ),
+        says="fine",
+        limits=_MEMORY,
+    ),
 )

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from holdfast.adapters.bubblewrap.census import shared_objects, taken_since
+from holdfast.adapters.bubblewrap.census import mappings_since, shared_objects
 from holdfast.adapters.bubblewrap.tree import Seen, parsed
 
 _MAPS = b"""\
@@ -35,14 +35,13 @@ def test_a_process_is_read_whatever_it_calls_itself() -> None:
     assert parsed(1, b"") is None
 
 
-def _seen(faults: int, mapped: int) -> Seen:
-    return Seen(2, "a", b"S", faults, 0, 0, mapped, 0)
+def _seen(mapped: int) -> Seen:
+    return Seen(2, "a", b"S", 0, 0, 0, mapped, 0)
 
 
 def test_what_one_process_gives_back_makes_no_room_for_another() -> None:
-    assert taken_since(_seen(10, 1 << 40), _seen(10, 0)) == 0
-    assert taken_since(_seen(10, 1 << 20), _seen(12, 0)) == 2 * resource.getpagesize()
-    assert taken_since(None, _seen(0, 1 << 28)) == 16 << 20  # mappings of one page each
+    assert mappings_since(_seen(1 << 40), _seen(0)) == 0
+    assert mappings_since(_seen(0), _seen(1 << 28)) == (1 << 28) // resource.getpagesize() * 256
 
 
 _FILLED = """

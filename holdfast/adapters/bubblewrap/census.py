@@ -23,6 +23,7 @@ _FEW = 8
 _PRIVATE = re.compile(rb"^Pss_Anon:\s+(\d+)", re.MULTILINE)
 _TABLES = re.compile(rb"^VmPTE:\s+(\d+)", re.MULTILINE)
 _SHARED = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ (\S+ \d+) +/dev/zero \(deleted\)$", re.MULTILINE)
+_NOTHING = Seen(0, "", b"", 0, 0, 0, 0, 0)
 
 
 @dataclass
@@ -47,16 +48,17 @@ class Census:
             self._held = self.buffers() + _PIPE // 2 * sum(
                 count for one in seen if (count := self.tree.descriptors(one.pid)) > _FEW
             )
-        bound = self._counted + self._grown(seen) + files + self._held
+        pages = self._counted + self._pages_grown(seen)
+        bound = pages + self._mappings_grown(seen) + files + self._held
         if bound > self.limit:
-            bound = self._count(seen, files, bound)
+            bound = self._count(seen, files, pages)
         else:
             resident = sum(one.resident_pages for one in seen) * _PAGE
             bound = min(bound, max(self._counted, resident) + files + self._held)
         self.peak = max(self.peak, bound)
         return bound
 
-    def _grown(self, seen: Sequence[Seen]) -> int:
+    def _pages_grown(self, seen: Sequence[Seen]) -> int:
         """By faults; by the page tables that a fork copies; and by those who came and went between two looks, and may
         have left pages in memory that they shared."""
         new = [one for one in seen if one.key not in self._then]
@@ -64,23 +66,27 @@ class Census:
             if one.key not in self._tables:
                 self._tables[one.key] = _A_PROCESS + self._page_tables(one.pid)
         unseen = max(0, max((one.pid for one in seen), default=0) - self._newest - len(new))
-        taken = sum(taken_since(self._then.get(one.key), one) for one in seen)
-        return taken + sum(self._tables.values()) + unseen * _UNSEEN
+        faults = sum(one.faults - self._then.get(one.key, _NOTHING).faults for one in seen)
+        return faults * _PAGE + sum(self._tables.values()) + unseen * _UNSEEN
 
-    def _count(self, seen: Sequence[Seen], files: int, bound: int) -> int:
+    def _mappings_grown(self, seen: Sequence[Seen]) -> int:
+        """Each page may have a mapping of its own. What one process gives back makes no room for another."""
+        return sum(mappings_since(self._then.get(one.key, _NOTHING), one) for one in seen)
+
+    def _count(self, seen: Sequence[Seen], files: int, pages: int) -> int:
         alone = max((self._own_pages(one.pid) for one in seen), default=0) + files
         if alone > self.limit:
             return alone
         if len(seen) <= _ALONE:
-            return self._counted_through(seen, bound)
+            return self._counted_through(seen, pages)
         still, woken = self.tree.stop()
-        used = self._counted_through(still, bound)
+        used = self._counted_through(still, pages)
         if used <= self.limit:  # else they are killed as they stand
             self.tree.go_on(woken)
         return used
 
-    def _counted_through(self, seen: Sequence[Seen], bound: int) -> int:
-        """Ends early when the limit is passed."""
+    def _counted_through(self, seen: Sequence[Seen], pages: int) -> int:
+        """Ends early when the limit is passed. `pages` is the most that can have been touched, shared ones included."""
         files, counted = self.files(), 0
         shared: dict[bytes, int] = {}
         pipes: set[str] = set()
@@ -94,7 +100,7 @@ class Census:
             if counted + files > self.limit:
                 break
         self._held = self.buffers() + len(pipes) * _PIPE
-        self._counted = min(counted + sum(shared.values()), bound - files - self._held)
+        self._counted = counted + min(sum(shared.values()), max(0, pages - counted))
         self._then = {one.key: one for one in seen}
         self._tables, self._newest = {}, max((one.pid for one in seen), default=0)
         return self._counted + self._held + files
@@ -112,11 +118,9 @@ class Census:
         return _number(_TABLES, self.tree.read(pid, "status")) * 1024
 
 
-def taken_since(then: Seen | None, now: Seen) -> int:
-    """At most: a page for each fault, and for each page that is mapped a mapping of its own. What one process gives
-    back makes no room for another before it is counted."""
-    faults, mapped = (then.faults, then.mapped_bytes) if then else (0, 0)
-    return (now.faults - faults) * _PAGE + max(0, now.mapped_bytes - mapped) * _A_MAPPING // _PAGE
+def mappings_since(then: Seen, now: Seen) -> int:
+    """What the kernel keeps of as many mappings as can have been made."""
+    return max(0, now.mapped_bytes - then.mapped_bytes) * _A_MAPPING // _PAGE
 
 
 def shared_objects(maps: bytes) -> dict[bytes, int]:
