@@ -29,6 +29,7 @@ HOSTILE = [
     ")" * 20_000,
     "$[" * 9_999,
     "a=1;" * 3_000 + "cat $a",
+    "if :; then a=" + "b" * 9_000 + "; cat " + "$a" * 4_000 + "; fi",
     "".join(f"v{i}=a{i};" for i in range(900)) + "cat " + "".join(f"$v{i}" for i in range(900)),
     "$(" * 9_000,
     "`" * 20_000,

@@ -24,6 +24,7 @@ _NAMES = re.compile(r"\$\{?[#!]?(\w+)")
 _LIST_LIMIT = 64
 _DIRECTORY_LIMIT = 12
 _VALUE_LIMIT = 4
+_PATH_LIMIT = 1_000
 _TEXT_LIMIT = 200
 
 
@@ -99,12 +100,13 @@ class Draft:
 
     def remember(self, variable: str, value: str) -> None:
         """Somewhere the script sets `variable` so: it may hold that wherever it is used."""
-        self._values.setdefault(variable, []).append(value)
+        if len(value) <= _TEXT_LIMIT:
+            self._values.setdefault(variable, []).append(value)
 
     def _as_once_set(self, word: Word) -> list[Word]:
         """`${a}dow` where some branch says `a=/etc/sha`."""
         texts = [word.text]
-        if word.constant or not self._values:
+        if word.constant or not self._values or len(word.text) > _PATH_LIMIT:
             return []
         for name in list(dict.fromkeys(_NAMES.findall(word.text)))[:_VALUE_LIMIT]:
             values = self._values.get(name, [])[:_VALUE_LIMIT]
