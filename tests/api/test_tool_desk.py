@@ -82,6 +82,10 @@ async def test_uses_are_counted_from_the_ledger(api: RunningApi) -> None:
     assert (use.calls, use.succeeded, use.failed, use.unknown) == (4, 2, 1, 1)
     assert (use.failures, use.p50_ms) == ({"timeout": 1}, 20)
     assert use.last_used_at is not None
+    measured = (await api.http().get("/metrics")).text
+    assert 'holdfast_tool_calls{outcome="succeeded",tool="counted",version="1.0.0"} 2.0' in measured
+    assert 'holdfast_tool_failures{code="timeout",tool="counted",version="1.0.0"} 1.0' in measured
+    assert 'holdfast_tool_seconds{quantile="0.5",tool="counted",version="1.0.0"} 0.02' in measured
 
 
 async def test_the_commands_show_switch_and_refuse(api: RunningApi) -> None:
