@@ -1,6 +1,5 @@
 """`holdfast memory`: read what runs taught, correct it, confirm it, roll it back, forget it."""
 
-import difflib
 import json
 import sys
 from collections.abc import Sequence
@@ -9,11 +8,12 @@ from typing import Any
 import click
 
 from holdfast.cli.connection import as_json, ask, checked, print_json
+from holdfast.cli.memory_after import feedback, forget, trace
 from holdfast.cli.memory_keeping import export_items, import_items, restore, snapshot
-from holdfast.cli.plain import plain
+from holdfast.cli.memory_view import line_of, print_item, tell
 from holdfast.client import Holdfast
 from schemas.memory import MemoryDraft, MemoryItem, MemoryKind, MemoryStatus, MemoryVersion
-from schemas.shelf import RecallQuery, RunFeedback
+from schemas.shelf import RecallQuery
 
 item_argument = click.argument("item_id", metavar="ID")
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%z"])
@@ -25,7 +25,7 @@ def memory() -> None:
     """Read, correct and forget what runs taught."""
 
 
-for command in (snapshot, restore, export_items, import_items):
+for command in (feedback, trace, forget, snapshot, restore, export_items, import_items):
     memory.add_command(command)
 
 
@@ -45,7 +45,7 @@ def list_items(kind: str | None, status: str | None, run_id: str | None, *, as_j
 
     found = ask(listed)
     for item in found:
-        _print(item, as_json=as_json)
+        print_item(item, as_json=as_json)
     if not found and not as_json:
         click.echo("Nothing is remembered yet.", err=True)
 
@@ -67,23 +67,7 @@ def show(item_id: str, *, as_json: bool) -> None:
         }
         click.echo(json.dumps(told))
     else:
-        _tell(item, versions)
-
-
-def _tell(item: MemoryItem, versions: Sequence[MemoryVersion]) -> None:
-    click.echo(f"{_line(item)}\n\n{plain(item.content.text)}\n")
-    click.echo(
-        f"from {item.provenance.author or 'nobody named'}, run {item.provenance.run_id or '-'}; "
-        f"trust {item.content.trust.name.lower()}"
-    )
-    click.echo(f"used {item.used}, helped {item.helped}, hurt {item.hurt}")
-    for newer, older in zip(versions, [*versions[1:], None], strict=True):
-        click.echo(
-            f"\nversion {newer.version}  {newer.created_at:%Y-%m-%d %H:%M}  {newer.author}: "
-            f"{plain(newer.reason)} ({newer.content.status})"
-        )
-        if older is not None:
-            _diff(older.content.text, newer.content.text)
+        tell(item, versions)
 
 
 @memory.command()
@@ -143,7 +127,7 @@ def recall(
     query = checked(RecallQuery, {**asked, "tools": tools, "labels": _labels(labels)})
     found = ask(lambda holdfast: holdfast.memory.recall(query))
     for hit in found:
-        click.echo(hit.model_dump_json() if as_json else f"{_line(hit.item)}\n   {hit.why}")
+        click.echo(hit.model_dump_json() if as_json else f"{line_of(hit.item)}\n   {hit.why}")
     if not found and not as_json:
         click.echo("A run with this goal would be told nothing.", err=True)
     sys.exit(0 if found else 1)
@@ -157,7 +141,7 @@ def recall(
 def edit(item_id: str, text: str, reason: str, *, as_json: bool) -> None:
     """Give an item new words. The old ones stay in its history."""
     edited = ask(lambda holdfast: holdfast.memory.edit(item_id, {"text": text}, reason=reason))
-    _print(edited, as_json=as_json)
+    print_item(edited, as_json=as_json)
 
 
 @memory.command()
@@ -165,7 +149,7 @@ def edit(item_id: str, text: str, reason: str, *, as_json: bool) -> None:
 @as_json
 def confirm(item_id: str, *, as_json: bool) -> None:
     """Vouch for an item: it becomes active."""
-    _print(ask(lambda holdfast: holdfast.memory.confirm(item_id)), as_json=as_json)
+    print_item(ask(lambda holdfast: holdfast.memory.confirm(item_id)), as_json=as_json)
 
 
 @memory.command()
@@ -174,7 +158,7 @@ def confirm(item_id: str, *, as_json: bool) -> None:
 @as_json
 def reject(item_id: str, reason: str, *, as_json: bool) -> None:
     """Retire an item: it is not recalled any more."""
-    _print(ask(lambda holdfast: holdfast.memory.reject(item_id, reason=reason)), as_json=as_json)
+    print_item(ask(lambda holdfast: holdfast.memory.reject(item_id, reason=reason)), as_json=as_json)
 
 
 @memory.command()
@@ -183,97 +167,8 @@ def reject(item_id: str, reason: str, *, as_json: bool) -> None:
 @as_json
 def rollback(item_id: str, version: int, *, as_json: bool) -> None:
     """Bring back an older version of an item, as a new one."""
-    _print(ask(lambda holdfast: holdfast.memory.rollback(item_id, version)), as_json=as_json)
-
-
-@memory.command()
-@click.argument("what", metavar="ID|RUN")
-@click.option("--keep-derived", is_flag=True, help="Leave what was derived from it.")
-@click.confirmation_option(prompt="Its words, versions and vectors are deleted for good. Go on?")
-@as_json
-def forget(what: str, *, keep_derived: bool, as_json: bool) -> None:
-    """Really delete an item, or all that a run taught, and everything derived from it.
-
-    `holdfast memory trace ID` shows beforehand what that is.
-    """
-
-    async def forgotten(holdfast: Holdfast) -> Sequence[str]:
-        if what.startswith("run_"):
-            return await holdfast.memory.forget_run(what)
-        return await holdfast.memory.forget(what, derived=not keep_derived)
-
-    for item_id in ask(forgotten):
-        click.echo(json.dumps({"forgot": item_id}) if as_json else f"forgot {item_id}")
-
-
-@memory.command()
-@item_argument
-@as_json
-def trace(item_id: str, *, as_json: bool) -> None:
-    """Show how far an item has reached: what was derived from it, and the runs that were told it."""
-    found = ask(lambda holdfast: holdfast.memory.trace(item_id))
-    if as_json:
-        print_json(found)
-        return
-    if not found.derived and not found.given:
-        click.echo("Nothing was derived from it, and no run was told it.", err=True)
-    for derived in found.derived:
-        click.echo(f"derived  {derived}")
-    for given in found.given:
-        click.echo(f"told     {given.run_id}  {given.at:%Y-%m-%d %H:%M}  {given.outcome or '-'}")
-
-
-@memory.command()
-@click.argument("run_id", metavar="RUN")
-@click.option("--up", "verdict", flag_value="up", help="It did well.")
-@click.option("--down", "verdict", flag_value="down", help="It did badly.")
-@click.option("--item", help="The memory meant, where it is one.")
-@click.option("--comment", default="", help="In your words; kept with the run.")
-@click.option("--correction", default="", help="What it should have known.")
-@as_json
-def feedback(
-    run_id: str, verdict: str | None, item: str | None, comment: str, correction: str, *, as_json: bool
-) -> None:
-    """Say how a run did. It counts for what the run was told. Without options, show what was said."""
-    if not (verdict or comment or correction):
-        _show_feedback(run_id, as_json=as_json)
-        return
-    words = {"verdict": verdict, "item": item, "comment": comment, "correction": correction}
-    said = checked(RunFeedback, words)
-    report = ask(lambda holdfast: holdfast.memory.feedback(run_id, said))
-    if as_json:
-        print_json(report)
-        return
-    learned = report.learned or "nothing new"
-    click.echo(f"counted for {len(report.credited)}, retired {len(report.retired)}, learned {learned}")
-
-
-def _show_feedback(run_id: str, *, as_json: bool) -> None:
-    for said in ask(lambda holdfast: holdfast.memory.said_of(run_id)):
-        if as_json:
-            print_json(said)
-        else:
-            words = plain(" ".join(filter(None, (said.comment, said.correction))))
-            click.echo(f"{said.at:%Y-%m-%d %H:%M}  {said.author}  {said.verdict or '-':5}{words}")
+    print_item(ask(lambda holdfast: holdfast.memory.rollback(item_id, version)), as_json=as_json)
 
 
 def _labels(words: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, _, value in (word.partition("=") for word in words)}
-
-
-def _print(item: MemoryItem, *, as_json: bool) -> None:
-    if as_json:
-        print_json(item)
-    else:
-        click.echo(_line(item))
-
-
-def _line(item: MemoryItem) -> str:
-    first = plain((item.content.text.strip() or "-").splitlines()[0][:90])
-    mark = " (from outside)" if item.content.tainted else ""
-    return f"{item.id}  v{item.version}  {item.content.kind:8}{item.content.status:12}{first}{mark}"
-
-
-def _diff(older: str, newer: str) -> None:
-    for line in list(difflib.unified_diff(older.splitlines(), newer.splitlines(), lineterm="", n=1))[2:]:
-        click.echo(f"   {plain(line)}")
