@@ -6,10 +6,14 @@ from temporalio import activity
 
 from activities.catalogues import Catalogues
 from activities.fast_lane import FastLane
+from holdfast.guardian.planned import outlook_on
 from holdfast.plan import tales
 from holdfast.plan.checks import findings_in
+from holdfast.plan.progress import Progress
+from holdfast.plan.requests import questions_known
 from holdfast.ports import Guardian, Ledger, Story, ToolHost
 from schemas.events import NewEvent
+from schemas.plans import ToolStep
 from schemas.stages import (
     CheckReport,
     CheckRequest,
@@ -17,11 +21,16 @@ from schemas.stages import (
     FastReports,
     JudgeRequest,
     JudgeRow,
+    OutlookRequest,
+    PlanOutlook,
     RecordRequest,
     Verdicts,
 )
 from schemas.tools import ToolResult
 from schemas.verdicts import VerdictRecord
+
+_LONGEST_OUTLOOK_S = 8.0
+"""What of a very long plan is not judged by then is as open as what is not known yet."""
 
 _LONGEST_ROW_S = 5.0
 """A row of reads ends early rather than to hold up the workflow task that waits for it."""
@@ -60,6 +69,21 @@ class GuardActivities:
         if told:
             await self._story.record(RecordRequest(scope=request.scope, events=told))
         return report
+
+    @activity.defn
+    async def outlook(self, request: OutlookRequest) -> PlanOutlook:
+        """What people have to know of a plan before they approve it. Safe to repeat: nothing is written, and nothing goes
+        out by it."""
+        request = await self._catalogues.filled_in(request)
+        start = request.run.model_copy(update={"catalogue": request.catalogue})
+        progress, ends = Progress(start), asyncio.get_running_loop().time() + _LONGEST_OUTLOOK_S
+        judged: dict[str, list[VerdictRecord]] = {}
+        for step in request.plan.steps:
+            if isinstance(step, ToolStep):
+                late = asyncio.get_running_loop().time() > ends
+                questions = [] if late else questions_known(step, start, progress)
+                judged[step.id] = [await self._guardian.judge(question) for question in questions]
+        return outlook_on(judged)
 
     @activity.defn
     async def judge(self, row: JudgeRow) -> Verdicts:

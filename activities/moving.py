@@ -71,6 +71,7 @@ def _start_of(request: NextRequest) -> RunInput:
         goal=request.goal,
         agent=request.agent,
         environment=scope.environment,
+        mode="react",
         inputs=request.inputs,
         runbook=request.runbook,
         labels=request.labels,

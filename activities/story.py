@@ -4,11 +4,20 @@ import json
 
 from temporalio import activity
 
-from holdfast.plan.story import StoryReader
+from holdfast.errors import NotFound
+from holdfast.plan.story import StoryReader, handed_on
 from holdfast.ports import Artifacts, Runs, Story
-from schemas.base import JsonObject
-from schemas.runs import RunInput
-from schemas.stages import LoadRequest, LookUpRequest, RecordRequest, StepsLookedUp
+from schemas.base import JsonObject, RunId
+from schemas.runs import RunInput, RunOutput, RunStatus
+from schemas.stages import (
+    LoadRequest,
+    LookUpRequest,
+    Past,
+    PastRequest,
+    RecordRequest,
+    RunLookUp,
+    StepsLookedUp,
+)
 
 _PAGE = 1000
 
@@ -30,16 +39,55 @@ class StoryActivities:
         await self._runs.create(run_input)
 
     @activity.defn
+    async def look_at_run(self, request: RunLookUp) -> RunOutput:
+        """How a child run stands, for a parent that Temporal does not tell. Safe to repeat: it reads."""
+        try:
+            run = await self._runs.read(request.scope.tenant, request.run_id)
+        except NotFound:  # it has not opened its row yet
+            return RunOutput(run_id=request.run_id, status=RunStatus.QUEUED)
+        return RunOutput(
+            run_id=run.id,
+            status=run.status,
+            answer=run.answer,
+            reason=run.reason,
+            outputs=run.outputs,
+            cites=run.cites,
+            spend_usd=run.spend_usd,
+        )
+
+    @activity.defn
+    async def past(self, request: PastRequest) -> Past:
+        """The moves of whoever worked on this goal before. Safe to repeat: it reads."""
+        tenant = request.scope.tenant
+        for run_id in request.runs:
+            try:
+                run = await self._runs.read(tenant, run_id)
+            except NotFound:
+                continue
+            if (run.goal, run.agent) != (request.goal, request.agent):
+                continue
+            if not run.status.ended:
+                return Past(under_way=run_id)
+            begun = (await self._runs.start_input(tenant, run_id)).state
+            return Past(state=handed_on((await self._read(tenant, run_id, StoryReader(begun))).state()))
+        return Past()
+
+    @activity.defn
     async def look_up(self, request: LookUpRequest) -> StepsLookedUp:
-        """How steps ended, also those whose workflow was cancelled before it heard of it. Safe to repeat: it reads."""
-        scope, reader, after = request.scope, StoryReader(), 0
-        while events := await self._story.events(scope.tenant, scope.run_id, after=after, limit=_PAGE):
-            reader.read(events)
-            after = events[-1].seq
+        """How steps ended in this very run, also those whose workflow was cancelled before it heard of it. Safe to repeat:
+        it reads."""
+        reader = await self._read(request.scope.tenant, request.scope.run_id, StoryReader())
         return StepsLookedUp(
             outcomes={name: reader.outcomes[name] for name in request.steps if name in reader.outcomes},
             items={name: reader.items[name] for name in request.steps if name in reader.items},
         )
+
+    async def _read(self, tenant: str, run_id: RunId, reader: StoryReader) -> StoryReader:
+        after = 0
+        while events := await self._story.events(tenant, run_id, after=after, limit=_PAGE):
+            reader.read(events)
+            after = events[-1].seq
+        return reader
 
     @activity.defn
     async def load_output(self, request: LoadRequest) -> JsonObject:

@@ -11,6 +11,7 @@ from api.services import Services
 from holdfast.adapters.postgres.decisions import Refused, Vote
 from holdfast.errors import Conflict, Forbidden, HoldfastError, InvalidInput, NotFound
 from holdfast.guardian.envelopes import reach_of
+from holdfast.guardian.planned import EVERYBODY
 from schemas.access import Principal
 from schemas.approvals import Approval, ApprovalStatus
 from schemas.base import Digest, JsonObject
@@ -19,9 +20,6 @@ from schemas.runs import Run
 from schemas.verdicts import ApprovalTerms
 
 log = structlog.get_logger(__name__)
-
-EVERYBODY = "operators"
-"""The group of all who may decide at all."""
 
 _WHY: dict[Refused, str] = {
     "decided": "It was decided before.",

@@ -79,8 +79,19 @@ class LostRuns:
         if run.status.ended:
             return
         patch = await _how_it_ended(client, run)
+        if patch is not None:
+            await self._stop_agents(client, run)
         if patch is not None and await self._held.runs.end_lost(run, patch, _told(run, patch)):
             log.warning("lost_run_ended", run_id=run_id, tenant=tenant, reason=patch.reason)
+
+    async def _stop_agents(self, client: Client, run: Run) -> None:
+        """Whoever worked for it works for nobody. First of all, so that they are stopped though this process dies here."""
+        for child in await self._held.runs.children_under_way(run.tenant, run.id):
+            try:
+                await client.get_workflow_handle(child).cancel(rpc_timeout=_RPC)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
 
 
 async def _how_it_ended(client: Client, run: Run) -> RunPatch | None:

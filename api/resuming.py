@@ -15,7 +15,8 @@ _PAGE = 500
 
 async def story_of(held: Services, run: Run) -> StoryReader:
     """The whole story of a run, read back."""
-    reader, after = StoryReader(), 0
+    start = await held.runs.start_input(run.tenant, run.id)
+    reader, after = StoryReader(start.state), 0
     while page := await held.runs.events(run.tenant, run.id, after=after, limit=_PAGE):
         reader.read(page)
         after = page[-1].seq

@@ -13,7 +13,9 @@ def mended(state: RunState, command: ResumeCommand) -> RunState:
     if command.plan is not None:
         known = {step.id for step in command.plan.steps}
         kept = {name: outcome for name, outcome in state.outcomes.items() if name in known}
-        state = state.model_copy(update={"plan": command.plan, "accepted": False, "outcomes": kept})
+        state = state.model_copy(
+            update={"plan": command.plan, "accepted": False, "outcomes": kept, "swayed": ()}
+        )
     if command.step is None:
         return state
     _step(state.plan, command.step)
@@ -21,7 +23,9 @@ def mended(state: RunState, command: ResumeCommand) -> RunState:
         skipped = {**state.outcomes, command.step: StepOutcome(state=StepState.SKIPPED)}
         return state.model_copy(update={"outcomes": skipped})
     if command.arguments is not None and state.plan is not None:
-        return state.model_copy(update={"plan": _rewritten(state.plan, command.step, command.arguments)})
+        swayed = tuple(name for name in state.swayed if name != command.step)  # the words are a person's now
+        plan = _rewritten(state.plan, command.step, command.arguments)
+        return state.model_copy(update={"plan": plan, "swayed": swayed})
     return state
 
 

@@ -104,12 +104,20 @@ class RunState(Payload):
         default=(), description="The messages heard last, by id: what is sent again is not heard again."
     )
     wakes: dict[str, datetime] = Field(default={}, description="When each waiting step wakes.")
+    children: dict[str, RunId] = Field(
+        default={}, description="The runs under way that steps were handed to, by step."
+    )
+    tell_end_to: RunId | None = Field(
+        default=None,
+        description="The run that asked to hear of this one's end: its own execution did not begin it.",
+    )
     deadline: datetime | None = None
     generation: int = Field(
         default=0, description="How often the run was resumed; part of every event's key."
     )
-    told: int = Field(
-        default=0, description="Events the workflow itself has told; the other part of the key."
+    told_of: dict[str, int] = Field(
+        default={},
+        description="Events the workflow itself has told, of each kind; the other part of the key.",
     )
 
 

@@ -11,7 +11,7 @@ from schemas.base import ApprovalId, Digest, JsonObject, Labels, Name, Payload, 
 from schemas.brakes import EnvelopeEntry
 from schemas.events import NewEvent
 from schemas.plans import Citation, Finding, Plan, Step
-from schemas.runs import RunStatus, StepOutcome
+from schemas.runs import RunInput, RunState, RunStatus, StepOutcome
 from schemas.tools import Catalogue, ToolResult, ToolSpec
 from schemas.verdicts import ApprovalTerms, Settler, Verdict
 
@@ -61,6 +61,29 @@ class LookUpRequest(Payload):
 class StepsLookedUp(Payload):
     outcomes: dict[StepId, StepOutcome] = {}
     items: dict[StepId, dict[int, StepOutcome]] = Field(default={}, description="The calls of a `for_each`.")
+
+
+class RunLookUp(Payload):
+    """Ask the store how another run of the same tenant stands."""
+
+    scope: RunScope
+    run_id: RunId
+
+
+class PastRequest(Payload):
+    """Ask what an agent did that worked on the same goal in one of these runs, the last of them first."""
+
+    scope: RunScope
+    runs: tuple[RunId, ...]
+    goal: str
+    agent: Name
+
+
+class Past(Payload):
+    """What whoever goes on begins with. `under_way`: that agent has not ended yet, and is not to be overtaken."""
+
+    state: RunState = RunState()
+    under_way: RunId | None = None
 
 
 class RecallRequest(Payload):
@@ -169,6 +192,9 @@ class JudgeRequest(Payload):
         default=True, description="The step ends with this action; false for one item of many."
     )
     final: bool = Field(default=True, description="No attempt follows, should this one fail.")
+    move: Step | None = Field(
+        default=None, description="The step as the agent thought of it, where no plan lists it."
+    )
     round: int = Field(default=0, description="How often this action was held and asked about again.")
     bundle: Digest | None = Field(
         default=None, description="The bundle the run started under; its rules hold beside those now active."
@@ -285,6 +311,32 @@ class CheckReport(Payload):
     @property
     def fatal(self) -> bool:
         return any(finding.fatal for finding in self.findings)
+
+
+class OutlookRequest(Payload):
+    """Ask what the guardian would say of a plan's calls, as far as they are known before the first of them."""
+
+    scope: RunScope
+    run: RunInput = Field(description="The run, without its tools.")
+    plan: Plan
+    catalogue: Catalogue = Catalogue()
+    catalogue_digest: Digest | None = Field(
+        default=None, description="Of the catalogue of the run, where it is left out here."
+    )
+
+
+class PlanOutlook(Payload):
+    """What approving the plan now spares its steps, and what it does not."""
+
+    terms: ApprovalTerms = Field(default=ApprovalTerms(), description="The strictest of the steps it covers.")
+    covered: tuple[StepId, ...] = Field(default=(), description="They need people, and are approved with it.")
+    apart: tuple[StepId, ...] = Field(default=(), description="They need people, and ask by themselves.")
+    denied: tuple[StepId, ...] = Field(
+        default=(), description="The rules as they are now will not let them go out."
+    )
+    open: tuple[StepId, ...] = Field(
+        default=(), description="What they do is known only when their turn comes."
+    )
 
 
 class ResolveRequest(Payload):

@@ -85,4 +85,8 @@ class VerdictRecord(Payload):
     errors: tuple[str, ...] = ()
     shadow: tuple[Reason, ...] = ()
     judge: str | None = None
+    in_advance: bool = Field(
+        default=False,
+        description="What it asks people, they may have answered before, with a plan or a scope.",
+    )
     latency_us: int = 0

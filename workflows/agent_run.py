@@ -42,11 +42,12 @@ with workflow.unsafe.imports_passed_through():
     from workflows.panel import Panels
     from workflows.parking import Parking
     from workflows.performer import Performer
+    from workflows.plan_approval import PlanApproval
     from workflows.planning import Planning
     from workflows.stages import Stages
     from workflows.steps import Steps
     from workflows.stopping import RunStopped, compensate
-    from workflows.teller import Teller
+    from workflows.teller import Teller, history_is_long
     from workflows.waits import Waits
 
 
@@ -77,6 +78,9 @@ class AgentRun:
         self._performer = Performer(
             teller=self._teller, desk=self._desk, gate=self._gate, progress=self._progress, parking=parking
         )
+        self._delegation = Delegation(
+            start=start, progress=self._progress, teller=self._teller, parking=parking
+        )
         progress, teller, desk = self._progress, self._teller, self._desk
         self._steps = Steps(
             start=start,
@@ -87,7 +91,7 @@ class AgentRun:
             ),
             waits=Waits(start=start, progress=progress, teller=teller, desk=desk, parking=parking),
             panels=Panels(start=start, progress=progress, teller=teller, desk=desk, parking=parking),
-            delegate=Delegation(start=start, progress=self._progress).hand_over,
+            delegation=self._delegation,
         )
         self._executor = Executor(
             steps=self._steps, progress=self._progress, gate=self._gate, teller=self._teller, parking=parking
@@ -97,11 +101,11 @@ class AgentRun:
             start=start,
             progress=self._progress,
             teller=self._teller,
-            desk=self._desk,
             executor=self._executor,
             needs_help=self._needs_help,
             recall_after=self._stages.recall_after,
             foresee=self._performer.foresee,
+            approve=PlanApproval(start=start, progress=progress, teller=teller, desk=desk).given,
         )
         self._recalled = Recollection()
         self._cancel: CancelCommand | None = None
@@ -112,6 +116,8 @@ class AgentRun:
     @workflow.run
     async def run(self, start: RunInput) -> RunOutput:
         try:
+            if start.parent is not None and workflow.info().continued_run_id is None:
+                await self._open()
             ending = await self._lived(asyncio.create_task(self._live()))
         except RollOver:
             await _whatever_comes(asyncio.create_task(self._quiet()))
@@ -160,10 +166,11 @@ class AgentRun:
             raise RunStopped(RunStatus.FAILED, f"{reason}: {why}")
         self._helpless = True
         await self._teller.waits_for_people(reason, f"{reason}: {why}")
-        await workflow.wait_condition(lambda: self._resume is not None)
+        await workflow.wait_condition(lambda: self._resume is not None or history_is_long())
         command, self._resume, self._helpless = self._resume, None, False
-        if command is not None:
-            await self._planning.mend(command)
+        if command is None:
+            raise RollOver
+        await self._planning.mend(command)
         await self._teller.was_answered(reason)
 
     def _why(self, failed: list[str]) -> str:
@@ -174,6 +181,20 @@ class AgentRun:
 
     # stages ----------------------------------------------------------------------------------------------------------
 
+    async def _open(self) -> None:
+        """The row of a run that another one began. It comes before anything that is told of it, also of its being stopped."""
+        opening = asyncio.create_task(
+            workflow.execute_local_activity_method(
+                StoryActivities.open_child, self._start, **options.local("a run of its own")
+            )
+        )
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            _heard()
+            self._cancel = CancelCommand(reason="cancelled in Temporal")
+            await _whatever_comes(opening)
+
     async def _begin(self) -> None:
         self._teller.index(
             *(pair.key.value_set(pair.value) for pair in options.search_attributes(self._start))
@@ -182,10 +203,6 @@ class AgentRun:
             return
         if self._progress.deadline is None:
             self._progress.deadline = workflow.now() + timedelta(seconds=self._start.limits.wall_s)
-        if self._start.parent is not None:
-            await workflow.execute_local_activity_method(
-                StoryActivities.open_child, self._start, **options.local("a run of its own")
-            )
         started = self._teller.event(EventType.RUN_STARTED, {"generation": self._progress.generation})
         await self._teller.tell(started, patch=RunPatch(status=RunStatus.RUNNING, reason=""))
 
@@ -230,6 +247,7 @@ class AgentRun:
         undoing. What was accepted before is told before: no pause may be the last word on a run that has ended."""
         self._ending = True
         await self._quiet()
+        await self._delegation.stop_all()
         if ending.status is RunStatus.CANCELLED:
             ending.reason = "; ".join(filter(None, [ending.reason, await self._undo()]))
         learned = await self._stages.learn(ending.status, ending.answer)
@@ -260,7 +278,7 @@ class AgentRun:
         cites = self._progress.plan.cites if self._progress.plan else ()
         spend = round(self._progress.spend_usd, 6)
         if self._start.mode == "react" and self._progress.plan is not None:
-            events.append(tales.plan_accepted(self._progress.next_key(), self._progress.plan))
+            events.append(tales.plan_accepted(self._progress.next_key("plan"), self._progress.plan))
         if ending.answer:
             events.append(self._teller.event(EventType.RUN_ANSWER, {"answer": ending.answer}))
         events.append(
@@ -276,6 +294,7 @@ class AgentRun:
         self._teller.status = ending.status
         self._teller.index(options.STATUS.value_set(ending.status.value), options.SPEND.value_set(spend))
         self._teller.show()
+        await self._tell_whoever_asked()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return RunOutput(
             run_id=self._start.run_id,
@@ -286,6 +305,13 @@ class AgentRun:
             steps_done=self._progress.steps_done,
             spend_usd=spend,
         )
+
+    async def _tell_whoever_asked(self) -> None:
+        """The row has it already: this only wakes a run whose own execution did not begin this one."""
+        if self._progress.tell_end_to is not None:
+            parent = workflow.get_external_workflow_handle(self._progress.tell_end_to)
+            with suppress(FailureError):  # it has ended, or looks by itself
+                await parent.signal("agent_ended", self._start.run_id)
 
     def _carried(self) -> dict[str, Any]:
         return {
@@ -352,6 +378,15 @@ class AgentRun:
     @workflow.signal
     def thawed(self) -> None:
         self._gate.thaw()
+
+    @workflow.signal
+    def tell_end_to(self, parent: str) -> None:
+        self._progress.tell_end_to = parent
+
+    @workflow.signal
+    def agent_ended(self, child: str) -> None:
+        """Only a nudge, as above."""
+        self._delegation.heard(child)
 
 
 async def _whatever_comes(task: asyncio.Task[Last]) -> Last:

@@ -93,9 +93,15 @@ class Calls:
         what the first came to, where it has been made."""
         last = first + step.retry.attempts - 1
         outcome = made or await self._attempt(step, first, last, item=item, value=value)
+        while _was_stopped(
+            outcome
+        ):  # as the step ran out of time: that attempt is over, and this is the next
+            stop_if_cancelled()
+            first, last = first + 1, last + 1
+            outcome = await self._attempt(step, first, last, item=item, value=value)
         pause = step.retry.wait_s
         for attempt in range(first + 1, last + 1):
-            if outcome.state is not StepState.FAILED or _in_doubt(outcome):
+            if outcome.state is not StepState.FAILED or tales.is_in_doubt(outcome):
                 break
             stop_if_cancelled()
             if step.expect and item is None:
@@ -198,9 +204,9 @@ class Calls:
         return {**scope, "steps": {reference.step: {"output": output}}}
 
 
-def _in_doubt(outcome: StepOutcome) -> bool:
-    """Nobody knows whether the call happened: making another is not for us to decide."""
-    return outcome.error is not None and outcome.error.code == tales.IN_DOUBT
+def _was_stopped(outcome: StepOutcome) -> bool:
+    """The ledger says so of a call that this execution did not see stopped."""
+    return outcome.error is not None and outcome.error.code == tales.CANCELLED
 
 
 def _together(outcomes: list[StepOutcome]) -> StepOutcome:

@@ -74,14 +74,29 @@ class Executor:
 
     async def take(self, step: Step) -> StepOutcome:
         """One step alone, for the observe-act loop."""
-        await self._gate.passed()
-        [outcome] = await self._steps.do([step])
+        await self._gate.passed(unless=self._something_to_do)
+        if self._progress.paused:
+            self._roll_over_if_due()
+        row = _Row([step], asyncio.create_task(self._steps.do([step])))
+        self._under_way.append(row)
+        try:
+            await workflow.wait_condition(self._something_to_do)
+            self._roll_over_if_due()
+            [outcome] = row.task.result()
+            self._under_way.remove(row)
+        except GeneratorExit:
+            raise  # as above
+        except BaseException:
+            await self._stop()
+            raise
         self._progress.outcomes[step.id] = outcome
         self._progress.steps_done += 1
         return outcome
 
     async def _start(self, frontier: Frontier) -> bool:
-        await self._gate.passed()
+        await self._gate.passed(unless=self._something_to_do)
+        if self._progress.paused:
+            return True  # what has ended meanwhile is heard, and a long pause is cut as any other wait
         started = False
         while not history_is_long() and len(self._under_way) < options.FAN_OUT:
             step = frontier.pop()
@@ -106,6 +121,7 @@ class Executor:
 
     def _roll_over_if_due(self) -> None:
         if history_is_long() and self._only_parked():
+            self._parking.leaving = True
             raise RollOver
 
     def _something_to_do(self) -> bool:

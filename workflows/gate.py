@@ -1,7 +1,7 @@
 """The gate every step and every action passes: shut while the run is paused."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,10 +16,11 @@ class Gate:
         self._progress = progress
         self._thaws = 0
 
-    async def passed(self) -> None:
+    async def passed(self, *, unless: Callable[[], bool] = lambda: False) -> None:
+        """Not before the run goes on; `unless` it has to leave first."""
         stop_if_cancelled()
         if self._progress.paused:
-            await workflow.wait_condition(lambda: not self._progress.paused)
+            await workflow.wait_condition(lambda: not self._progress.paused or unless())
 
     def thaw(self) -> None:
         """A freeze was lifted; whoever is held should look again."""

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 class Parking:
     def __init__(self) -> None:
+        self.leaving = False
+        """The run goes on in a new execution: what is cut short now is taken up again there."""
         self._waits: set[tuple[str, int | None]] = set()
         self._fans: dict[str, set[int]] = {}
 

@@ -61,8 +61,8 @@ class Performer:
     async def perform(self, row: Sequence[JudgeRequest]) -> list[StepOutcome]:
         """What became of the first actions of the row, at least of one: each goes out when the one before it has
         succeeded. A denied or failed one is an outcome, not an error; a row ends there, or where people are asked."""
-        await self._gate.passed()
         first = row[0]
+        await self._passed(first)
         foreseen = self._foreseen.pop(first.action.digest, None)
         if foreseen is not None:
             return [await self._as_foreseen(first, foreseen)]
@@ -107,7 +107,7 @@ class Performer:
             await self._thawed(request, verdict.why)
             return await self._judge_again(request)
         if verdict.decision is Decision.DENY:
-            return _denied(request, verdict.why)
+            return await self._denied(request, verdict.why)
         if verdict.may_settle and not request.asked:
             return await self._second_opinion(request, verdict.may_settle)
         if verdict.decision is Decision.REQUIRE_APPROVAL:
@@ -158,19 +158,29 @@ class Performer:
         if verdict.held:
             return await self._after(request, verdict)
         if verdict.decision is Decision.DENY:
-            return _denied(request, verdict.why)
+            return await self._denied(request, verdict.why)
         return (await self._act([request]))[0]
 
     async def _refused(self, request: JudgeRequest, approval: Approval) -> StepOutcome:
         comments = "; ".join(decision.comment for decision in approval.decisions if decision.comment)
         why = f"approval {approval.status.value}" + (f": {comments}" if comments else "")
-        outcome = _denied(request, why)
         if request.closes:
-            data = {"why": why, "attempt": outcome.attempts}
+            data = {"why": why, "attempt": request.action.attempt}
             await self._teller.tell(
                 self._teller.event(EventType.STEP_DENIED, data, step=request.action.step_id)
             )
-        return outcome
+        return await self._denied(request, why)
+
+    async def _denied(self, request: JudgeRequest, why: str) -> StepOutcome:
+        await self._item_ended(request, StepState.DENIED, why)
+        error = ToolError(
+            code="denied", message=why, remedy="Choose another way, or ask for a change of policy."
+        )
+        return StepOutcome(state=StepState.DENIED, error=error, attempts=request.action.attempt)
+
+    async def _item_ended(self, request: JudgeRequest, state: StepState, why: str) -> None:
+        if request.action.item is not None:
+            await self._teller.tell(tales.item_ended(request.action, state, why))
 
     async def _act(self, row: Sequence[JudgeRequest]) -> list[StepOutcome]:
         for request in row:
@@ -183,7 +193,7 @@ class Performer:
                     await self._tell_held(first.action, reports[0].why)
                     await self._thawed(first, reports[0].why)
                 case "paused":
-                    await self._gate.passed()
+                    await self._passed(first)
                 case "over":  # somebody has set this workflow back in Temporal, and it lives again
                     await self._teller.status_is(RunStatus.RUNNING, "taken up again")
                 case "stale":
@@ -279,6 +289,7 @@ class Performer:
             kind = EventType.STEP_FAILED if request.final else EventType.STEP_RETRYING
             data = {"error": error.model_dump(mode="json"), "attempt": attempt}
             await self._teller.tell(self._teller.event(kind, data, step=request.action.step_id))
+        await self._item_ended(request, StepState.FAILED, error.message)
         return StepOutcome(state=StepState.FAILED, error=error, attempts=attempt)
 
     async def _tell_held(self, action: Action, why: str) -> None:
@@ -287,6 +298,10 @@ class Performer:
         if told.key not in self._held:
             self._held.add(told.key)
             await self._teller.tell(told)
+
+    async def _passed(self, request: JudgeRequest) -> None:
+        with self._parking.durable(request.action.step_id, request.action.item):
+            await self._gate.passed()
 
     async def _thawed(self, request: JudgeRequest, why: str) -> None:
         """Frozen from outside: wait, without losing anything, and look again."""
@@ -318,11 +333,6 @@ def _summary_of(row: Sequence[JudgeRequest] | Sequence[ActRequest]) -> str:
     if len(row) == 1:
         return describe(first)
     return f"{first.step_id} … {last.step_id}, {len(row)} calls: {describe(first)} …"
-
-
-def _denied(request: JudgeRequest, why: str) -> StepOutcome:
-    error = ToolError(code="denied", message=why, remedy="Choose another way, or ask for a change of policy.")
-    return StepOutcome(state=StepState.DENIED, error=error, attempts=request.action.attempt)
 
 
 def _summary(request: JudgeRequest, verdict: Verdict) -> ApprovalSummary:

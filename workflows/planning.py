@@ -1,21 +1,16 @@
 """From a goal to an accepted plan, and to a better one where it failed; or, without a plan, from move to move."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, FailureError
+from temporalio.exceptions import ActivityError
 
 from activities.guard import GuardActivities
 from activities.think import ThinkActivities
-from holdfast.errors import CatalogueUnknown
-from holdfast.guardian.planned import entries_of_plan
 from holdfast.plan import tales
 from holdfast.plan.progress import Progress, still_to_do
 from holdfast.plan.repetition import repeats
 from holdfast.runtime.failures import cause_of
-from schemas.approvals import ApprovalStatus, ApprovalSubject, ApprovalSummary
-from schemas.canonical import digest_of
 from schemas.commands import ResumeCommand
 from schemas.events import EventType, NewEvent
 from schemas.plans import Finding, Plan, PlanSource, Step, StepState
@@ -31,15 +26,12 @@ from schemas.stages import (
     Recollection,
 )
 from workflows import options
-from workflows.desk import Desk
+from workflows.asking import asked
 from workflows.executor import Executor, LimitHit
 from workflows.stopping import RunStopped
 from workflows.teller import Teller
 
 _MOST_DRAFTS = 3
-
-Asking = TypeVar("Asking", PlanRequest, NextRequest, CheckRequest)
-Told = TypeVar("Told")
 
 
 class Planning:
@@ -49,20 +41,20 @@ class Planning:
         start: RunInput,
         progress: Progress,
         teller: Teller,
-        desk: Desk,
         executor: Executor,
         needs_help: Callable[[str, str], Awaitable[None]],
         recall_after: Callable[[list[str], Recollection], Awaitable[Recollection]],
         foresee: Callable[[FastReport], None],
+        approve: Callable[[Plan], Awaitable[None]],
     ) -> None:
         self._start = start
         self._progress = progress
         self._teller = teller
-        self._desk = desk
         self._executor = executor
         self._needs_help = needs_help
         self._recall_after = recall_after
         self._foresee = foresee
+        self._approve = approve
 
     async def settle(self, recalled: Recollection) -> None:
         """A plan that stands up to the checks and, where it was asked for, to a human."""
@@ -74,7 +66,9 @@ class Planning:
                 plan, told = await self._drafted(recalled, findings, attempt)
             report = await self._check(plan, told=told, accepts=not self._start.approve_plan)
             if not report.fatal:
-                await self._approved(plan)
+                if self._start.approve_plan:
+                    await self._approve(plan)
+                    await self._accept_and_tell(plan)
                 return
             findings = report.findings
             if plan.source is PlanSource.GIVEN:
@@ -192,7 +186,7 @@ class Planning:
         stood = self._progress.plan
         while True:
             try:
-                proposal = await self._asked(_plan, request)
+                proposal = await asked(_plan, request, self._start.catalogue)
             except ActivityError as error:
                 cause = cause_of(error)
                 await self._needs_help(
@@ -226,7 +220,7 @@ class Planning:
     async def _next(self, request: NextRequest) -> NextMove:
         while True:
             try:
-                move = await self._asked(_next_move, request)
+                move = await asked(_next_move, request, self._start.catalogue)
             except ActivityError as error:
                 cause = cause_of(error)
                 await self._needs_help(
@@ -258,44 +252,16 @@ class Planning:
             agents=(*self._start.delegates, self._start.agent.name),
             done=tuple(self._done()),
             events=told,
-            key=self._progress.next_key(),
+            key=self._progress.next_key("plan"),
             accepts=accepts,
         )
-        report = await self._asked(_check, request)
+        report = await asked(_check, request, self._start.catalogue)
         if accepts and not report.fatal:
             self._accept(plan)
         return report
 
-    async def _asked(self, ask: Callable[[Asking], Awaitable[Told]], request: Asking) -> Told:
-        """With the tools by their digest; whoever does not find them by it is sent them."""
-        try:
-            return await ask(request)
-        except FailureError as error:
-            if cause_of(error).code != CatalogueUnknown.code:
-                raise
-        whole = {"catalogue": self._start.catalogue, "catalogue_digest": None}
-        return await ask(request.model_copy(update=whole))
-
-    async def _approved(self, plan: Plan) -> None:
-        """The whole plan, before its first step, where the run was asked for so."""
-        if not self._start.approve_plan:
-            return
-        digest = digest_of([plan.model_dump(mode="json"), self._progress.generation])
-        summary = ApprovalSummary(
-            what=f"the plan of {len(plan.steps)} steps for: {self._start.goal}"[:200],
-            where=self._start.environment,
-            why=plan.rationale,
-            detail="\n".join(f"{step.id}: {step.title or step.kind}" for step in plan.steps[:200]),
-        )
-        question = self._desk.question(ApprovalSubject.PLAN, digest, summary)
-        entries = entries_of_plan(plan, environment=self._start.environment)
-        approval = await self._desk.decide(question.model_copy(update={"entries": entries}))
-        if approval.status is not ApprovalStatus.APPROVED:
-            raise RunStopped(RunStatus.REJECTED, f"the plan was not approved: {approval.status.value}")
-        await self._accept_and_tell(plan)
-
     async def _accept_and_tell(self, plan: Plan) -> None:
-        await self._teller.tell(tales.plan_accepted(self._progress.next_key(), plan))
+        await self._teller.tell(tales.plan_accepted(self._progress.next_key("plan"), plan))
         self._accept(plan)
 
     def _accept(self, plan: Plan) -> None:

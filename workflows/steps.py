@@ -1,7 +1,7 @@
 """How each kind of step is done. Every one ends in an outcome; only cancellation leaves by exception."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,11 +14,10 @@ from schemas.plans import AgentStep, ApprovalStep, PanelStep, Step, StepState, T
 from schemas.runs import RunInput, StepOutcome
 from schemas.tools import ToolError
 from workflows.calls import Calls
+from workflows.delegation import Delegation
 from workflows.panel import Panels
 from workflows.teller import Teller
 from workflows.waits import Waits
-
-Delegate = Callable[[AgentStep, str, dict[str, Any]], Awaitable[StepOutcome]]
 
 
 class Steps:
@@ -33,7 +32,7 @@ class Steps:
         calls: Calls,
         waits: Waits,
         panels: Panels,
-        delegate: Delegate,
+        delegation: Delegation,
     ) -> None:
         self._start = start
         self._progress = progress
@@ -41,7 +40,7 @@ class Steps:
         self._calls = calls
         self._waits = waits
         self._panels = panels
-        self._delegate = delegate
+        self._delegation = delegation
         self.joins = calls.joins
 
     async def do(self, row: Sequence[Step]) -> list[StepOutcome]:
@@ -74,7 +73,9 @@ class Steps:
             error = ToolError(code="bad_reference", message=str(problem))
         except TimeoutError:
             error = ToolError(code="step_timeout", message=f"The step took longer than {step.timeout_s:g} s.")
-        return await self._teller.ended(step, StepOutcome(state=StepState.FAILED, error=error))
+        attempts = self._progress.attempts(step.id) + (step.kind == "agent")
+        failed = StepOutcome(state=StepState.FAILED, error=error, attempts=attempts)
+        return await self._teller.ended(step, failed)
 
     async def _kind(self, step: Step) -> StepOutcome:
         match step:
@@ -93,9 +94,9 @@ class Steps:
     async def _agent(self, step: AgentStep) -> StepOutcome:
         goal = str(resolve(step.goal, self._scope()))
         self._teller.doing(step.id, f"agent {step.agent}: {goal}")
-        await self._teller.started(step)
         inputs = resolve(step.inputs, self._scope())
-        return await self._teller.ended(step, await self._delegate(step, goal, inputs))
+        await self._teller.started(step, run_id=self._delegation.child_of(step))
+        return await self._teller.ended(step, await self._delegation.hand_over(step, goal, inputs))
 
     def _scope(self) -> dict[str, Any]:
         return self._progress.scope(self._start.run_id)

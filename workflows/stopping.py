@@ -3,17 +3,21 @@
 from temporalio import workflow
 
 from activities.story import StoryActivities
+from holdfast.plan import tales
 from holdfast.plan.progress import Progress
 from holdfast.plan.references import ReferenceProblem, references_in, resolve
 from schemas.actions import Action
 from schemas.base import JsonObject
 from schemas.events import EventType
-from schemas.plans import StepState, ToolStep
-from schemas.runs import RunInput, RunStatus
+from schemas.plans import StepRetry, StepState, ToolStep
+from schemas.runs import RunInput, RunStatus, StepOutcome
 from schemas.stages import JudgeRequest, LookUpRequest, StepsLookedUp
 from workflows import options
 from workflows.performer import Performer
 from workflows.teller import Teller
+
+_MOST_TRIES = 10
+"""Of one undoing in one cancelling, as schemas.plans.StepRetry has it: those of the next have numbers of their own."""
 
 
 class RunStopped(Exception):
@@ -66,12 +70,25 @@ async def _undo(
     request = _undoing(step, item, progress, start, teller)
     if request is None:
         return StepState.FAILED
-    [result] = await performer.perform([request])
+    result = await _tried(request, step.retry, performer)
     undone: JsonObject = {"undone": step.id, "state": result.state, "tool": request.action.tool}
     if item is not None:
         undone["item"] = item
     await teller.tell(teller.event(EventType.RUN_MESSAGE, undone, step=step.id))
     return result.state
+
+
+async def _tried(request: JudgeRequest, retry: StepRetry, performer: Performer) -> StepOutcome:
+    """As often as the step itself may be tried. What is denied, or may have happened, is not tried again."""
+    pause, left = retry.wait_s, retry.attempts - 1
+    while True:
+        [result] = await performer.perform([request.model_copy(update={"final": left == 0})])
+        if left == 0 or result.state is not StepState.FAILED or tales.is_in_doubt(result):
+            return result
+        await workflow.sleep(pause, summary=f"{request.step_title}: before it is tried again")
+        pause, left = pause * retry.backoff, left - 1
+        action = request.action.model_copy(update={"attempt": request.action.attempt + 1})
+        request = request.model_copy(update={"action": action})
 
 
 async def _ends_of(steps: list[ToolStep], teller: Teller) -> StepsLookedUp:
@@ -112,7 +129,7 @@ def _undoing(
         run_id=start.run_id,
         step_id=f"undo_{step.id}"[:63],
         item=item,
-        attempt=1 + progress.generation,
+        attempt=1 + progress.generation * _MOST_TRIES,
         tool=tool.name,
         tool_version=tool.version,
         arguments=arguments,

@@ -11,6 +11,7 @@ from temporalio.common import SearchAttributeUpdate
 from activities.story import StoryActivities
 from holdfast.plan import tales
 from holdfast.plan.board import board
+from holdfast.plan.moves import as_told
 from holdfast.plan.progress import Progress
 from schemas.base import JsonObject
 from schemas.events import EventType, NewEvent
@@ -27,6 +28,7 @@ class Teller:
         self.scope = RunScope(
             tenant=start.tenant, run_id=start.run_id, agent=start.agent.name, environment=start.environment
         )
+        self._moving = start.mode == "react"
         self._progress = progress
         self._active: dict[str, str] = {}
         self._waiting: dict[str, str] = {}
@@ -34,7 +36,7 @@ class Teller:
         self.status = start.state.status
 
     def event(self, kind: EventType, data: JsonObject | None = None, *, step: str | None = None) -> NewEvent:
-        return tales.of_the_run(self._progress.next_key(), kind, data or {}, step=step)
+        return tales.of_the_run(self._progress.next_key(kind.value, step), kind, data or {}, step=step)
 
     async def tell(self, *events: NewEvent, patch: RunPatch | None = None) -> None:
         await workflow.execute_local_activity_method(
@@ -69,10 +71,12 @@ class Teller:
         if not self._waiting and self.status is RunStatus.INPUT_REQUIRED:
             await self.status_is(RunStatus.RUNNING)
 
-    async def started(self, step: Step) -> None:
-        """Told once, also where continue-as-new takes the step up again."""
-        key = f"{step.id}:started:{self._progress.generation}"
-        data = {"title": step.title, "kind": step.kind}
+    async def started(self, step: Step, **more: str) -> None:
+        """Told once for each attempt, also where continue-as-new takes the step up again."""
+        key = f"{step.id}:started:{self._progress.generation}:{self._progress.attempts(step.id)}"
+        data: JsonObject = {"title": step.title, "kind": step.kind, **more}
+        if self._moving:
+            data["move"] = as_told(step)
         await self.tell(NewEvent(key=key, type=EventType.STEP_STARTED, step_id=step.id, data=data))
 
     async def ended(self, step: Step, outcome: StepOutcome) -> StepOutcome:

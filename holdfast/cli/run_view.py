@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from holdfast.plan.ids import child_run_id
 from schemas.events import EventType, ModelDelta, RunEvent
 from schemas.plans import StepState
 from schemas.runs import Run, RunStatus
@@ -32,6 +31,7 @@ class StepLine:
     title: str = ""
     tool: str = ""
     kind: str = "tool"
+    child: str = ""
     state: StepState = StepState.PENDING
     decision: str = ""
     reasons: tuple[str, ...] = ()
@@ -67,7 +67,6 @@ class RunView:
     answer: str = ""
     reason: str = ""
     spend_usd: float = 0
-    generation: int = 0
 
     @classmethod
     def of(cls, run: Run) -> "RunView":
@@ -95,10 +94,6 @@ class RunView:
         if event.step_id:
             self._take_step(event, self._step(event.step_id))
 
-    def child_of(self, step_id: str) -> str:
-        """The run that a step delegates to."""
-        return child_run_id(self.run_id, step_id, self.generation)
-
     def waiting(self) -> Mapping[str, str]:
         """What waits for a person, here and in the runs below."""
         below = [child.waiting() for child in self.children.values()]
@@ -112,7 +107,6 @@ class RunView:
         match event.type:
             case EventType.RUN_STARTED:
                 self.status = RunStatus.RUNNING
-                self.generation = int(data.get("generation", 0))
             case EventType.RUN_STATUS | EventType.RUN_ENDED:
                 self.status = RunStatus(data["status"])
                 self.reason = str(data.get("reason", ""))
@@ -158,6 +152,7 @@ class RunView:
         line.title = data.get("title") or line.title
         line.tool = data.get("tool") or line.tool
         if event.type == EventType.STEP_STARTED:
+            line.child = str(data.get("run_id", ""))
             line.started, line.ended = event.at, None
         elif line.state not in (StepState.PENDING, *UNDER_WAY):
             line.ended = line.ended or event.at

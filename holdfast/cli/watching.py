@@ -84,8 +84,8 @@ class Watcher:
                     continue
                 view.take(event)
                 for line in _delegated(view):
-                    if line.id not in below:
-                        below[line.id] = asyncio.create_task(self._follow_child(view, line))
+                    if line.child not in below:
+                        below[line.child] = asyncio.create_task(self._follow_child(view, line))
             if below:
                 await asyncio.wait(below.values(), timeout=_LAST_WORDS_S)
         finally:
@@ -95,7 +95,7 @@ class Watcher:
 
     async def _follow_child(self, view: RunView, line: StepLine) -> None:
         """It is there a moment after its step began, and may be in an environment that this key may not see."""
-        child = RunView(line.title, view.child_of(line.id))
+        child = RunView(line.title, line.child)
         while not await self._exists(child.run_id):
             if line.state is not StepState.RUNNING:
                 return
@@ -113,9 +113,7 @@ class Watcher:
 
 def _delegated(view: RunView) -> Iterator[StepLine]:
     """Steps that another run carries out, and that have begun."""
-    return (
-        line for line in view.steps.values() if line.kind == "agent" and line.state is not StepState.PENDING
-    )
+    return (line for line in view.steps.values() if line.child and line.state is not StepState.PENDING)
 
 
 async def _leave(holdfast: Holdfast, run: Run) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from holdfast.guardian.combining import Outcome
 from holdfast.guardian.facts.paths import within
+from holdfast.guardian.planned import EVERYBODY
 from holdfast.guardian.rules import Match
 from holdfast.guardian.scope import matches_pattern
 from schemas.actions import Action
@@ -18,7 +19,6 @@ from schemas.brakes import ArgumentRange, Envelope, EnvelopeEntry, Reach
 from schemas.facts import Facts
 from schemas.verdicts import ApprovalTerms, Decision
 
-_EVERYBODY = "operators"
 _SWAYED = "holdfast.swayed-change"
 """The one locked rule that people answer in advance: a model chose the values, and they said which it may choose."""
 
@@ -47,7 +47,7 @@ def _hard_enough(met: ApprovalTerms | None, asked: ApprovalTerms | None) -> bool
     """Two people are asked for what needs two, though one approved the plan."""
     if met is None or asked is None:
         return True
-    group = asked.group in {met.group, _EVERYBODY}
+    group = asked.group in {met.group, EVERYBODY}
     return group and met.quorum >= asked.quorum and (met.four_eyes or not asked.four_eyes)
 
 

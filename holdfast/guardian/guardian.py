@@ -204,6 +204,7 @@ def _record(view: View, ruled: _Ruled) -> VerdictRecord:
         errors=ruling.errors,
         shadow=ruling.shadow,
         judge=ruled.judge,
+        in_advance=envelopable(view.action, ruling.outcome),
     )
 
 

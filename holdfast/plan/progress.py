@@ -1,5 +1,6 @@
 """Where a run stands, while it runs: the mutable face of `RunState`. One workflow owns it."""
 
+from collections import deque
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -34,14 +35,18 @@ class Progress:
         self.spend_usd = state.spend_usd
         self.paused = state.paused
         self.instructions: list[str] = list(state.instructions)
-        self.posted: dict[str, tuple[JsonObject, ...]] = dict(state.posted)
+        self.posted: dict[str, deque[JsonObject]] = {
+            name: deque(events) for name, events in state.posted.items()
+        }
         self.swayed: dict[str, None] = dict.fromkeys(state.swayed)
         self._from_outside = start.from_outside
         self._heard: dict[str, None] = dict.fromkeys(state.heard)
         self.wakes: dict[str, datetime] = dict(state.wakes)
+        self.children = dict(state.children)
+        self.tell_end_to = state.tell_end_to
         self.deadline = state.deadline
         self.generation = state.generation
-        self.told = state.told
+        self.told_of = dict(state.told_of)
 
     def freeze(self) -> RunState:
         """All of it, for continue-as-new."""
@@ -56,19 +61,23 @@ class Progress:
             spend_usd=self.spend_usd,
             paused=self.paused,
             instructions=tuple(self.instructions),
-            posted=self.posted,
+            posted={name: tuple(events) for name, events in self.posted.items()},
             swayed=tuple(self.swayed),
             heard=tuple(self._heard),
             wakes=self.wakes,
+            children=self.children,
+            tell_end_to=self.tell_end_to,
             deadline=self.deadline,
             generation=self.generation,
-            told=self.told,
+            told_of=self.told_of,
         )
 
-    def next_key(self) -> str:
-        """The key of the next event the workflow tells of its own accord."""
-        self.told += 1
-        return f"w{self.generation}.{self.told}"
+    def next_key(self, kind: str, step: str | None = None) -> str:
+        """The key of the next event of this kind that the workflow tells of its own accord. Each kind is counted by itself:
+        a workflow that was set back may not have to wait for people again, and tells all else under its old key."""
+        name = f"{kind}:{step}" if step else kind
+        self.told_of[name] = self.told_of.get(name, 0) + 1
+        return f"w{self.generation}.{name}.{self.told_of[name]}"
 
     def heard(self, message: str) -> bool:
         """Whether this message came before: whoever sends one may have to send it twice."""
@@ -80,14 +89,17 @@ class Progress:
         return False
 
     def post(self, event: str, data: JsonObject) -> None:
-        self.posted[event] = (*self.posted.get(event, ()), data)
+        self.posted.setdefault(event, deque()).append(data)
 
     def take(self, event: str) -> JsonObject | None:
         """The oldest event of that name, for one step alone."""
-        waiting = self.posted.pop(event, ())
-        if len(waiting) > 1:
-            self.posted[event] = waiting[1:]
-        return waiting[0] if waiting else None
+        waiting = self.posted.get(event)
+        if waiting is None:
+            return None
+        oldest = waiting.popleft()
+        if not waiting:
+            del self.posted[event]
+        return oldest
 
     def states(self) -> dict[str, StepState]:
         return {name: outcome.state for name, outcome in self.outcomes.items()}

@@ -60,6 +60,7 @@ def question_of(
         opens=not item,
         closes=item is None and step.expect is None,
         final=final,
+        move=step if start.mode == "react" else None,
     )
 
 
@@ -67,6 +68,21 @@ def first_question_of(step: ToolStep, start: RunInput, progress: Progress) -> Ju
     """About the next call of a step that is one call."""
     attempt = progress.attempts(step.id) + 1
     return question_of(step, start, progress, attempt=attempt, final=step.retry.attempts == 1)
+
+
+def questions_known(step: ToolStep, start: RunInput, progress: Progress) -> list[JudgeRequest]:
+    """About each call that the step would make now: none where not all of them are known yet."""
+    attempt = progress.attempts(step.id) + 1
+    try:
+        if step.for_each is None:
+            return [question_of(step, start, progress, attempt=attempt)]
+        values = resolve(step.for_each, progress.scope(start.run_id))
+        return [
+            question_of(step, start, progress, attempt=attempt, item=item, value=value)
+            for item, value in enumerate(values if isinstance(values, list) else [])
+        ]
+    except ReferenceProblem:
+        return []
 
 
 def is_one_call(step: Step) -> bool:

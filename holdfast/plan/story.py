@@ -1,8 +1,10 @@
 """A run's state, read back from its story: what a resume or a fork starts from, and what the API shows of its steps."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from holdfast.plan.moves import Moves
 from holdfast.plan.progress import open_again, still_to_do
+from holdfast.plan.tales import IN_DOUBT
 from schemas.events import EventType, RunEvent
 from schemas.plans import Plan, PlanSource, StepState
 from schemas.runs import RunState, StepOutcome, StepView
@@ -21,15 +23,25 @@ _ENDS = {
 
 
 class StoryReader:
-    """Folds events, in order, into the state of the run."""
+    """Folds events, in order, into the state of the run. `begun` is what it was begun with: a fork has the past of another
+    run, which its own story does not tell."""
 
-    def __init__(self) -> None:
-        self.plan: Plan | None = None
+    def __init__(self, begun: RunState | None = None) -> None:
+        begun = begun or RunState()
+        self._accepted: Plan | None = begun.plan if begun.accepted else None
+        self._moves = Moves()
+        self._swayed = dict.fromkeys(begun.swayed, True)
         self.generation = 0
-        self.outcomes: dict[str, StepOutcome] = {}
-        self.items: dict[str, dict[int, StepOutcome]] = {}
-        self.tool_s = 0.0
+        self.outcomes: dict[str, StepOutcome] = dict(begun.outcomes)
+        self.items: dict[str, dict[int, StepOutcome]] = {
+            name: dict(items) for name, items in begun.items.items()
+        }
+        self.tool_s = begun.tool_s
         self._views: dict[str, StepView] = {}
+
+    @property
+    def plan(self) -> Plan | None:
+        return self._moves.behind(self._accepted)
 
     def read(self, events: Iterable[RunEvent]) -> "StoryReader":
         for event in events:
@@ -38,8 +50,8 @@ class StoryReader:
 
     def state(self) -> RunState:
         """The state a new execution of this run starts from: what succeeded stays, the rest is open again."""
-        kept = {StepState.SUCCEEDED, StepState.SKIPPED}
-        if self.plan is not None and self.plan.source is PlanSource.REACT:
+        kept, plan = {StepState.SUCCEEDED, StepState.SKIPPED}, self.plan
+        if plan is not None and plan.source is PlanSource.REACT:
             kept |= {
                 StepState.FAILED,
                 StepState.DENIED,
@@ -50,14 +62,15 @@ class StoryReader:
             for name, outcome in self.outcomes.items()
         }
         return RunState(
-            plan=self.plan,
-            accepted=self.plan is not None,
+            plan=plan,
+            accepted=plan is not None,
             outcomes=outcomes,
             items={
                 name: open_again(items)
                 for name, items in self.items.items()
                 if name not in outcomes or outcomes[name].state is StepState.PENDING
             },
+            swayed=tuple(self._swayed_steps(plan)),
             tool_s=self.tool_s,
             steps_done=sum(outcome.state in kept for outcome in outcomes.values()),
             generation=self.generation + 1,
@@ -65,11 +78,12 @@ class StoryReader:
 
     def steps(self) -> list[StepView]:
         """The steps of the plan, in its order, each with the last word on it."""
-        if self.plan is None:
+        plan, views = self.plan, []
+        if plan is None:
             return list(self._views.values())
-        views = []
-        for step in self.plan.steps:
-            known = self._views.get(step.id)
+        for step in plan.steps:
+            known, outcome = self._views.get(step.id), self.outcomes.get(step.id)
+            before = outcome.state if outcome else StepState.PENDING
             views.append(
                 StepView(
                     id=step.id,
@@ -77,23 +91,34 @@ class StoryReader:
                     title=step.title,
                     tool=step.tool if step.kind == "tool" else None,
                     depends_on=step.depends_on,
-                    state=known.state if known else StepState.PENDING,
-                    outcome=self.outcomes.get(step.id),
+                    state=known.state if known else before,
+                    outcome=outcome,
                     started_at=known.started_at if known else None,
                     ended_at=known.ended_at if known else None,
                 )
             )
         return views
 
+    def _swayed_steps(self, plan: Plan | None) -> Iterator[str]:
+        """As each of them was told; what has not begun is what its plan is."""
+        for step in plan.steps if plan else ():
+            if plan is not None and self._swayed.get(step.id, plan.swayed):
+                yield step.id
+
     def _read(self, event: RunEvent) -> None:
         if event.type is EventType.PLAN_ACCEPTED:
-            self.plan = Plan.model_validate(event.data["plan"])
+            self._accepted = Plan.model_validate(event.data["plan"])
         elif event.type is EventType.RUN_STARTED:
             self.generation = int(event.data.get("generation", 0))
         elif event.type is EventType.TOOL_FINISHED and event.step_id:
             self._called(event, event.step_id)
-        elif event.type is EventType.RUN_MESSAGE and event.data.get("state") == StepState.SUCCEEDED:
-            self._undone(event.data.get("undone", ""), event.data.get("item"))
+        elif event.type is EventType.RUN_MESSAGE and "undone" in event.data:
+            if event.data.get("state") == StepState.SUCCEEDED:
+                self._undone(event.data["undone"], event.data.get("item"))
+        elif event.type is EventType.RUN_MESSAGE and event.step_id and "item" in event.data:
+            self._item_ended(event, event.step_id)
+        elif event.type is EventType.TOOL_DISPATCHED and event.step_id:
+            self._moves.dispatched(event.step_id, str(event.data.get("digest")))
         elif event.type in _ENDS and event.step_id:
             self._changed(event, event.step_id, _ENDS[event.type])
 
@@ -104,6 +129,12 @@ class StoryReader:
         if item is not None and item in self.items.get(step_id, {}):
             self.items[step_id][item] = still_to_do(self.items[step_id][item])
 
+    def _item_ended(self, event: RunEvent, step_id: str) -> None:
+        """Without a call: denied, refused, or a person said that it did not happen."""
+        state, attempts = StepState(event.data["state"]), int(event.data["attempt"])
+        items = self.items.setdefault(step_id, {})
+        items[int(event.data["item"])] = StepOutcome(state=state, attempts=attempts)
+
     def _called(self, event: RunEvent, step_id: str) -> None:
         outcome = StepOutcome.model_validate(event.data["outcome"])
         self.tool_s += event.data.get("duration_ms", 0) / 1000
@@ -113,6 +144,9 @@ class StoryReader:
             self.items.setdefault(step_id, {})[int(event.data["item"])] = outcome
 
     def _changed(self, event: RunEvent, step_id: str, state: StepState) -> None:
+        if event.type is EventType.STEP_STARTED:
+            self._moves.started(step_id, event.data)
+            self._swayed[step_id] = bool(event.data.get("swayed"))
         before = self.outcomes.get(step_id, StepOutcome(state=state))
         if "outcome" in event.data:
             self.outcomes[step_id] = StepOutcome.model_validate(event.data["outcome"])
@@ -129,6 +163,24 @@ class StoryReader:
         self._views[step_id] = view.model_copy(
             update={"state": state, "ended_at": event.at if state.ended else None}
         )
+
+
+def handed_on(state: RunState) -> RunState:
+    """What another agent begins with that is to do the rest: every move, each with an end. It has limits of its own."""
+    ended = {name: outcome if outcome.state.ended else _IN_DOUBT for name, outcome in state.outcomes.items()}
+    steps = state.plan.steps if state.plan else ()
+    missing = {step.id: _IN_DOUBT for step in steps if step.id not in ended}
+    return RunState(
+        plan=state.plan, accepted=state.accepted, outcomes={**ended, **missing}, swayed=state.swayed
+    )
+
+
+_IN_DOUBT = StepOutcome(
+    state=StepState.FAILED,
+    error=ToolError(
+        code=IN_DOUBT, message="Nobody saw how this ended.", remedy="Look, before it is done again."
+    ),
+)
 
 
 def _attempts_ended(event: RunEvent) -> int:

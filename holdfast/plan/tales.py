@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from holdfast.plan.moves import as_told
 from schemas.actions import Action
 from schemas.base import JsonObject
 from schemas.canonical import digest_of
 from schemas.events import EventType, NewEvent
-from schemas.plans import Finding, Plan, StepState
+from schemas.plans import Finding, Plan, Step, StepState
 from schemas.runs import StepOutcome
 from schemas.stages import ActRequest, JudgeRequest, ResolveRequest
 from schemas.tools import ToolError, ToolResult
@@ -38,13 +39,16 @@ def plan_rejected(place: str, findings: Sequence[Finding]) -> NewEvent:
     return of_the_run(place, EventType.PLAN_REJECTED, {"findings": fatal[:20]})
 
 
-def step_started(action: Action, title: str) -> NewEvent:
-    """Told with the verdict of the step's first action, or with its call: starting costs no round trip of its own."""
+def step_started(action: Action, title: str, move: Step | None = None) -> NewEvent:
+    """Told with the verdict of the step's first action, or with its call: starting costs no round trip of its own. No plan
+    lists what an agent does that observes and acts, so each of its moves comes along."""
+    data: JsonObject = {"title": title, "tool": action.tool, "attempt": action.attempt}
+    if action.swayed:
+        data["swayed"] = True
+    if move is not None:
+        data |= {"move": as_told(move), "digest": action.digest}
     return NewEvent(
-        key=f"{action.key}:started",
-        type=EventType.STEP_STARTED,
-        step_id=action.step_id,
-        data={"title": title, "tool": action.tool, "attempt": action.attempt},
+        key=f"{action.key}:started", type=EventType.STEP_STARTED, step_id=action.step_id, data=data
     )
 
 
@@ -86,7 +90,7 @@ def judged(request: JudgeRequest, record: VerdictRecord) -> list[NewEvent]:
     """The events of a verdict: the step has started, the verdict was given, and a denied step has ended."""
     events = [verdict_given(request, record)]
     if request.opens:
-        events.insert(0, step_started(request.action, request.step_title))
+        events.insert(0, step_started(request.action, request.step_title, request.move))
     if request.closes and record.verdict.decision is Decision.DENY and not record.verdict.held:
         events.append(_ended(request.action, EventType.STEP_DENIED, {"why": record.verdict.why}))
     return events
@@ -125,6 +129,16 @@ def resolved(request: ResolveRequest) -> ToolResult:
     return ToolResult(ok=False, error=error, untrusted=False)
 
 
+def item_ended(action: Action, state: StepState, why: str) -> NewEvent:
+    """An item of a list whose attempt is over without a call: whoever takes the step up again makes the next."""
+    return NewEvent(
+        key=f"{action.key}:item_{state.value}",
+        type=EventType.RUN_MESSAGE,
+        step_id=action.step_id,
+        data={"item": action.item, "state": state, "attempt": action.attempt, "why": why},
+    )
+
+
 def effect_resolved(request: ResolveRequest) -> NewEvent:
     return NewEvent(
         key=f"{request.digest}:resolved",
@@ -156,6 +170,11 @@ def outcome_of(result: ToolResult, action: Action) -> StepOutcome:
         untrusted=result.untrusted or bool(action.tainted) or action.swayed,
         attempts=action.attempt,
     )
+
+
+def is_in_doubt(outcome: StepOutcome) -> bool:
+    """Nobody knows whether the call happened: making another is not for us to decide."""
+    return outcome.error is not None and outcome.error.code == IN_DOUBT
 
 
 def shortened(value: Any) -> Any:

@@ -118,7 +118,7 @@ def test_a_delegated_run_is_drawn_below_its_step_and_its_cost_counts() -> None:
     plan = {"steps": [{"id": "ask", "kind": "agent", "agent": "keeper", "goal": "Look around"}]}
     for event in story((EventType.PLAN_ACCEPTED, None, {"plan": plan}), (EventType.STEP_STARTED, "ask", {})):
         view.take(event)
-    child = view.children["ask"] = RunView("Look around", view.child_of("ask"))
+    child = view.children["ask"] = RunView("Look around", "run_01aryz6s41tv4aaaaaaaaaaaaa")
     for event in (*STORY, *story((EventType.MODEL_CALLED, None, {"cost_usd": 0.25}))):
         child.take(event)
     picture = seen(view)

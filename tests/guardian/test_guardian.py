@@ -139,7 +139,7 @@ async def test_the_record_says_what_it_was_based_on() -> None:
 def plan_envelope(request: JudgeRequest, command: str) -> Envelope:
     """What approving a plan permits that has this one call."""
     plan = Plan(steps=(ToolStep(id="example", tool="shell@1.0.0", arguments={"command": command}),))
-    entries = entries_of_plan(plan, environment=request.action.environment)
+    entries = entries_of_plan(plan, environment=request.action.environment, known={})
     return Envelope(approval_id=APPROVAL, run_id=request.action.run_id, entries=entries)
 
 

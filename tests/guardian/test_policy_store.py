@@ -217,7 +217,7 @@ async def test_an_envelope_counts_once_its_approval_stands_for_its_digest(
     scope = RunScope(tenant=tenant, run_id=run_id, agent="operator", environment="prod")
     digest = "sha256:" + "1" * 64
     plan = Plan(steps=(ToolStep(id="make", tool="shell", arguments={"command": "mkdir /opt/out"}),))
-    entries = entries_of_plan(plan, environment="prod")
+    entries = entries_of_plan(plan, environment="prod", known={})
     await PostgresApprovals(database=module_database).ask(
         AskRequest(
             scope=scope,

@@ -1,6 +1,6 @@
 """Workflows that were recorded by earlier versions replay on this one, and a changed order of commands is noticed.
 
-`pytest tests/runs/test_plans.py tests/replay/test_small_workflows.py --record-histories tests/replay/histories` records
+`pytest tests/runs tests/replay/test_small_workflows.py --record-histories tests/replay/histories` records
 them anew. Old ones stay: they are what somebody has under way.
 """
 

@@ -19,6 +19,7 @@ from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.payloads import PostgresPayloads
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.ids import new_id
+from holdfast.runtime.embedded.temporal import TUNED, EmbeddedTemporal
 from holdfast.runtime.settings import TemporalSettings, WorkerSettings
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.tools.builtin.calculator import calc
@@ -141,16 +142,29 @@ class Stage:
                 await asyncio.sleep(0.02)
 
     async def decide(self, run_id: str, *, approve: bool = True, **fields: Any) -> None:
-        asked = await self.until(run_id, "approval.requested")
+        await self.answer(await self.until(run_id, "approval.requested"), approve=approve, **fields)
+
+    async def answer(self, asked: RunEvent, *, approve: bool, **fields: Any) -> None:
+        """The question of that event."""
         await decide(
             self.database,
             self.client,
-            run_id,
+            asked.run_id,
             asked.data["approval_id"],
             asked.data["digest"],
             approve=approve,
             **fields,
         )
+
+
+@pytest.fixture(scope="module")
+async def impatient_temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """A server that asks for a new execution after 150 events instead of 4,096."""
+    log = tmp_path_factory.mktemp("impatient") / "temporal.log"
+    server = EmbeddedTemporal(log=log, dynamic={**TUNED, "limit.historyCount.suggestContinueAsNew": "150"})
+    await server.start()
+    yield server.address
+    await server.stop()
 
 
 if TYPE_CHECKING:

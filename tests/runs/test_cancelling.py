@@ -1,13 +1,14 @@
 """What is cancelled starts nothing more, also where the call under way ends by itself in that very moment."""
 
 import asyncio
+from collections import Counter
 
-from schemas.commands import CancelCommand
+from schemas.commands import CancelCommand, ResumeCommand
 from schemas.plans import StepRetry
 from schemas.runs import RunOutput, RunStatus
 from schemas.stages import NextMove
 from tests.runs.conftest import Stage
-from tests.runs.test_plans import say
+from tests.runs.steps import say
 
 AGAIN = StepRetry(attempts=3, wait_s=0.01)
 
@@ -81,3 +82,22 @@ async def test_a_step_out_of_time_is_not_tried_again(stage: Stage) -> None:
     handle = await stage.start(say("stuck", arguments={"wait": "never"}, retry=AGAIN, timeout_s=0.3))
     assert (await handle.result()).reason == "step_failed: stuck: The step took longer than 0.3 s."
     assert stage.world.said == ["stuck"]
+
+
+async def test_a_step_that_was_out_of_time_is_called_again_when_somebody_resumes_it(stage: Stage) -> None:
+    stuck = say("stuck", arguments={"wait": "door"}, timeout_s=1.0)
+    each = say("each", "${item}", for_each="${inputs.names}", arguments={"wait": "door"}, timeout_s=1.0)
+    handle = await stage.start(stuck, each, on_failure="pause", inputs={"names": ["m", "n"]})
+    await stage.until(handle.id, "run.status")
+    stage.world.gates["door"].set()
+    await handle.execute_update("resume", ResumeCommand())
+    async with asyncio.timeout(20):
+        assert (await handle.result()).status is RunStatus.SUCCEEDED
+    assert sorted(stage.world.said) == ["m", "m", "n", "n", "stuck", "stuck"]
+    effects = [(effect.step_id, effect.status.value) for effect in await stage.effects(handle.id)]
+    assert Counter(effects) == {
+        ("stuck", "failed"): 1,
+        ("stuck", "succeeded"): 1,
+        ("each", "failed"): 2,
+        ("each", "succeeded"): 2,
+    }

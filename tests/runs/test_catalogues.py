@@ -7,7 +7,7 @@ from schemas.runs import RunInput, RunOutput, RunState, RunStatus
 from schemas.stages import NextMove, PlanProposal
 from schemas.tools import Catalogue
 from tests.runs.conftest import Stage
-from tests.runs.test_plans import say
+from tests.runs.steps import say
 
 
 async def asked(stage: Stage, run_id: str, kind: str) -> list[bytes]:

@@ -3,11 +3,11 @@
 import asyncio
 
 from schemas.commands import CancelCommand
-from schemas.plans import Plan, WaitStep
+from schemas.plans import Plan, StepRetry, WaitStep
 from schemas.runs import RunStatus
 from schemas.stages import PlanProposal
 from tests.runs.conftest import Stage
-from tests.runs.test_plans import say
+from tests.runs.steps import say
 
 
 def undone_by(text: str, **arguments: object) -> dict[str, object]:
@@ -58,6 +58,20 @@ async def test_a_run_says_what_it_could_not_undo(stage: Stage) -> None:
         output = await handle.result()
     assert output.reason == "enough; not undone: three, two"
     assert stage.world.said == ["one", "two", "three", "undo 2", "undo 1"]
+
+
+async def test_an_undoing_that_fails_is_tried_as_often_as_its_step(stage: Stage) -> None:
+    stage.world.failures["undo"] = 2
+    again = StepRetry(attempts=3, wait_s=0.01)
+    handle = await stage.start(
+        say("one", compensation=undone_by("undo"), retry=again),
+        WaitStep(id="wait", event="x", depends_on=("one",)),
+    )
+    await stage.until(handle.id, "step.started", times=2)
+    await handle.execute_update("cancel", CancelCommand(reason="enough"))
+    async with asyncio.timeout(30):
+        assert (await handle.result()).reason == "enough"
+    assert stage.world.said == ["one", "undo", "undo", "undo"]
 
 
 async def test_each_item_that_was_done_is_undone_though_others_were_not(stage: Stage) -> None:

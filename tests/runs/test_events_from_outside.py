@@ -6,7 +6,7 @@ from schemas.commands import Instruction, PostedEvent
 from schemas.plans import WaitStep
 from schemas.runs import RunStatus
 from tests.runs.conftest import Stage
-from tests.runs.test_plans import say
+from tests.runs.steps import say
 
 
 def tick(number: int) -> PostedEvent:
@@ -53,3 +53,8 @@ async def test_an_event_that_is_sent_twice_is_heard_once(stage: Stage) -> None:
         await handle.signal("instruct", Instruction(id="ins1", text="hurry"))
     output = await handle.result()
     assert output.reason == "step_failed: two: The event tick did not come in time."
+
+
+async def test_a_wait_in_the_past_is_over_at_once(stage: Stage) -> None:
+    handle = await stage.start(WaitStep(id="w", until="2001-01-01T00:00:00Z"), say("a", depends_on=("w",)))
+    assert (await handle.result()).status is RunStatus.SUCCEEDED

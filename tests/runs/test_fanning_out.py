@@ -7,7 +7,7 @@ from schemas.plans import StepRetry
 from schemas.runs import RunStatus
 from tests.runs.conftest import Stage
 from tests.runs.deciding import decide
-from tests.runs.test_plans import say
+from tests.runs.steps import say
 
 NAMES = {"names": ["a", "b", "c", "d"]}
 

@@ -1,4 +1,4 @@
-"""What holds a run: the fleet's brake, people before a plan and before an action. Through the front door."""
+"""What holds a run: the fleet's brake, people before an action. Through the front door."""
 
 import asyncio
 from collections import Counter
@@ -31,42 +31,6 @@ async def test_a_freeze_holds_every_item_and_a_cancel_still_ends_the_run(house: 
     await house.post(f"/v1/runs/{run}/cancel", {})
     assert (await house.end(run))["status"] == "cancelled"
     assert house.world.said == []
-
-
-async def test_who_approved_the_plan_is_not_asked_again_but_where_two_are_needed(house: House) -> None:
-    await house.policy("ask", effect="require_approval", scope={"tools": ["say"]}, priority=10)
-    await house.policy(
-        "ask-two",
-        effect="require_approval",
-        scope={"tools": ["say"]},
-        priority=20,
-        when="has(action.arguments.text) && action.arguments.text == 'odd'",
-        approval={"quorum": 2},
-    )
-    run = await house.start(
-        say("a"), say("b", "odd", depends_on=["a"]), say("c", depends_on=["b"]), approve_plan=True
-    )
-    plan = await house.decide(run)
-    assert plan["subject"] == "plan"
-    strict = await house.decide(run, times=2)
-    assert (strict["subject"], strict["status"], strict["step_id"]) == ("action", "pending", "b")
-    second = await house.api.new_key("admin")
-    assert (await house.decide(run, times=2, key=second))["status"] == "approved"
-    assert (await house.end(run))["status"] == "succeeded"
-    assert house.world.said == ["a", "odd", "c"]
-    assert Counter(event.type.value for event in await house.story(run))["approval.requested"] == 2
-
-
-async def test_what_is_not_in_the_approved_plan_asks_again(house: House) -> None:
-    await house.policy("ask", effect="require_approval", scope={"tools": ["say"]}, priority=10)
-    run = await house.start(say("a", arguments={"fail": True}), approve_plan=True, on_failure="pause")
-    await house.decide(run)
-    await house.until(lambda: house.get(f"/v1/runs/{run}"), lambda run: "step_failed" in run["reason"])
-    await house.post(f"/v1/runs/{run}/resume", {"step": "a", "arguments": {"text": "other"}})
-    asked = await house.decide(run, times=2)
-    assert asked["subject"] == "action"
-    assert (await house.end(run))["status"] == "succeeded"
-    assert house.world.said == ["a", "other"]
 
 
 async def test_an_answer_and_the_end_of_its_time_at_once_leave_one_of_both(house: House) -> None:

@@ -9,7 +9,7 @@ from schemas.commands import PostedEvent
 from schemas.plans import WaitStep
 from schemas.runs import RunStatus
 from tests.runs.conftest import Stage
-from tests.runs.test_plans import say
+from tests.runs.steps import say
 from tests.runs.test_rollover import chain, more_than_one_execution
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]

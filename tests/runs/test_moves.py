@@ -12,7 +12,7 @@ from schemas.stages import FastReport, NextMove, NextRequest
 from schemas.verdicts import Decision, Verdict
 from tests.runs.acting import BUNDLE
 from tests.runs.conftest import Stage
-from tests.runs.test_plans import say
+from tests.runs.steps import say
 
 DONE = NextMove(answer="done")
 

@@ -1,26 +1,18 @@
 """A run outlives its history: it goes on in a new execution from a compact state, and nobody notices."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
-from holdfast.runtime.embedded.temporal import TUNED, EmbeddedTemporal
-from schemas.commands import PostedEvent
+from holdfast.adapters.postgres.brakes import PostgresBrakes
+from schemas.agents import RunLimits
+from schemas.brakes import FreezeDraft, FreezeFilter
+from schemas.commands import CancelCommand, PauseCommand, PostedEvent, ResumeCommand
 from schemas.plans import Step, ToolStep, WaitStep
 from schemas.runs import RunStatus
+from schemas.stages import NextMove
 from tests.runs.conftest import Stage
-from tests.runs.test_plans import say
-
-
-@pytest.fixture(scope="module")
-async def impatient_temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """A server that asks for a new execution after 150 events instead of 4,096."""
-    log = tmp_path_factory.mktemp("impatient") / "temporal.log"
-    server = EmbeddedTemporal(log=log, dynamic={**TUNED, "limit.historyCount.suggestContinueAsNew": "150"})
-    await server.start()
-    yield server.address
-    await server.stop()
+from tests.runs.steps import say
 
 
 @pytest.fixture
@@ -44,6 +36,18 @@ async def more_than_one_execution(stage: Stage, run_id: str) -> bool:
         await stage.client.get_workflow_handle(run_id).describe()
     ).raw_description.workflow_execution_info
     return first.first_run_id != first.execution.run_id
+
+
+async def disturb(stage: Stage, run_id: str, times: int = 200) -> None:
+    """Events from outside, until the run has gone on in a new execution."""
+    handle = stage.client.get_workflow_handle(run_id)
+    for number in range(times):
+        await handle.signal("post_event", PostedEvent(id=f"e{number}", name="tick", data={"n": number}))
+    async with asyncio.timeout(60):
+        while True:
+            if await more_than_one_execution(stage, run_id):
+                return
+            await asyncio.sleep(0.05)
 
 
 async def test_a_long_plan_goes_on_in_new_executions(stage: Stage) -> None:
@@ -97,3 +101,73 @@ async def test_a_failed_step_is_mended_in_a_later_execution(stage: Stage) -> Non
     await handle.execute_update("resume", {"step": "bad", "arguments": {"text": "good"}})
     assert (await handle.result()).status is RunStatus.SUCCEEDED
     assert stage.world.said == ["bad", "good"]
+
+
+async def test_a_run_waits_for_help_in_new_executions(stage: Stage) -> None:
+    handle = await stage.start(say("bad", arguments={"fail": True}), on_failure="pause")
+    await stage.until(handle.id, "run.status")
+    await disturb(stage, handle.id)
+    await handle.execute_update("resume", ResumeCommand(step="bad", arguments={"text": "good"}))
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    assert stage.world.said == ["bad", "good"]
+    assert (await stage.types(handle.id)).count("run.status") == 2
+
+
+async def test_an_agent_that_waits_for_its_limit_does_so_in_new_executions(stage: Stage) -> None:
+    stage.script.moves = [NextMove(step=say("x", "one")), NextMove(answer="two")]
+    handle = await stage.start(mode="react", limits=RunLimits(steps=1), on_failure="pause")
+    await stage.until(handle.id, "run.status")
+    await disturb(stage, handle.id)
+    await handle.execute_update("resume", ResumeCommand(limits=RunLimits(steps=5)))
+    output = await handle.result()
+    assert (output.status, output.answer) == (RunStatus.SUCCEEDED, "two")
+
+
+async def test_a_run_is_paused_across_executions(stage: Stage) -> None:
+    handle = await stage.start(say("a", arguments={"wait": "door"}), say("b", depends_on=("a",)), *chain(3))
+    await stage.until(handle.id, "tool.dispatched")
+    await handle.execute_update("pause", PauseCommand())
+    stage.world.gates["door"].set()
+    await disturb(stage, handle.id)
+    assert stage.world.said == ["a"]
+    assert (await stage.run(handle.id)).status is RunStatus.PAUSED
+    await handle.execute_update("resume", ResumeCommand())
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    assert stage.world.said == ["a", "b"]
+
+
+async def test_a_run_is_held_by_a_freeze_across_executions(stage: Stage) -> None:
+    brakes = PostgresBrakes(database=stage.database)
+    await brakes.freeze("default", FreezeDraft(tool="say", reason="an incident"), by="user:somebody")
+    handle = await stage.start(say("a"), say("b", depends_on=("a",)))
+    await stage.until(handle.id, "verdict.held")
+    async with asyncio.timeout(60):
+        while not await more_than_one_execution(stage, handle.id):
+            await handle.signal("thawed")  # it looks again, as it does by itself now and then
+    assert stage.world.said == []
+    await brakes.thaw("default", FreezeFilter(), by="user:somebody")
+    await handle.signal("thawed")
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    assert stage.world.said == ["a", "b"]
+    assert (await stage.types(handle.id)).count("verdict.held") == 1
+
+
+async def test_a_cancel_that_meets_a_new_execution_is_heard(stage: Stage) -> None:
+    """Sent at any moment around the change, it ends the run; none is lost between the executions."""
+    for steps in range(20, 34, 2):
+        wait = WaitStep(id="wait", event="never", depends_on=("last",))
+        row = [
+            say(f"s{n}", depends_on=(f"s{n - 1}",) if n else (), expect="true == true") for n in range(steps)
+        ]
+        handle = await stage.start(*row, say("last", depends_on=(f"s{steps - 1}",)), wait)
+        await stage.until(handle.id, "step.succeeded", times=steps - 3)
+        await handle.execute_update("cancel", CancelCommand(reason="enough"))
+        async with asyncio.timeout(30):
+            output = await handle.result()
+        assert (output.status, output.reason) == (RunStatus.CANCELLED, "enough")
+        assert (await stage.types(handle.id)).count("run.ended") == 1
+        effects = [effect.status for effect in await stage.effects(handle.id)]
+        assert set(effects) <= {"succeeded", "failed"}
+        said = stage.world.said
+        assert len(set(said)) == len(said)
+        said.clear()

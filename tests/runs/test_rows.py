@@ -7,7 +7,7 @@ from schemas.commands import CancelCommand, PauseCommand, ResumeCommand
 from schemas.plans import Step, StepRetry, ToolStep
 from schemas.runs import RunOutput, RunStatus
 from tests.runs.conftest import Stage
-from tests.runs.test_plans import say
+from tests.runs.steps import say
 
 
 def row(*names: str, **changed: Step) -> list[Step]:

@@ -12,7 +12,7 @@ from schemas.runs import RunState, RunStatus
 from schemas.stages import NextMove, PlanProposal, Recalled, Recollection
 from tests.runs.conftest import Stage
 from tests.runs.house import House
-from tests.runs.test_plans import say
+from tests.runs.steps import say
 
 DONE = NextMove(answer="done")
 

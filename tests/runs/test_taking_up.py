@@ -94,6 +94,42 @@ async def test_an_agent_that_is_resumed_knows_what_it_did(house: House) -> None:
     assert [step.id for step in getattr(asked, "steps", ())] == ["move_1", "move_2"]
 
 
+async def test_a_terminated_agent_goes_on_behind_its_moves(house: House) -> None:
+    move = ToolStep(id="x", tool="say", arguments={"text": "one"})
+    second = move.model_copy(
+        update={"arguments": {"text": "${steps.move_1.output.text} two", "wait": "never"}}
+    )
+    house.script.moves = [NextMove(step=move), NextMove(step=second), NextMove(answer="both")]
+    run = await house.start(mode="react")
+    await house.event(run, "tool.dispatched", times=2)
+    assert [step["id"] for step in (await house.get(f"/v1/runs/{run}/steps"))["items"]] == [
+        "move_1",
+        "move_2",
+    ]
+    await house.client.get_workflow_handle(run).terminate(reason="by mistake")
+    assert (await house.end(run))["status"] == "failed"
+    await house.post(f"/v1/runs/{run}/resume", {})
+    assert (await house.decide(run))["subject"] == "effect_unknown"
+    ended = await resumed(house, run)
+    assert (ended["status"], ended["answer"]) == ("succeeded", "both")
+    assert house.world.said == ["one", "one two"]
+    assert [step.id for step in getattr(house.script.requests[-1], "steps", ())] == ["move_1", "move_2"]
+
+
+async def test_a_fork_that_failed_is_resumed_with_the_past_it_was_begun_with(house: House) -> None:
+    steps = [say("a"), say("b", "${inputs.word}", depends_on=["a"]), say("c", "${steps.b.output.text}!")]
+    run = await house.start(*steps, inputs={"word": "old"})
+    assert (await house.end(run))["status"] == "succeeded"
+    await never(house, "old!")
+    fork = (await house.post(f"/v1/runs/{run}/fork", {"from_step": "c"}))["id"]
+    assert (await house.end(fork))["status"] == "failed"
+    states = [step["state"] for step in (await house.get(f"/v1/runs/{fork}/steps"))["items"]]
+    assert states == ["succeeded", "succeeded", "denied"]
+    await house.post(f"/v1/runs/{fork}/resume", {"step": "c", "skip": True})
+    assert (await resumed(house, fork))["status"] == "succeeded"
+    assert house.world.said == ["a", "old", "old!"]
+
+
 async def test_a_given_plan_is_still_there_when_nobody_had_accepted_it(house: House) -> None:
     run = await house.start(say("a"), approve_plan=True)
     await house.decide(run, "reject")
@@ -118,6 +154,26 @@ async def test_what_people_refused_is_asked_anew_when_the_run_is_resumed(house: 
     assert house.world.said == ["a"]
 
 
+async def test_an_item_that_people_refused_is_asked_about_anew_and_the_others_are_not(house: House) -> None:
+    await house.policy(
+        "ask",
+        effect="require_approval",
+        scope={"tools": ["say"]},
+        priority=10,
+        when="action.arguments.text == 'odd'",
+    )
+    await never(house, "never")
+    names = ["m", "odd", "never"]
+    run = await house.start(say("each", "${item}", for_each="${inputs.names}"), inputs={"names": names})
+    await house.decide(run, "reject")
+    assert (await house.end(run))["status"] == "failed"
+    await never(house, "nothing")
+    await house.post(f"/v1/runs/{run}/resume", {})
+    await house.decide(run, times=2)
+    assert (await resumed(house, run))["status"] == "succeeded"
+    assert sorted(house.world.said) == ["m", "never", "odd"]
+
+
 async def test_a_run_that_was_terminated_in_the_middle_of_a_call_says_so_and_asks_before_it_goes_on(
     house: House,
 ) -> None:
@@ -135,6 +191,22 @@ async def test_a_run_that_was_terminated_in_the_middle_of_a_call_says_so_and_ask
     assert (await resumed(house, run))["status"] == "succeeded"
     assert house.world.said == ["a", "b"]
     assert await house.effects(run) == [("a", "succeeded"), ("b", "succeeded")]
+
+
+async def never(house: House, text: str) -> None:
+    """From now on this, and only this, may not be said."""
+    call = {"tool": "say", "environment": "dev"}
+    await house.policy(
+        "never",
+        effect="deny",
+        scope={"tools": ["say"]},
+        priority=30,
+        when=f"action.arguments.text == '{text}'",
+        examples={
+            "match": [{**call, "arguments": {"text": text}}],
+            "not_match": [{**call, "arguments": {"text": "else"}}],
+        },
+    )
 
 
 async def resumed(house: House, run: str) -> dict[str, object]:

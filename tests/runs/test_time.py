@@ -12,7 +12,7 @@ from schemas.plans import ApprovalStep, OnError, WaitStep
 from schemas.runs import RunStatus
 from schemas.verdicts import ApprovalTerms
 from tests.runs.conftest import Stage, StageMaker
-from tests.runs.test_plans import say
+from tests.runs.steps import say
 
 DAY = 86_400.0
 WEEK = ApprovalTerms(expires_s=7 * DAY, escalate_to="leads", escalate_after_s=3 * DAY)

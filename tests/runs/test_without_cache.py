@@ -9,7 +9,7 @@ from schemas.runs import RunStatus
 from schemas.stages import NextMove
 from tests.runs.conftest import Stage, StageMaker
 from tests.runs.deciding import decide
-from tests.runs.test_plans import say
+from tests.runs.steps import say
 
 
 @pytest.fixture

@@ -75,6 +75,15 @@ class PostgresRuns:
             cursor = await connection.execute("select tenant, run_id from open_runs(%s, %s)", (after, page))
             return [(row["tenant"], row["run_id"]) for row in await cursor.fetchall()]
 
+    async def children_under_way(self, tenant: str, run_id: str) -> Sequence[str]:
+        """The runs that this one handed steps to, and that go on."""
+        async with self._database.tenant(tenant) as connection:
+            cursor = await connection.execute(
+                "select id from runs where parent = %s and not (status = any(%s)) order by id",
+                (run_id, [status.value for status in RunStatus if status.ended]),
+            )
+            return [row["id"] for row in await cursor.fetchall()]
+
     async def end_lost(self, run: Run, patch: RunPatch, told: NewEvent) -> bool:
         """The end of a run that cannot say it itself; not where it has said anything since it was read."""
         async with self._database.statement() as connection:
