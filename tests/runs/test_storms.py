@@ -3,7 +3,10 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import combinations_with_replacement
+
+from temporalio.service import RPCError
 
 from tests.runs.house import House, say
 
@@ -18,7 +21,8 @@ def posts(path: str, body: dict[str, object] | None = None) -> Command:
 
 
 async def terminates(house: House, run: str) -> None:
-    await house.client.get_workflow_handle(run).terminate(reason="a storm")
+    with suppress(RPCError):  # it has ended
+        await house.client.get_workflow_handle(run).terminate(reason="a storm")
 
 
 async def answers(house: House, run: str) -> None:

@@ -120,7 +120,7 @@ async def test_a_fork_that_failed_is_resumed_with_the_past_it_was_begun_with(hou
     steps = [say("a"), say("b", "${inputs.word}", depends_on=["a"]), say("c", "${steps.b.output.text}!")]
     run = await house.start(*steps, inputs={"word": "old"})
     assert (await house.end(run))["status"] == "succeeded"
-    await never(house, "old!")
+    await says(house, "never", "old!", effect="deny")
     fork = (await house.post(f"/v1/runs/{run}/fork", {"from_step": "c"}))["id"]
     assert (await house.end(fork))["status"] == "failed"
     states = [step["state"] for step in (await house.get(f"/v1/runs/{fork}/steps"))["items"]]
@@ -162,12 +162,12 @@ async def test_an_item_that_people_refused_is_asked_about_anew_and_the_others_ar
         priority=10,
         when="action.arguments.text == 'odd'",
     )
-    await never(house, "never")
+    await says(house, "never", "never", effect="deny")
     names = ["m", "odd", "never"]
     run = await house.start(say("each", "${item}", for_each="${inputs.names}"), inputs={"names": names})
     await house.decide(run, "reject")
     assert (await house.end(run))["status"] == "failed"
-    await never(house, "nothing")
+    await says(house, "after-all", "never", effect="allow", priority=40)
     await house.post(f"/v1/runs/{run}/resume", {})
     await house.decide(run, times=2)
     assert (await resumed(house, run))["status"] == "succeeded"
@@ -193,14 +193,14 @@ async def test_a_run_that_was_terminated_in_the_middle_of_a_call_says_so_and_ask
     assert await house.effects(run) == [("a", "succeeded"), ("b", "succeeded")]
 
 
-async def never(house: House, text: str) -> None:
-    """From now on this, and only this, may not be said."""
+async def says(house: House, name: str, text: str, *, effect: str, priority: int = 30) -> None:
+    """A policy about this text alone."""
     call = {"tool": "say", "environment": "dev"}
     await house.policy(
-        "never",
-        effect="deny",
+        name,
+        effect=effect,
         scope={"tools": ["say"]},
-        priority=30,
+        priority=priority,
         when=f"action.arguments.text == '{text}'",
         examples={
             "match": [{**call, "arguments": {"text": text}}],
