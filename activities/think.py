@@ -5,8 +5,9 @@ from temporalio import activity
 from activities.catalogues import Catalogues
 from activities.heartbeat import heartbeats
 from activities.moving import Moves
+from activities.retold import Retold
 from holdfast.llm.lessons import LessonWriter
-from holdfast.ports import Planner
+from holdfast.ports import Planner, Story
 from schemas.stages import (
     Answer,
     AnswerRequest,
@@ -22,11 +23,15 @@ _PATIENT_ATTEMPTS = 3
 
 
 class ThinkActivities:
-    """Safe to repeat: a second answer may differ, but only the one that enters history is acted on."""
+    """Safe to repeat: a second answer may differ, but only the one that enters history is acted on. A move that was told is
+    not thought of again."""
 
-    def __init__(self, *, planner: Planner, catalogues: Catalogues, moves: Moves | None = None) -> None:
+    def __init__(
+        self, *, planner: Planner, catalogues: Catalogues, story: Story, moves: Moves | None = None
+    ) -> None:
         """Without `moves`, the run itself has them judged."""
         self._planner = planner
+        self._retold = Retold(story=story)
         self._catalogues = catalogues
         self._moves = moves
 
@@ -34,13 +39,15 @@ class ThinkActivities:
     async def plan(self, request: PlanRequest) -> PlanProposal:
         async with heartbeats():
             request = await self._catalogues.filled_in(request)
-            return await self._planner.plan(request.model_copy(update={"patient": _is_patient()}))
+            told = await self._retold.plan(request) if request.again else None
+            return told or await self._planner.plan(request.model_copy(update={"patient": _is_patient()}))
 
     @activity.defn
     async def next_move(self, request: NextRequest) -> NextMove:
         async with heartbeats():
             request = await self._catalogues.filled_in(request)
-            move = await self._planner.next(request)
+            move = await self._retold.move(request) if request.again or _is_second() else None
+            move = move or await self._planner.next(request)
             return await self._moves.judged(move, request) if self._moves else move
 
     @activity.defn
@@ -48,6 +55,10 @@ class ThinkActivities:
         """The last attempts do without a model, rather than fail a run whose work is done."""
         async with heartbeats():
             return await self._planner.answer(request.model_copy(update={"patient": _is_patient()}))
+
+
+def _is_second() -> bool:
+    return activity.info().attempt > 1
 
 
 def _is_patient() -> bool:

@@ -310,6 +310,7 @@ async def prepared(stack: AsyncExitStack, *, planner: Planner | None = None) -> 
         pools.llm(
             planner=planner or mute,
             runs=runs,
+            story=runs,
             moves=pools.moves(guardian=guardian, ledger=ledger, fast_tools=fast),
         ),
     ]

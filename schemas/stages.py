@@ -140,6 +140,9 @@ class PlanRequest(Payload):
         default=True, description="Wait for a model that may be back soon; else do without."
     )
     swayed: bool = Field(default=False, description="Text from outside stands before the planner.")
+    again: bool = Field(
+        default=False, description="The run was set back in Temporal: its story may have this plan already."
+    )
 
 
 class PlanProposal(Payload):
@@ -172,6 +175,9 @@ class NextRequest(Payload):
     labels: Labels = {}
     bundle: Digest | None = None
     swayed: bool = Field(default=False, description="Text from outside stands before the model.")
+    again: bool = Field(
+        default=False, description="The run was set back in Temporal: its story may have this move already."
+    )
 
     @property
     def name(self) -> StepId:

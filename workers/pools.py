@@ -131,6 +131,7 @@ def llm(
     *,
     planner: Planner,
     runs: Runs,
+    story: Story,
     moves: Moves | None = None,
     lessons: LessonWriter | None = None,
     panels: Panels | None = None,
@@ -138,7 +139,7 @@ def llm(
     questions: QuestionDesk | None = None,
 ) -> Pool:
     """Everything that needs a model's key."""
-    think = ThinkActivities(planner=planner, catalogues=Catalogues(runs=runs), moves=moves)
+    think = ThinkActivities(planner=planner, catalogues=Catalogues(runs=runs), story=story, moves=moves)
     ask = QuestionActivities(desk=questions)
     look_back = LookBackActivities(writer=lessons)
     sit = (PanelActivities(panels=panels).convene,) if panels else ()

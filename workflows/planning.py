@@ -29,7 +29,7 @@ from workflows import options
 from workflows.asking import asked
 from workflows.executor import Executor, LimitHit
 from workflows.stopping import RunStopped
-from workflows.teller import Teller
+from workflows.teller import Teller, was_set_back
 
 _MOST_DRAFTS = 3
 
@@ -215,6 +215,7 @@ class Planning:
             labels=self._start.labels,
             bundle=self._start.bundle,
             swayed=self._progress.hears_outside(recalled),
+            again=was_set_back(),
         )
 
     async def _next(self, request: NextRequest) -> NextMove:
@@ -320,6 +321,7 @@ class Planning:
             attempt=attempt,
             bundle=self._start.bundle,
             swayed=self._progress.hears_outside(recalled),
+            again=was_set_back(),
         )
 
 

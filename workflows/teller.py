@@ -122,3 +122,9 @@ def history_is_long() -> bool:
 
 def seconds(value: float) -> timedelta:
     return timedelta(seconds=value)
+
+
+def was_set_back() -> bool:
+    """Whether somebody has reset this workflow in Temporal: it goes over what another execution has gone over."""
+    info = workflow.info()
+    return info.original_execution_run_id != info.run_id

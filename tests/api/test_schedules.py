@@ -51,7 +51,7 @@ async def workers(api: RunningApi, temporal_address: str) -> AsyncIterator[None]
             models=PostgresModelRoutes(database=database),
         ),
     )
-    llm = pools.llm(planner=Script(), runs=runs)
+    llm = pools.llm(planner=Script(), runs=runs, story=runs)
     async with AsyncExitStack() as stack:
         for pool in (orchestration, llm):
             worker = pool.worker(client, workers=WorkerSettings(drain_s=0.1), temporal=TemporalSettings())

@@ -143,7 +143,16 @@ async def worked(scene: Scene, run_id: str, result: asyncio.Future[Any], deaths:
 
 
 async def answer_truthfully(scene: Scene, run_id: str) -> None:
-    """The human of this run: approves what is asked, and says of a doubtful effect what the world says."""
+    """The human of this run, and of those that work for it."""
+    async with scene.database.tenant("default") as connection:
+        cursor = await connection.execute("select id from runs where parent = %s", (run_id,))
+        below = [row["id"] for row in await cursor.fetchall()]
+    for each in (run_id, *below):
+        await answer_for(scene, each)
+
+
+async def answer_for(scene: Scene, run_id: str) -> None:
+    """Approves what is asked, and says of a doubtful effect what the world says."""
     questions = await open_questions(scene, run_id)
     ledger = PostgresLedger(database=scene.database)
     effects = await ledger.effects("default", run_id) if questions else ()

@@ -1,5 +1,6 @@
 """The same certificate for what a chain of steps does not show: a list whose items go out side by side, an undoing, a run
-that goes on in new executions, two workers at once, and a cancelled call whose worker dies with it.
+that goes on in new executions, an agent's moves, one that works for another run, two workers at once, and a cancelled call
+whose worker dies with it.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from holdfast.runtime.temporal import HoldfastPlugin, connect
 from schemas.agents import AgentSpec
 from schemas.base import JsonObject
 from schemas.commands import CancelCommand
-from schemas.plans import Plan, Step, ToolStep, WaitStep
+from schemas.plans import AgentStep, Plan, Step, ToolStep, WaitStep
 from schemas.runs import RunInput, RunOutput, RunState, RunStatus
 from schemas.tools import Catalogue
 from tests.certificate.table import note
@@ -34,13 +35,15 @@ DEATHS = {
     "fan": ["after_call:each", "after_dispatch:each", *(f"history:{n}" for n in range(5, 40, 3))],
     "undo": ["after_call:undo_s2", *(f"history:{n}" for n in range(20, 50, 3))],
     "long": [f"history:{n}" for n in range(10, 65, 5)],
+    "moves": ["after_call:move_2", "after_dispatch:move_1", *(f"history:{n}" for n in range(5, 40, 3))],
+    "agent": ["after_call:move_1", "before_dispatch:move_2", *(f"history:{n}" for n in range(5, 40, 3))],
 }
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kill_at" in metafunc.fixturenames:
         full = metafunc.config.getoption("full")
-        chosen = DEATHS if full else {"fan": DEATHS["fan"][:1]}
+        chosen = DEATHS if full else {"fan": DEATHS["fan"][:1], "agent": DEATHS["agent"][:1]}
         pairs = [(shape, point) for shape, points in chosen.items() for point in points]
         metafunc.parametrize(("shape", "kill_at"), pairs)
 
@@ -60,6 +63,8 @@ def shapes(shape: str) -> Sequence[Step]:
             act("each", arguments=item, for_each="${inputs.names}", concurrency=3),
             act("last", depends_on=("each",)),
         ]
+    if shape == "agent":
+        return [AgentStep(id="ask", agent="operator", goal="m0 m1 m2"), act("last", depends_on=("ask",))]
     if shape == "undo":
         undoable = [
             act(
@@ -81,6 +86,8 @@ def names_of(shape: str) -> list[str]:
         return [f"n{n}" for n in range(8)] + ["last"]
     if shape == "undo":
         return [name for n in range(4) for name in (f"s{n}", f"undo_s{n}")]
+    if shape in ("moves", "agent"):
+        return ["m0", "m1", "m2", *(["last"] if shape == "agent" else [])]
     return [f"s{n}" for n in range(24)]
 
 
@@ -102,15 +109,16 @@ async def scene(database: Database, database_url: str, impatient_address: str) -
     world.close()
 
 
-async def begun(scene: Scene, steps: Sequence[Step]) -> Handle:
+async def begun(scene: Scene, steps: Sequence[Step], *, moves: bool = False) -> Handle:
     run = RunInput(
         run_id=new_id("run"),
         tenant="default",
-        goal="certify",
+        goal="m0 m1 m2" if moves else "certify",
+        mode="react" if moves else "plan",
         agent=AgentSpec(name="operator"),
         catalogue=Catalogue(tools=tuple(tool.spec for tool in tools_for(scene.world.url))),
         inputs={"names": names_of("fan")[:8]},
-        state=RunState(plan=Plan(steps=tuple(steps))),
+        state=RunState(plan=None if moves else Plan(steps=tuple(steps))),
     )
     await PostgresRuns(database=scene.database).create(run)
     return await scene.client.start_workflow(AgentRun.run, run, id=run.run_id, task_queue="orchestration")
@@ -120,7 +128,7 @@ async def begun(scene: Scene, steps: Sequence[Step]) -> Handle:
 async def test_a_killed_worker_loses_and_repeats_nothing_of_this_shape_either(
     scene: Scene, shape: str, kill_at: str
 ) -> None:
-    handle = await begun(scene, shapes(shape))
+    handle = await begun(scene, shapes(shape), moves=shape == "moves")
     undoing = asyncio.create_task(cancelled_when_it_waits(scene, handle)) if shape == "undo" else None
     result = asyncio.ensure_future(handle.result())
     deaths = [kill_at, ""]

@@ -35,10 +35,23 @@ from holdfast.tools.declare import Tool, ToolContext, declared
 from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.registry import Registry
 from schemas.base import JsonObject, Request
-from schemas.stages import ActRequest
+from schemas.plans import StepRetry, ToolStep
+from schemas.stages import ActRequest, NextMove, NextRequest
 from schemas.tools import EffectClass, ToolResult
 from tests.runs.acting import ByName, Forgetful, Script
 from workers import pools
+
+
+class Walker(Script):
+    """A model that makes as many moves as its goal has words, each with an effect of that name, and then answers."""
+
+    async def next(self, request: NextRequest) -> NextMove:
+        words = request.goal.split()
+        if request.turn == len(words):
+            return NextMove(answer=request.goal)
+        retry = StepRetry(attempts=2, wait_s=0.05)
+        arguments: JsonObject = {"name": words[request.turn]}
+        return NextMove(step=ToolStep(id="x", tool="irreversible", arguments=arguments, retry=retry))
 
 
 @dataclass(frozen=True)
@@ -168,6 +181,7 @@ async def _serve(errand: Errand) -> None:
     runs, artifacts = PostgresRuns(database=database), PostgresArtifacts(database=database)
     ledger = DeadlyLedger(database=database, kill_at=errand.kill_at)
     host = RegistryToolHost(Registry(tools_for(errand.world_url)))
+    fast = RegistryToolHost(Registry([calc]))
     made = [
         pools.orchestration(
             story=runs,
@@ -176,11 +190,16 @@ async def _serve(errand: Errand) -> None:
             guardian=ByName(),
             ledger=ledger,
             approvals=PostgresApprovals(database=database),
-            fast_tools=RegistryToolHost(Registry([calc])),
+            fast_tools=fast,
             memory=Forgetful(),
         ),
         pools.tools(ledger=ledger, tools=host, artifacts=artifacts, worker=str(os.getpid())),
-        pools.llm(planner=Script(), runs=runs),
+        pools.llm(
+            planner=Walker(),
+            runs=runs,
+            story=runs,
+            moves=pools.moves(guardian=ByName(), ledger=ledger, fast_tools=fast),
+        ),
     ]
     async with AsyncExitStack() as stack:
         for pool in made:

@@ -164,7 +164,7 @@ def _crew(database: Database, host: RegistryToolHost, layer: ModelLayer) -> Sequ
         model=layer.action_judge(), panel=PanelJudge(panel=panel), book=book, timeout_s=4
     )
     runs = PostgresRuns(database=database)
-    thinks = pools.llm(planner=Script(), runs=runs, panels=panel, opinions=opinions)
+    thinks = pools.llm(planner=Script(), runs=runs, story=runs, panels=panel, opinions=opinions)
     guardian = PolicyGuardian(policies=FixedPolicies(rules), opinions=book)
     return crew(database, host, thinks=thinks, guardian=guardian)
 

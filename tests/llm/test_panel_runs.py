@@ -108,7 +108,7 @@ async def stage(module_database: Database, temporal_address: str) -> AsyncIterat
         client = await connect(plugin, address=temporal_address)
         host = RegistryToolHost(Registry([calc]))
         runs = PostgresRuns(database=module_database)
-        thinks = pools.llm(planner=Silent(), runs=runs, panels=layer.panel())
+        thinks = pools.llm(planner=Silent(), runs=runs, story=runs, panels=layer.panel())
         made = crew(module_database, host, thinks=thinks)
         await stack.enter_async_context(at_work(client, made, cached_runs=0))
         yield Stage(client, module_database, server, layer, host)

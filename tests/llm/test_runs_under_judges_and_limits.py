@@ -154,9 +154,11 @@ async def stage(
     layer = await ModelLayer.open(ModelSettings(file=file), database=database, temporal=client)
     memory = PostgresMemory(database=database)
     host = RegistryToolHost(Registry([calc, declared("log", effect=EffectClass.READ_ONLY)(log)]))
+    runs = PostgresRuns(database=database)
     thinks = pools.llm(
         planner=layer.planner(runbook=OneRunbook()),
-        runs=PostgresRuns(database=database),
+        runs=runs,
+        story=runs,
         lessons=layer.lessons(shelf=memory, status=MemoryStatus.PROPOSED),
     )
     remembers = MemoryWithAfterthought(memory=memory, client=client)

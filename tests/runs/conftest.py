@@ -202,6 +202,7 @@ async def make_stage(database: Database, temporal_address: str) -> AsyncIterator
                 pools.llm(
                     planner=script,
                     runs=runs,
+                    story=runs,
                     moves=pools.moves(guardian=guardian, ledger=ledger, fast_tools=fast),
                 ),
             ]

@@ -157,7 +157,7 @@ async def opened(database_url: str, temporal_address: str) -> AsyncIterator[Hous
                 ),
             ),
             pools.tools(ledger=ledger, tools=tools, artifacts=artifacts, worker="test"),
-            pools.llm(planner=script, runs=runs),
+            pools.llm(planner=script, runs=runs, story=runs),
         ]
         for pool in made:
             worker = pool.worker(client, workers=WorkerSettings(drain_s=0.1), temporal=TemporalSettings())

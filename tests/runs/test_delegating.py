@@ -6,6 +6,7 @@ import asyncio
 import pytest
 from temporalio.client import WorkflowHandle
 
+from schemas.agents import RunLimits
 from schemas.commands import CancelCommand, ResumeCommand
 from schemas.plans import AgentStep
 from schemas.runs import RunOutput, RunStatus
@@ -91,6 +92,16 @@ async def test_cancelling_a_run_stops_the_agent_that_an_earlier_execution_began(
     parent = await stage.run(handle.id)
     assert parent.ended_at is not None
     assert ended.ended_at <= parent.ended_at
+
+
+async def test_a_run_out_of_time_stops_its_agent_first(stage: Stage) -> None:
+    works(stage, wait="never")
+    handle = await stage.start(ASK, limits=RunLimits(wall_s=4))
+    child = await at_work(stage, handle.id)
+    async with asyncio.timeout(30):
+        assert (await handle.result()).status is RunStatus.TIMED_OUT
+    assert (await stage.run(child)).status is RunStatus.CANCELLED
+    assert [effect.status for effect in await stage.effects(child)] == ["failed"]
 
 
 async def test_cancelling_a_run_at_once_leaves_no_agent_behind(stage: Stage) -> None:

@@ -1,11 +1,12 @@
 """The longest runs we promise: on a server as it is, with its own idea of a long history."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 
 from schemas.agents import RunLimits
-from schemas.commands import PostedEvent
+from schemas.commands import PostedEvent, ResumeCommand
 from schemas.plans import WaitStep
 from schemas.runs import RunStatus
 from tests.runs.conftest import Stage
@@ -40,3 +41,31 @@ async def test_a_run_takes_two_thousand_events_from_outside(stage: Stage) -> Non
     story = await stage.story(handle.id)
     taken = [e.data["outcome"]["output"]["n"] for e in story if e.type == "step.succeeded"]
     assert taken == list(range(2_000))
+
+
+@pytest.mark.parametrize("on_error", ["continue", "fail"])
+async def test_of_a_thousand_items_those_that_failed_are_called_again_and_no_other(
+    stage: Stage, on_error: str
+) -> None:
+    items = [{"name": f"n{n}", "bad": n % 100 == 0} for n in range(1_000)]
+    each = say(
+        "each",
+        "${item.name}",
+        for_each="${inputs.items}",
+        concurrency=16,
+        on_error=on_error,
+        arguments={"fail": "${item.bad}"},
+    )
+    after = say("after", "failed: ${steps.each.output.failed[9] ?? null}", depends_on=("each",))
+    handle = await stage.start(each, after, inputs={"items": items}, on_failure="pause")
+    if on_error == "fail":
+        await stage.until(handle.id, "run.status")
+        assert len(stage.world.said) == 1_000
+        mended = [{**item, "bad": False} for item in items]
+        await handle.execute_update("resume", ResumeCommand(inputs={"items": mended}))
+    output = await handle.result()
+    assert output.status is RunStatus.SUCCEEDED
+    said = Counter(stage.world.said)
+    again = {f"n{n}" for n in range(0, 1_000, 100)} if on_error == "fail" else set()
+    assert {name for name, times in said.items() if times == 2} == again
+    assert max(said.values()) <= 2

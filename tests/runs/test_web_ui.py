@@ -11,7 +11,9 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from holdfast.ids import new_id
+from schemas.plans import Plan, PlanSource
 from schemas.runs import RunOutput, RunStatus
+from schemas.stages import NextMove, PlanProposal
 from tests.runs.conftest import Stage
 from tests.runs.steps import say
 from tests.runs.test_rows import row
@@ -46,6 +48,34 @@ async def test_a_run_that_is_set_back_does_nothing_twice_and_tells_nothing_twice
     assert (await set_back(stage, handle.id, tasks=1)).status is RunStatus.SUCCEEDED
     assert stage.world.said == ["a", "b", "b"]
     assert await stage.story(handle.id) == before
+
+
+async def test_an_agent_that_is_set_back_to_any_point_makes_none_of_its_moves_again(stage: Stage) -> None:
+    """Though the model would think of others now: the moves that were made are its story."""
+    stage.script.moves = [
+        NextMove(step=say("x", "one")),
+        NextMove(step=say("x", "${steps.move_1.output.text} two")),
+        NextMove(answer="both"),
+    ]
+    handle = await stage.start(mode="react")
+    await handle.result()
+    for tasks in (1, 2, 3, 4):
+        stage.script.moves = [NextMove(answer="as before")]
+        output = await set_back(stage, handle.id, tasks=tasks)
+        assert output.status is RunStatus.SUCCEEDED
+        assert stage.world.said == ["one", "one two"]
+        assert output.steps_done == 2
+
+
+async def test_a_plan_is_not_thought_of_again_when_its_run_is_set_back(stage: Stage) -> None:
+    stage.script.plans = [
+        PlanProposal(plan=Plan(steps=(say(text, text),), source=PlanSource.MODEL), by="test")
+        for text in ("one", "other")
+    ]
+    handle = await stage.start()
+    await handle.result()
+    assert (await set_back(stage, handle.id, tasks=1)).status is RunStatus.SUCCEEDED
+    assert stage.world.said == ["one"]
 
 
 async def test_a_run_that_had_ended_goes_on_when_it_is_set_back(stage: Stage) -> None:

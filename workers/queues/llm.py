@@ -48,9 +48,11 @@ async def pool(held: Parts) -> pools.Pool:
     )
     asker = ModelQuestionWriter(model=layer.model) if layer.settings.deployments else None
     questions = shelf.library.questions(asker) if asker else None
+    runs = PostgresRuns(database=database)
     return pools.llm(
         planner=heeding if layer.settings.deployments else planner,
-        runs=PostgresRuns(database=database),
+        runs=runs,
+        story=runs,
         moves=await _moves(held) if layer.settings.deployments else None,
         lessons=lessons,
         panels=panel,
