@@ -175,11 +175,11 @@ async def test_a_cancel_that_meets_a_new_execution_is_heard(stage: Stage) -> Non
 
 
 async def test_a_run_in_a_later_execution_is_set_back_and_repeats_nothing(stage: Stage) -> None:
-    handle = await stage.start(say("a"), *chain(200), say("b", "${steps.c199.output.value}"))
+    handle = await stage.start(say("a"), *chain(200), say("b", "n=${steps.c199.output.value}"))
     assert (await handle.result()).status is RunStatus.SUCCEEDED
     assert await more_than_one_execution(stage, handle.id)
     before = await stage.story(handle.id)
     for tasks in (1, 2):
         assert (await set_back(stage, handle.id, tasks=tasks)).status is RunStatus.SUCCEEDED
-    assert stage.world.said == ["a", "200"]
+    assert stage.world.said == ["a", "n=200"]
     assert await stage.story(handle.id) == before
