@@ -93,6 +93,7 @@ class RunState(Payload):
     spend_usd: float = 0
     paused: bool = False
     status: RunStatus = Field(default=RunStatus.RUNNING, description="As it was told last.")
+    helpless: bool = Field(default=False, description="It waits for a resume.")
     instructions: tuple[str, ...] = ()
     posted: dict[str, tuple[JsonObject, ...]] = Field(
         default={}, description="External events, by name and in their order, until a step takes one."

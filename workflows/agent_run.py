@@ -109,7 +109,7 @@ class AgentRun:
         )
         self._recalled = Recollection()
         self._cancel: CancelCommand | None = None
-        self._helpless = False
+        self._helpless = start.state.helpless
         self._ending = False
         self._resume: ResumeCommand | None = None
 
@@ -167,9 +167,10 @@ class AgentRun:
         self._helpless = True
         await self._teller.waits_for_people(reason, f"{reason}: {why}")
         await workflow.wait_condition(lambda: self._resume is not None or history_is_long())
-        command, self._resume, self._helpless = self._resume, None, False
+        command, self._resume = self._resume, None
         if command is None:
-            raise RollOver
+            raise RollOver  # helpless still: whoever resumes it meanwhile is heard on the other side
+        self._helpless = False
         await self._planning.mend(command)
         await self._teller.was_answered(reason)
 
@@ -315,7 +316,9 @@ class AgentRun:
 
     def _carried(self) -> dict[str, Any]:
         return {
-            "state": self._progress.freeze().model_copy(update={"status": self._teller.status}),
+            "state": self._progress.freeze().model_copy(
+                update={"status": self._teller.status, "helpless": self._helpless}
+            ),
             "inputs": self._progress.inputs,
             "limits": self._progress.limits,
         }

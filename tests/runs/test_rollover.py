@@ -4,9 +4,7 @@ import asyncio
 
 import pytest
 
-from holdfast.adapters.postgres.brakes import PostgresBrakes
 from schemas.agents import RunLimits
-from schemas.brakes import FreezeDraft, FreezeFilter
 from schemas.commands import CancelCommand, PauseCommand, PostedEvent, ResumeCommand
 from schemas.plans import Step, ToolStep, WaitStep
 from schemas.runs import RunStatus
@@ -137,22 +135,6 @@ async def test_a_run_is_paused_across_executions(stage: Stage) -> None:
     assert stage.world.said == ["a", "b"]
 
 
-async def test_a_run_is_held_by_a_freeze_across_executions(stage: Stage) -> None:
-    brakes = PostgresBrakes(database=stage.database)
-    await brakes.freeze("default", FreezeDraft(tool="say", reason="an incident"), by="user:somebody")
-    handle = await stage.start(say("a"), say("b", depends_on=("a",)))
-    await stage.until(handle.id, "verdict.held")
-    async with asyncio.timeout(60):
-        while not await more_than_one_execution(stage, handle.id):
-            await handle.signal("thawed")  # it looks again, as it does by itself now and then
-    assert stage.world.said == []
-    await brakes.thaw("default", FreezeFilter(), by="user:somebody")
-    await handle.signal("thawed")
-    assert (await handle.result()).status is RunStatus.SUCCEEDED
-    assert stage.world.said == ["a", "b"]
-    assert (await stage.types(handle.id)).count("verdict.held") == 1
-
-
 async def test_a_cancel_that_meets_a_new_execution_is_heard(stage: Stage) -> None:
     """Sent at any moment around the change, it ends the run; none is lost between the executions."""
     for steps in range(20, 34, 2):
@@ -181,5 +163,5 @@ async def test_a_run_in_a_later_execution_is_set_back_and_repeats_nothing(stage:
     before = await stage.story(handle.id)
     for tasks in (1, 2):
         assert (await set_back(stage, handle.id, tasks=tasks)).status is RunStatus.SUCCEEDED
-    assert stage.world.said == ["a", "n=200"]
+    assert sorted(stage.world.said) == ["a", "n=200"]
     assert await stage.story(handle.id) == before
