@@ -24,9 +24,11 @@ from schemas.mcp import McpServer
 from schemas.sandbox import Language, SandboxRequest, SandboxStatus
 
 _CONNECT_S = 30.0
+_PING_S = 5.0
 _LIFE_S = 900.0
 _MOST_PAGES = 50
 _CLOSED = -32000
+_BROKEN = (anyio.ClosedResourceError, anyio.BrokenResourceError)
 _EVENT_BYTES = 16 * 1024 * 1024
 
 
@@ -91,7 +93,7 @@ class WarmSession:
             raise ToolFailed(f"The MCP server {self._name} refused: {str(error)[:500]}") from error
         except ValidationError as error:
             raise ToolFailed(f"The MCP server {self._name} answered with what is no MCP.") from error
-        except (OSError, RuntimeError, anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
+        except (OSError, RuntimeError, *_BROKEN) as error:
             await self.close()
             raise Unavailable(f"The MCP server {self._name} went away: {type(error).__name__}.") from error
         finally:
@@ -103,11 +105,24 @@ class WarmSession:
     async def _ready(self, needed_s: float = _CONNECT_S) -> Client:
         async with self._lock:
             worn_out = time.monotonic() + needed_s > self._ends and not self._busy
-            if self._client is None or not self._alive() or worn_out:
+            if self._client is None or not self._alive() or worn_out or not await self._answers(self._client):
                 await self._drop()
                 self._client = await self._start()
                 self._ends = time.monotonic() + self._life_s
             return self._client
+
+    async def _answers(self, client: Client) -> bool:
+        """Whether an idle session still stands: a call that is lost with it looks like one that was made."""
+        if self._busy:
+            return True
+        try:
+            async with asyncio.timeout(_PING_S):
+                await client.session.send_ping()
+        except MCPError as error:
+            return self._alive() and error.error.code != _CLOSED  # to some, a ping is unknown
+        except (TimeoutError, ValidationError, OSError, RuntimeError, *_BROKEN):
+            return False
+        return True
 
     async def _start(self) -> Client:
         """A session is opened and closed by one task of its own: its cancel scopes demand that."""
