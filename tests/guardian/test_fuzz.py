@@ -26,6 +26,7 @@ from schemas.verdicts import Decision
 from tests.guardian.conftest import DocumentMaker
 
 BUDGET_S, BUDGET_IN_FULL_S = 2.0, 120.0
+pytestmark = pytest.mark.timeout(BUDGET_IN_FULL_S + 120)  # each test ends by its own budget
 SLOWEST_S = 1.0
 """CPU of one thread; an admission compiles and tries its rule on an action as large as facts can be."""
 
