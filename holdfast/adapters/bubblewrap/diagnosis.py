@@ -1,7 +1,7 @@
 """Why a sandbox cannot be built on this machine, and what to do about it. Reads settings, changes nothing."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,9 +48,9 @@ class Cause:
 _FORBIDDEN = ("Operation not permitted", "Function not implemented", "Permission denied")
 
 
-def causes(bwrap: Path, problem: str = "") -> Iterator[Cause]:
+def causes(bwrap: Path, problem: str = "", readable: Sequence[str] = ()) -> Iterator[Cause]:
     """Everything that stands in the way, the likeliest first. `problem` is what a failed attempt said."""
-    found = list(_named_causes(bwrap, problem))
+    found = [*_named_causes(bwrap, problem), *_closed_grants(readable, problem)]
     yield from found
     if not found and any(word in problem for word in _FORBIDDEN):
         yield Cause(
@@ -105,6 +105,17 @@ def _named_causes(bwrap: Path, problem: str) -> Iterator[Cause]:
         )
 
 
+def _closed_grants(readable: Sequence[str], problem: str) -> Iterator[Cause]:
+    for path in readable:
+        refused = path in problem and "Permission denied" in problem
+        if refused and (closed := _closed_directory(Path(path))):
+            yield Cause(
+                "readable",
+                f"HOLDFAST_SANDBOX__READABLE names {path}, but {closed} is closed to the uids that tools run as",
+                f"chmod o+x {closed}, or leave {path} out of HOLDFAST_SANDBOX__READABLE",
+            )
+
+
 def _setting(path: str) -> str | None:
     try:
         return Path(path).read_text().strip()
@@ -113,7 +124,15 @@ def _setting(path: str) -> str | None:
 
 
 def _closed_directory(path: Path) -> Path | None:
-    return next((parent for parent in path.parents if not parent.stat().st_mode & 0o001), None)
+    """From the root down: what lies below a closed one cannot always be looked at."""
+    return next((parent for parent in reversed(path.parents) if not _open_to_tools(parent)), None)
+
+
+def _open_to_tools(directory: Path) -> bool:
+    """Root's tools run as somebody else, and another user's as that user."""
+    if os.geteuid() == 0:
+        return not directory.exists() or bool(directory.stat().st_mode & 0o001)
+    return os.access(directory, os.X_OK)
 
 
 def _status_field(name: str) -> str:

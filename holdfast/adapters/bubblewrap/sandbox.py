@@ -216,7 +216,8 @@ class BubblewrapSandbox:
         """A machine that cannot build the sandbox refuses the call and says how to mend it: no weaker way exists."""
         if not problem:
             return ""
-        return "; ".join(str(cause) for cause in causes(Path(self._spec.bwrap), problem))
+        found = causes(Path(self._spec.bwrap), problem, self._spec.readable)
+        return "; ".join(str(cause) for cause in found)
 
     def _refused(self, reason: str) -> SandboxResult:
         return SandboxResult(
