@@ -54,6 +54,7 @@ _TMP = "/tmp"  # noqa: S108 - the container's own
 _GRACE_S = 0.2
 _ENGINE_S = 60.0
 _FLOOD_FACTOR = 64
+_START_ENGINE = "start the engine, and let this user speak to it"
 
 
 class EngineFailed(Exception):
@@ -125,7 +126,7 @@ class DockerSandbox:
         try:
             await self._create(name, request)
         except EngineFailed as error:
-            return self._failed(SandboxStatus.REFUSED, f"There is no container: {error}")
+            return self._failed(SandboxStatus.REFUSED, await self._why_none(error))
         await self._put(name, WORKSPACE, before.tar + given)
         if before.modes:
             await self._engine_call(*self._inside(name, *RESTORE_MODES), stdin=before.modes)
@@ -145,6 +146,18 @@ class DockerSandbox:
             "create", *self._options(name, request), self._image, *waiting_command(request)
         )
         await self._engine_call("start", name)
+
+    async def _why_none(self, error: EngineFailed) -> str:
+        """An engine that is away has another remedy than an image or a runtime that it lacks."""
+        try:
+            await self._reach_engine()
+        except EngineFailed as away:
+            return f"There is no container: {away}; remedy: {_START_ENGINE}"
+        return f"There is no container: {error}; remedy: {self._mend_container()}"
+
+    def _mend_container(self) -> str:
+        runtime = f" and the runtime {self._runtime}" if self._runtime else ""
+        return f"give the engine the image {self._image}{runtime}"
 
     def _inside(self, name: str, *command: str) -> list[str]:
         """The engine's way to run a command in a container, with standard input."""
@@ -316,8 +329,7 @@ class DockerSandbox:
         try:
             await self._reach_engine()
         except EngineFailed as error:
-            remedy = "start the engine, and let this user speak to it"
-            check = LayerCheck(name="engine", ok=False, detail=str(error), remedy=remedy)
+            check = LayerCheck(name="engine", ok=False, detail=str(error), remedy=_START_ENGINE)
             return SandboxHealth(backend=self._name, healthy=False, checks=(check,))
         seen = await self.run(
             SandboxRequest(program="grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status")

@@ -46,12 +46,25 @@ async def test_a_container_is_refused_an_allow_list(tmp_path: Path) -> None:
     assert (await DockerSandbox(store=tmp_path).run(request)).status is SandboxStatus.REFUSED
 
 
-async def test_a_missing_engine_is_our_fault_and_says_so(tmp_path: Path) -> None:
+async def test_a_missing_engine_is_named_and_nothing_runs(tmp_path: Path) -> None:
     sandbox = DockerSandbox(store=tmp_path, engine="no-such-engine")
     result = await sandbox.run(SandboxRequest(program="true"))
-    assert result.status is SandboxStatus.SANDBOX_ERROR
+    assert result.status is SandboxStatus.REFUSED
     assert "no-such-engine" in (result.error or "")
+    assert "remedy: start the engine" in (result.error or "")
     assert not (await sandbox.self_test()).healthy
+
+
+async def test_an_engine_without_the_image_is_not_told_to_start(tmp_path: Path) -> None:
+    """An engine's command line that answers, and makes nothing."""
+    engine = tmp_path / "engine"
+    engine.write_text('#!/bin/sh\n[ "$1" = info ] || { echo "no such image" >&2; exit 1; }\n')
+    engine.chmod(0o755)
+    sandbox = DockerSandbox(store=tmp_path / "store", engine=str(engine), image="tool:1", runtime="runsc")
+    result = await sandbox.run(SandboxRequest(program="true"))
+    assert result.status is SandboxStatus.REFUSED
+    assert "no such image" in (result.error or "")
+    assert "remedy: give the engine the image tool:1 and the runtime runsc" in (result.error or "")
 
 
 def test_a_file_is_read_from_an_archive_by_its_exact_name() -> None:

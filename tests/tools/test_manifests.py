@@ -10,6 +10,7 @@ from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.tool_desk import PostgresToolDesk, PostgresToolNotice
 from holdfast.adapters.postgres.tools import PostgresTools
+from holdfast.adapters.sandbox_docker import DockerSandbox
 from holdfast.errors import NotFound
 from holdfast.tools.builtin import sandboxed_tools
 from holdfast.tools.manifests import BadManifest, Workshop, read_manifest, tool_of
@@ -63,6 +64,23 @@ async def test_a_command_gets_its_arguments_as_words_and_on_stdin(workshop: Work
 async def test_a_command_that_fails_says_how(workshop: Workshop, run: dict[str, object], code: str) -> None:
     text = written(run=run, permissions={"limits": {"wall_s": 1.0}})
     assert code_of(await Caller(tool_of(read_manifest(text), workshop))("demo.greet", who="x")) == code
+
+
+@pytest.mark.parametrize("engine", ["docker", "no-such-engine"])
+async def test_an_image_is_refused_with_a_remedy_where_no_engine_answers(
+    sandbox: BubblewrapSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    workshop = Workshop(
+        builtin=Registry(()),
+        sandbox=sandbox,
+        container=lambda image: DockerSandbox(store=tmp_path / "store", image=image, engine=engine),
+    )
+    text = written(run={"command": ["true"], "image": "tool:1"})
+    result = await Caller(tool_of(read_manifest(text), workshop))("demo.greet", who="x")
+    assert code_of(result) == "refused"
+    assert result.error is not None
+    assert "remedy: start the engine" in result.error.message
 
 
 @pytest.mark.parametrize(
