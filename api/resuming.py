@@ -1,5 +1,8 @@
 """A run taken up again: the same run after its end, or a new one with its past."""
 
+import asyncio
+from contextlib import suppress
+
 from api.services import Services
 from holdfast.errors import Conflict
 from holdfast.plan.story import StoryReader
@@ -11,6 +14,7 @@ from schemas.commands import ResumeCommand
 from schemas.runs import Run, RunInput, RunState, RunStatus
 
 _PAGE = 500
+_LAST_MOMENT_S, _LOOK_S = 5, 0.05
 
 
 async def story_of(held: Services, run: Run) -> StoryReader:
@@ -21,6 +25,22 @@ async def story_of(held: Services, run: Run) -> StoryReader:
         reader.read(page)
         after = page[-1].seq
     return reader
+
+
+async def started_again(
+    held: Services, run: Run, command: ResumeCommand, *, agent_version: int | None
+) -> RunInput:
+    """The next execution of an ended run is under way with this input. A run tells its end a moment before its execution
+    is over, so one that is still there is waited for; somebody else may have taken the run up in the meantime."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_MOMENT_S):
+            while run.status.ended:
+                run_input = await resumed(held, run, command, agent_version=agent_version)
+                if await held.engine.start(run_input, again=True):
+                    return run_input
+                await asyncio.sleep(_LOOK_S)
+                run = await held.runs.read(run.tenant, run.id)
+    raise Conflict(f"Run {run.id} is under way again already.", run_id=run.id)
 
 
 async def resumed(held: Services, run: Run, command: ResumeCommand, *, agent_version: int | None) -> RunInput:

@@ -7,11 +7,10 @@ from pydantic import Field
 
 from api.commanding import commanded, said
 from api.problems import documented
-from api.resuming import fork_of, remember, resumed
+from api.resuming import fork_of, remember, started_again
 from api.routes.runs import OwnRun
 from api.services import Caller, Held, Operation
 from api.start import launch
-from holdfast.errors import Conflict
 from holdfast.ids import new_id
 from schemas.agents import RunLimits
 from schemas.base import JsonObject, Request, StepId, strictly
@@ -99,9 +98,7 @@ async def resume(run: OwnRun, request: ResumeRequest, held: Held, caller: Caller
         report = await commanded(held, run, "resume", command)
         await remember(held, run, command, None)
         return report
-    run_input = await resumed(held, run, command, agent_version=request.agent_version)
-    if not await held.engine.start(run_input, again=True):
-        raise Conflict(f"Run {run.id} is under way again already.", run_id=run.id)
+    run_input = await started_again(held, run, command, agent_version=request.agent_version)
     await held.runs.take_up(run, by=caller.id)
     await remember(held, run, command, run_input if request.agent_version else None)
     return CommandReport(status="running", note="A new execution goes on from the last good step.")

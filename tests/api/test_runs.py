@@ -211,6 +211,21 @@ async def test_a_run_that_is_taken_up_again_is_under_way_at_once(
     assert taken_up.data["reason"].startswith("taken up again by key:")
 
 
+async def test_a_resumption_waits_for_an_execution_in_its_last_moment(
+    api: RunningApi, temporal_client: Client
+) -> None:
+    """A run tells its end before its execution is over."""
+    holdfast = api.client()
+    run = await holdfast.runs.start(RunRequest(goal="x"))
+    await end_run(api, run.id, RunStatus.FAILED)
+    taken_up = asyncio.create_task(holdfast.runs.resume(run.id))
+    done, _ = await asyncio.wait({taken_up}, timeout=0.3)
+    assert not done
+    await temporal_client.get_workflow_handle(run.id).terminate()
+    await taken_up
+    assert (await holdfast.runs.read(run.id)).status is RunStatus.RUNNING
+
+
 async def test_a_fork_begins_with_what_a_resumption_changed(api: RunningApi, temporal_client: Client) -> None:
     run = await api.client().runs.start(RunRequest(goal="x", inputs={"host": "a", "port": 1}))
     await temporal_client.get_workflow_handle(run.id).terminate()
