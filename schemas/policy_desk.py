@@ -169,6 +169,19 @@ class PolicyDiff(Payload):
     changes: tuple[FieldChange, ...] = ()
 
 
+class BundleDiff(Payload):
+    """What two bundles say differently. Nothing in any of the lists: the same rules, under one digest."""
+
+    before: Digest
+    after: Digest
+    added: tuple[PolicyRef, ...] = ()
+    removed: tuple[PolicyRef, ...] = ()
+    changed: tuple[PolicyDiff, ...] = ()
+    settings: tuple[FieldChange, ...] = Field(
+        default=(), description="The defaults, the format and the version of the command knowledge."
+    )
+
+
 class RollbackRequest(Request):
     """Put an earlier bundle in force again: the one before, or that of an activation by its number."""
 

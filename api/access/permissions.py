@@ -87,6 +87,7 @@ RULES: tuple[Rule, ...] = (
     _read("/v1/policy-templates", Permission.POLICIES_READ),
     _read("/v1/policy-bundles", Permission.POLICIES_READ),
     _read("/v1/policy-bundles/active", Permission.POLICIES_READ),
+    _read("/v1/policy-bundles/diff", Permission.POLICIES_READ),
     _write("POST", "/v1/policy-bundles/activate", Permission.POLICIES_WRITE, everywhere=True),
     _write("POST", "/v1/policy-bundles/rollback", Permission.POLICIES_WRITE, everywhere=True),
     _write("POST", "/v1/policy-trials", Permission.POLICIES_READ),

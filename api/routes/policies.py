@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Response
 from api.editing import IfMatch, refuse_stale, tag
 from api.problems import documented
 from api.services import Caller, Held
-from schemas.base import Name
+from schemas.base import Digest, Name
 from schemas.pages import Items
 from schemas.policies import Bundle, PolicyTemplate, PolicyVersion
 from schemas.policy_desk import (
@@ -15,6 +15,7 @@ from schemas.policy_desk import (
     ActivationRequest,
     BacktestReport,
     BacktestRequest,
+    BundleDiff,
     ExperimentReport,
     Explanation,
     PolicyDiff,
@@ -29,6 +30,9 @@ router = APIRouter(prefix="/v1", tags=["policies"])
 PolicyPath = Annotated[Name, Path(description="The policy's name.")]
 VersionPath = Annotated[int, Path(ge=1, le=2**31 - 1, description="The version's number.")]
 VersionQuery = Annotated[int, Query(ge=1, le=2**31 - 1, description="A version's number.")]
+BundleQuery = Annotated[
+    Digest | None, Query(description="The digest of a bundle; what is in force where it is left out.")
+]
 Days = Annotated[float, Query(gt=0, le=3650, description="How far to look back.")]
 
 
@@ -132,6 +136,15 @@ async def list_activations(held: Held, caller: Caller) -> Items[Activation]:
 async def read_active_bundle(held: Held, caller: Caller) -> Bundle:
     """The bundle in force, with every rule in it."""
     return await held.policies.active(caller.tenant)
+
+
+@router.get("/policy-bundles/diff", responses=documented(404, 422))
+async def diff_bundles(
+    held: Held, caller: Caller, before: BundleQuery = None, after: BundleQuery = None
+) -> BundleDiff:
+    """What two bundles say differently: rules added, removed and changed, field by field. One alone is compared with what
+    is in force; none: what is in force with what activating the newest of all would put in force."""
+    return await held.policies.diff_bundles(caller.tenant, before, after)
 
 
 @router.post("/policy-bundles/activate", status_code=201, responses=documented(404, 413, 415, 422))

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from holdfast.cli import policy_bundles as chosen
 from holdfast.cli import policy_files as files
 from holdfast.cli import policy_view as view
 from holdfast.cli.connection import as_json, ask, pairs, print_json, report, values
@@ -101,12 +102,30 @@ def history(name: str | None, *, as_json: bool) -> None:
 
 
 @policies.command()
-@click.argument("name")
-@click.argument("before", type=int)
-@click.argument("after", type=int)
+@click.argument("name", required=False)
+@click.argument("before", type=int, required=False)
+@click.argument("after", type=int, required=False)
+@click.option(
+    "--bundle",
+    "bundles",
+    multiple=True,
+    metavar="BUNDLE",
+    help="Compare bundles: at most two, each the number or the digest of an activation.",
+)
 @as_json
-def diff(name: str, before: int, after: int, *, as_json: bool) -> None:
-    """What two versions of a policy say differently."""
+def diff(
+    name: str | None, before: int | None, after: int | None, bundles: tuple[str, ...], *, as_json: bool
+) -> None:
+    """What two versions of a policy, or two bundles, say differently.
+
+    Without NAME: what `activate` would change of what is in force; with one --bundle, what has changed since that one.
+    """
+    if name is None:
+        between = ask(lambda holdfast: chosen.between(holdfast, bundles))
+        print_json(between) if as_json else view.bundle_diff(between)
+        return
+    if before is None or after is None or bundles:
+        raise click.UsageError("Compare versions with NAME BEFORE AFTER, or bundles with --bundle.")
     found = ask(lambda holdfast: holdfast.policies.diff(name, before, after))
     print_json(found) if as_json else view.diff(found)
 

@@ -10,8 +10,10 @@ from schemas.policy_desk import (
     Activation,
     Arm,
     BacktestReport,
+    BundleDiff,
     ExperimentReport,
     Explanation,
+    FieldChange,
     PolicyDiff,
     PolicyState,
     RuleOpinion,
@@ -67,11 +69,29 @@ def activated(move: Activation) -> None:
 
 
 def diff(found: PolicyDiff) -> None:
-    for change in found.changes:
-        click.echo(click.style(f"- {change.field}: {change.before}", fg="red"))
-        click.echo(click.style(f"+ {change.field}: {change.after}", fg="green"))
+    _changes(found.changes)
     if not found.changes:
         click.echo("They say the same.")
+
+
+def bundle_diff(found: BundleDiff) -> None:
+    click.echo(f"bundle {found.before[7:19]} → {found.after[7:19]}")
+    for ref in found.removed:
+        click.echo(click.style(f"- {ref.name}@{ref.version}", fg="red"))
+    for ref in found.added:
+        click.echo(click.style(f"+ {ref.name}@{ref.version}", fg="green"))
+    for policy in found.changed:
+        click.echo(f"~ {policy.name}@{policy.before} → {policy.name}@{policy.after}")
+        _changes(policy.changes, indent="    ")
+    _changes(found.settings)
+    if not (found.removed or found.added or found.changed or found.settings):
+        click.echo("They say the same.")
+
+
+def _changes(found: Iterable[FieldChange], indent: str = "") -> None:
+    for change in found:
+        click.echo(click.style(f"{indent}- {change.field}: {change.before}", fg="red"))
+        click.echo(click.style(f"{indent}+ {change.field}: {change.after}", fg="green"))
 
 
 def templates(found: Iterable[PolicyTemplate]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from holdfast.client.wire import Wire
+from schemas.base import Digest
 from schemas.brakes import Freeze, FreezeDraft, FreezeFilter
 from schemas.pages import Items
 from schemas.policies import PolicyTemplate, PolicyVersion
@@ -14,6 +15,7 @@ from schemas.policy_desk import (
     ActivationRequest,
     BacktestReport,
     BacktestRequest,
+    BundleDiff,
     ExperimentReport,
     Explanation,
     PolicyDiff,
@@ -71,6 +73,11 @@ class PoliciesClient:
 
     async def activations(self) -> Sequence[Activation]:
         return Items[Activation].model_validate_json(await self._read("/v1/policy-bundles")).items
+
+    async def diff_bundles(self, *, before: Digest | None = None, after: Digest | None = None) -> BundleDiff:
+        """One alone is compared with what is in force; none: what is in force with what an activation would make of it."""
+        query = {name: digest for name, digest in (("before", before), ("after", after)) if digest}
+        return BundleDiff.model_validate_json(await self._read("/v1/policy-bundles/diff", query))
 
     async def activate(self, request: ActivationRequest) -> Activation:
         return Activation.model_validate_json(await self._post("/v1/policy-bundles/activate", request))

@@ -4,13 +4,12 @@ It decides; stores store. Each method is one question or one change, and a chang
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
 
 from holdfast.errors import Conflict, NotFound, Unprocessable
-from holdfast.guardian import experiments
+from holdfast.guardian import differences, experiments
 from holdfast.guardian.admission import admit, drafted
 from holdfast.guardian.backtesting import Backtest, Recorded
 from holdfast.guardian.bundles import RuleBook
@@ -22,15 +21,16 @@ from holdfast.guardian.shipped import shipped_bundle, shipped_templates, shipped
 from holdfast.guardian.sources import FixedPolicies
 from holdfast.guardian.stores import Head, PolicyStore, RecordStore
 from holdfast.guardian.trials import explain, request_of
+from schemas.base import Digest
 from schemas.policies import Bundle, PolicyDocument, PolicyRef, PolicyTemplate, PolicyVersion
 from schemas.policy_desk import (
     Activation,
     ActivationRequest,
     BacktestReport,
     BacktestRequest,
+    BundleDiff,
     ExperimentReport,
     Explanation,
-    FieldChange,
     PolicyDiff,
     PolicyDraft,
     PolicyState,
@@ -112,10 +112,20 @@ class PolicyDesk:
 
     async def diff(self, tenant: str, name: str, before: int, after: int) -> PolicyDiff:
         """What two versions say differently, their templates and parents filled in."""
-        old, new = await self.read(tenant, name, before), await self.read(tenant, name, after)
-        return PolicyDiff(
-            name=name, before=before, after=after, changes=tuple(_changes(old.resolved, new.resolved))
+        return differences.of_versions(
+            await self.read(tenant, name, before), await self.read(tenant, name, after)
         )
+
+    async def diff_bundles(self, tenant: str, before: Digest | None, after: Digest | None) -> BundleDiff:
+        """What two bundles say differently. One alone is compared with what is in force; none: what is in force with what
+        activating the newest of all would put in force."""
+        if before or after:
+            old, new = await self._bundle(tenant, before), await self._bundle(tenant, after)
+        else:
+            head = await self._policies.head(tenant)
+            old = await self._bundle(tenant, head.digest)
+            new = await self._composed(tenant, ActivationRequest(), head)
+        return await asyncio.to_thread(differences.of_bundles, old, new)
 
     def templates(self) -> Sequence[PolicyTemplate]:
         return tuple(shipped_templates().values())
@@ -140,8 +150,7 @@ class PolicyDesk:
         return await self._policies.activations(tenant)
 
     async def active(self, tenant: str) -> Bundle:
-        digest = (await self._policies.head(tenant)).digest
-        return await self._policies.bundle(tenant, digest) if digest else shipped_bundle()
+        return await self._bundle(tenant, None)
 
     # Trying out ------------------------------------------------------------------------------------------------------
 
@@ -178,6 +187,13 @@ class PolicyDesk:
         return experiments.report(policy, await self._records.tallies(tenant, name, days=days))
 
     # -----------------------------------------------------------------------------------------------------------------
+
+    async def _bundle(self, tenant: str, digest: Digest | None) -> Bundle:
+        """The bundle of this digest; None is the one in force. What ships need not have been activated to be known."""
+        digest = digest or (await self._policies.head(tenant)).digest
+        if digest in (None, shipped_bundle().digest):
+            return shipped_bundle()
+        return await self._policies.bundle(tenant, digest)
 
     async def _in_force(self, tenant: str) -> Sequence[PolicyRef]:
         return await self._policies.in_force(tenant, (await self._policies.head(tenant)).digest)
@@ -269,17 +285,3 @@ def _state(version: PolicyVersion, active: int | None, retired: bool) -> PolicyS
         priority=document.priority,
         description=document.description,
     )
-
-
-def _changes(old: PolicyDocument, new: PolicyDocument) -> Iterator[FieldChange]:
-    before, after = _flat(old.written()), _flat(new.written())
-    for field in sorted({*before, *after}):
-        if before.get(field) != after.get(field):
-            yield FieldChange(field=field, before=before.get(field), after=after.get(field))
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, each in value.items():
-        flat.update(_flat(each, f"{prefix}{name}.") if isinstance(each, dict) else {f"{prefix}{name}": each})
-    return flat

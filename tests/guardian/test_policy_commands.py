@@ -85,6 +85,36 @@ async def test_versions_are_shown_and_compared(cli: Run, file: Callable[..., str
     assert "deleted" in await cli(policies, "discard", "no-listing@1")
 
 
+async def test_bundles_are_compared_by_what_the_history_prints(cli: Run, file: Callable[..., str]) -> None:
+    assert "They say the same." in await cli(policies, "diff")
+    await cli(policies, "create", file())
+    await cli(policies, "create", file(name="passing"))
+    assert "+ no-listing@1" in await cli(policies, "diff")
+    first = json.loads(await cli(policies, "activate", "--json"))["digest"]
+    assert "They say the same." in await cli(policies, "diff")
+    await cli(policies, "update", file(effect="require_approval"))
+    await cli(policies, "retire", "passing")
+    changes = ("- passing@1", "~ no-listing@1 → no-listing@2", "+ effect: require_approval")
+    foreseen = await cli(policies, "diff")
+    await cli(policies, "activate")
+    for said in (foreseen, await cli(policies, "diff", "--bundle", first[7:19])):
+        assert all(change in said for change in changes)
+    backwards = json.loads(await cli(policies, "diff", "--bundle", "2", "--bundle", first, "--json"))
+    assert [ref["name"] for ref in backwards["added"]] == ["passing"]
+    assert "They say the same." in await cli(policies, "diff", "--bundle", "2")
+
+
+async def test_a_bundle_that_there_is_not_is_not_compared(cli: Run, file: Callable[..., str]) -> None:
+    for named in ("7", "abcdef", "sha256:" + "0" * 64):
+        with pytest.raises(NotFound):
+            await cli(policies, "diff", "--bundle", named)
+    with pytest.raises(InvalidInput):
+        await cli(policies, "diff", *("--bundle", "1") * 3)
+    for wrong in (["no-listing", "1"], ["no-listing", "1", "2", "--bundle", "1"]):
+        result = await asyncio.to_thread(CliRunner().invoke, policies, ["diff", *wrong])
+        assert (result.exit_code, "NAME BEFORE AFTER" in result.output) == (2, True)
+
+
 async def test_what_was_exported_imports_without_a_change(
     cli: Run, file: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -18,7 +18,14 @@ from holdfast.ids import new_id
 from schemas.agents import AgentSpec
 from schemas.approvals import ApprovalSubject, ApprovalSummary
 from schemas.policies import Example, PolicyRef
-from schemas.policy_desk import ActivationRequest, BacktestRequest, PolicyDraft, RollbackRequest, TrialRequest
+from schemas.policy_desk import (
+    ActivationRequest,
+    BacktestRequest,
+    BundleDiff,
+    PolicyDraft,
+    RollbackRequest,
+    TrialRequest,
+)
 from schemas.runs import RunInput
 from schemas.stages import AskRequest, JudgeRequest
 from schemas.verdicts import Decision
@@ -86,6 +93,32 @@ async def test_activating_puts_the_newest_in_force_and_rolling_back_takes_it_out
     assert (await desk.rollback(tenant, RollbackRequest(), by="ada")).digest == first.digest
     assert (await desk.rollback(tenant, RollbackRequest(to=2), by="ada")).digest == second.digest
     assert before.digest not in {first.digest, second.digest}
+
+
+async def test_bundles_are_compared_rule_by_rule_and_setting_by_setting(
+    desk: PolicyDesk, store: PostgresPolicies, tenant: str, document: DocumentMaker
+) -> None:
+    shipped = await desk.active(tenant)
+    nothing = await desk.diff_bundles(tenant, shipped.digest, shipped.digest)
+    assert nothing == BundleDiff(before=shipped.digest, after=shipped.digest)
+    await desk.create(tenant, PolicyDraft(document=document()), author="ada")
+    foreseen = await desk.diff_bundles(tenant, None, None)
+    assert (foreseen.before, foreseen.added) == (shipped.digest, (PolicyRef(name="no-listing", version=1),))
+    assert (await desk.activate(tenant, NEWEST, by="ada")).digest == foreseen.after
+    older = shipped.model_copy(update={"knowledge": "older", "policies": shipped.policies[1:]})
+    await store.keep(tenant, older)
+    grown = await desk.diff_bundles(tenant, older.digest, None)
+    assert [ref.name for ref in grown.added] == sorted([shipped.policies[0].name, "no-listing"])
+    assert [(each.field, each.before) for each in grown.settings] == [("knowledge", "older")]
+
+
+async def test_a_bundle_of_another_tenant_is_unknown(
+    desk: PolicyDesk, tenant: str, document: DocumentMaker
+) -> None:
+    await desk.create(tenant, PolicyDraft(document=document()), author="ada")
+    ours = (await desk.activate(tenant, NEWEST, by="ada")).digest
+    with pytest.raises(NotFound):
+        await desk.diff_bundles("somebody-else", ours, None)
 
 
 async def test_of_two_activations_at_once_the_second_is_refused(
