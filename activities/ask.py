@@ -4,7 +4,7 @@ from temporalio import activity
 
 from holdfast.ports import Approvals, Ledger
 from schemas.approvals import Approval
-from schemas.stages import AskRequest, ReadApprovalRequest, ResolveRequest
+from schemas.stages import AskRequest, DoubtRequest, ReadApprovalRequest, ResolveRequest
 
 
 class AskActivities:
@@ -25,6 +25,11 @@ class AskActivities:
     async def expire_approval(self, request: ReadApprovalRequest) -> Approval:
         """Safe to repeat: what is decided stays decided."""
         return await self._approvals.expire(request.scope.tenant, request.id)
+
+    @activity.defn
+    async def doubt(self, request: DoubtRequest) -> None:
+        """Safe to repeat: an event of the same key is told, and audited, once."""
+        await self._approvals.doubt(request)
 
     @activity.defn
     async def resolve(self, request: ResolveRequest) -> None:

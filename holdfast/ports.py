@@ -20,6 +20,7 @@ from schemas.stages import (
     Answer,
     AnswerRequest,
     AskRequest,
+    DoubtRequest,
     JudgeRequest,
     Learned,
     LearnRequest,
@@ -121,6 +122,9 @@ class Approvals(Protocol):
     async def ask(self, request: AskRequest) -> Approval: ...
     async def read(self, tenant: str, approval_id: str) -> Approval: ...
     async def expire(self, tenant: str, approval_id: str) -> Approval: ...
+    async def doubt(self, request: DoubtRequest) -> None:
+        """Tells and audits, once for each key, a word on a decision that the store does not hold."""
+        ...
 
 
 class Artifacts(Protocol):

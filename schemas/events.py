@@ -36,6 +36,7 @@ class EventType(StrEnum):
     APPROVAL_EXPIRED = "approval.expired"
     APPROVAL_ESCALATED = "approval.escalated"
     APPROVAL_DELEGATED = "approval.delegated"
+    APPROVAL_UNFOUNDED = "approval.unfounded"
     TOOL_DISPATCHED = "tool.dispatched"
     TOOL_FINISHED = "tool.finished"
     EFFECT_UNKNOWN = "effect.unknown"

@@ -378,6 +378,14 @@ class ReadApprovalRequest(Payload):
     id: ApprovalId
 
 
+class DoubtRequest(Payload):
+    """Somebody told the run that this is decided. Look whether it is."""
+
+    scope: RunScope
+    key: str = Field(description="Of the event that tells of it, where it is not.")
+    claimed: str = Field(max_length=100, description="The id as it was sent, which may be none.")
+
+
 class AnswerRequest(Payload):
     scope: RunScope
     goal: str

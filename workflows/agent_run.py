@@ -15,6 +15,8 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
+    from pydantic import JsonValue
+
     from activities.story import StoryActivities
     from holdfast.plan import tales
     from holdfast.plan.progress import Progress
@@ -276,6 +278,8 @@ class AgentRun:
 
     async def _close(self, ending: Ending, events: list[NewEvent]) -> RunOutput:
         """The last word: told, searchable, and the workflow's result."""
+        self._desk.close()
+        await self._quiet()
         cites = self._progress.plan.cites if self._progress.plan else ()
         spend = round(self._progress.spend_usd, 6)
         if self._start.mode == "react" and self._progress.plan is not None:
@@ -374,9 +378,9 @@ class AgentRun:
             self._progress.instructions.append(instruction.text)
 
     @workflow.signal
-    def approval_decided(self, approval_id: str) -> None:
-        """Only a nudge: what was decided is read from the store."""
-        self._desk.nudge(approval_id)
+    async def approval_decided(self, approval_id: JsonValue = None) -> None:
+        """Only a nudge: what was decided is read from the store. By hand anything may come, and must not end the run."""
+        await self._desk.nudge(str(approval_id))
 
     @workflow.signal
     def thawed(self) -> None:

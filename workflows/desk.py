@@ -9,12 +9,14 @@ from activities.ask import AskActivities
 from schemas.approvals import Approval, ApprovalStatus, ApprovalSubject, ApprovalSummary
 from schemas.base import Digest
 from schemas.events import EventType
-from schemas.stages import AskRequest, ReadApprovalRequest
+from schemas.stages import AskRequest, DoubtRequest, ReadApprovalRequest
 from schemas.verdicts import ApprovalTerms
 from workflows import options
 from workflows.teller import Teller
 
 _MOST_TIMES = 1000
+_MOST_DOUBTS = 100
+"""In one execution. Whoever floods a run with signals gets no history out of it that grows with them."""
 
 
 class Desk:
@@ -24,10 +26,33 @@ class Desk:
         self._teller = teller
         self._requested_by = requested_by
         self._nudges: set[str] = set()
+        self._awaited: set[str] = set()
+        self._doubts = 0
+        self._closed = False
 
-    def nudge(self, approval_id: str) -> None:
-        """Somebody decided something, or says so."""
+    async def nudge(self, approval_id: str) -> None:
+        """Somebody decided something, or says so. Who waits for it looks; where nobody does, it is looked up here."""
         self._nudges.add(approval_id)
+        if approval_id not in self._awaited:
+            await self._doubt(approval_id)
+
+    def close(self) -> None:
+        """Nothing is told after the end of the run."""
+        self._closed = True
+
+    async def _doubt(self, approval_id: str) -> None:
+        """The store knows whether there is such a decision; that there is none is told and audited there."""
+        if self._closed or self._doubts == _MOST_DOUBTS:
+            return
+        self._doubts += 1
+        request = DoubtRequest(
+            scope=self._teller.scope,
+            key=self._teller.event(EventType.APPROVAL_UNFOUNDED).key,
+            claimed=ascii(approval_id)[1:-1][:60],
+        )
+        await workflow.execute_local_activity_method(
+            AskActivities.doubt, request, **options.local("whether it was decided")
+        )
 
     async def decide(self, request: AskRequest, *, renew: bool = False) -> Approval:
         """The decided approval: approved, rejected or expired; never pending. With `renew`, what expired before is asked
@@ -53,6 +78,7 @@ class Desk:
 
     async def _wait(self, approval: Approval) -> Approval:
         lookup = ReadApprovalRequest(scope=self._teller.scope, id=approval.id)
+        self._awaited.add(approval.id)
         escalation = asyncio.create_task(self._escalate(approval))
         try:
             while approval.status is ApprovalStatus.PENDING:
@@ -60,12 +86,15 @@ class Desk:
                     approval = await workflow.execute_local_activity_method(
                         AskActivities.read_approval, lookup, **options.local("what was answered")
                     )
+                    if approval.status is ApprovalStatus.PENDING:
+                        await self._doubt(approval.id)
                 else:
                     approval = await workflow.execute_local_activity_method(
                         AskActivities.expire_approval, lookup, **options.local("nobody answered")
                     )
         finally:
             escalation.cancel()
+            self._awaited.discard(approval.id)
         return approval
 
     async def _nudged(self, approval: Approval) -> bool:

@@ -60,6 +60,7 @@ async def test_a_raw_signal_approves_nothing(stage: Stage) -> None:
     await handle.execute_update("pause", PauseCommand())
     assert stage.world.said == []
     assert (await stage.run(handle.id)).status is RunStatus.PAUSED
+    await stage.until(handle.id, "approval.unfounded", times=2)
     await handle.execute_update("cancel", CancelCommand(mode="force"))
     assert (await handle.result()).status is RunStatus.CANCELLED
 

@@ -5,11 +5,12 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Connection, Database
+from holdfast.adapters.postgres.doubts import doubt
 from holdfast.adapters.postgres.runs import events_json
 from holdfast.errors import NotFound
 from schemas.approvals import Approval
 from schemas.events import EventType, NewEvent
-from schemas.stages import AskRequest
+from schemas.stages import AskRequest, DoubtRequest
 
 
 class PostgresApprovals:
@@ -65,6 +66,10 @@ class PostgresApprovals:
                 )
                 await _tell(connection, row["run_id"], expired)
             return await _read(connection, approval_id)
+
+    async def doubt(self, request: DoubtRequest) -> None:
+        async with self._database.tenant(request.scope.tenant) as connection:
+            await doubt(connection, request)
 
 
 async def _lay_envelope(connection: Connection, request: AskRequest) -> None:

@@ -1,0 +1,98 @@
+"""Signals that say a decision was made which nobody made: told and audited, and true ones never doubted."""
+
+import json
+
+from holdfast.adapters.postgres.audit import AuditFilter, PostgresAudit
+from holdfast.adapters.postgres.doubts import MOST_TOLD
+from schemas.base import JsonObject
+from schemas.commands import PauseCommand, ResumeCommand
+from schemas.runs import RunStatus
+from tests.runs import house as at_home
+from tests.runs.conftest import Stage
+from tests.runs.house import House
+from tests.runs.steps import say
+
+
+async def test_a_signal_does_not_complete_a_quorum_and_its_votes_are_not_doubted(house: House) -> None:
+    await house.policy("ask-two", effect="require_approval", scope={"tools": ["say"]}, approval={"quorum": 2})
+    run = await house.start(at_home.say("a"))
+    asked = await house.decide(run)
+    await house.client.get_workflow_handle(run).signal("approval_decided", asked["id"])
+    told = await house.event(run, "approval.unfounded")
+    assert told.data["approval_id"] == asked["id"]
+    assert house.world.said == []
+    await house.decide(run, key=await house.api.new_key("admin"))
+    assert (await house.end(run))["status"] == "succeeded"
+    assert [event.type.value for event in await house.story(run)].count("approval.unfounded") == 1
+    lines = await house.get(f"/v1/audit?object=/v1/runs/{run}&action=SIGNAL approval_decided")
+    assert [json.loads(line["entry"])["detail"]["approval_id"] for line in lines["items"]] == [asked["id"]]
+    assert (await house.get("/v1/audit/verify"))["ok"]
+
+
+async def test_a_raw_signal_is_told_and_audited_with_what_it_claimed(stage: Stage) -> None:
+    handle = await stage.start(say("ask", "delicate"))
+    asked = await stage.until(handle.id, "approval.requested")
+    claims = {
+        asked.data["approval_id"]: "has not been said",
+        "apr_" + "0" * 24: "no such",
+        "x\0\n'--": "no such",
+    }
+    for number, (claim, why) in enumerate(claims.items(), start=1):
+        await handle.signal("approval_decided", claim)
+        told = await stage.until(handle.id, "approval.unfounded", times=number)
+        assert why in told.data["why"]
+        assert told.data["approval_id"] == ascii(claim)[1:-1]
+    lines = await audited(stage, handle.id)
+    assert [line["detail"]["approval_id"] for line in lines] == [ascii(claim)[1:-1] for claim in claims]
+    assert {(line["action"], line["status"]) for line in lines} == {("SIGNAL approval_decided", 409)}
+    await stage.decide(handle.id)
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+
+
+async def test_a_raw_signal_that_names_nothing_is_told_and_the_run_goes_on(stage: Stage) -> None:
+    handle = await stage.start(say("ask", "delicate"))
+    await stage.until(handle.id, "approval.requested")
+    await handle.signal("approval_decided")
+    await handle.signal("approval_decided", {"decision": "approve"})
+    await stage.until(handle.id, "approval.unfounded", times=2)
+    await stage.decide(handle.id)
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+
+
+async def test_a_flood_of_raw_signals_is_told_by_its_beginning(stage: Stage) -> None:
+    handle = await stage.start(say("ask", "delicate"))
+    await stage.until(handle.id, "approval.requested")
+    for number in range(MOST_TOLD + 5):
+        await handle.signal("approval_decided", f"apr_{number:024}")
+    await stage.until(handle.id, "approval.unfounded", times=MOST_TOLD)
+    await stage.decide(handle.id)
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    told = [each for each in await stage.story(handle.id) if each.type.value == "approval.unfounded"]
+    assert [each.data["last"] for each in told] == [False] * (MOST_TOLD - 1) + [True]
+    assert len(await audited(stage, handle.id)) == MOST_TOLD
+
+
+async def test_a_true_decision_is_never_doubted_however_often_and_late_it_is_passed_on(stage: Stage) -> None:
+    handle = await stage.start(
+        say("ask", "delicate"),
+        say("again", "delicate too", depends_on=("ask",)),
+        requested_by="user:somebody",
+    )
+    first = await stage.until(handle.id, "approval.requested")
+    await stage.answer(first, approve=True)
+    await stage.until(handle.id, "approval.requested", times=2)
+    for _ in range(3):
+        await handle.signal("approval_decided", first.data["approval_id"])
+    await handle.execute_update("pause", PauseCommand())
+    await handle.execute_update("resume", ResumeCommand())
+    await stage.answer(await stage.until(handle.id, "approval.requested", times=2), approve=True)
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    assert "approval.unfounded" not in await stage.types(handle.id)
+    assert await audited(stage, handle.id) == []
+
+
+async def audited(stage: Stage, run_id: str) -> list[JsonObject]:
+    """What the audit log says of the run's signals, in the order of the chain."""
+    wanted = AuditFilter(object=f"/v1/runs/{run_id}")
+    lines = await PostgresAudit(database=stage.database).found("default", wanted, after=0, limit=100)
+    return [json.loads(line.entry) for line in lines]
