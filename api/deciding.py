@@ -96,6 +96,12 @@ async def pass_on_unheard(held: Services) -> None:
         await _pass_on(held, tenant, run_id, approval_id)
 
 
+async def tell_idle(held: Services) -> None:
+    """Let whoever follows events hear of questions that nobody answers."""
+    if told := await held.decisions.tell_idle(timedelta(seconds=held.settings.api.approval_idle_s)):
+        log.info("idle_approvals_told", count=told)
+
+
 async def _pass_on(held: Services, tenant: str, run_id: str, approval_id: str) -> None:
     """Wake the run. Where Temporal is away, the decision stands all the same, and the run is told later."""
     try:

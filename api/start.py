@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import structlog
 
-from api.deciding import pass_on_unheard
+from api.deciding import pass_on_unheard, tell_idle
 from api.lost import LostRuns
 from api.services import Services
 from holdfast.errors import HoldfastError, Unavailable
@@ -65,6 +65,7 @@ async def make_good(held: Services) -> None:
     while True:
         try:
             await pass_on_unheard(held)
+            await tell_idle(held)
             seen = await _start_forgotten(held, seen)
             await lost.sweep()
         except HoldfastError as error:

@@ -37,6 +37,7 @@ class EventType(StrEnum):
     APPROVAL_ESCALATED = "approval.escalated"
     APPROVAL_DELEGATED = "approval.delegated"
     APPROVAL_UNFOUNDED = "approval.unfounded"
+    APPROVAL_IDLE = "approval.idle"
     TOOL_DISPATCHED = "tool.dispatched"
     TOOL_FINISHED = "tool.finished"
     EFFECT_UNKNOWN = "effect.unknown"

@@ -157,6 +157,9 @@ class ApiSettings(Section):
     webhook_private_targets: bool = Field(
         default=False, description="Let webhooks call private addresses, such as a chat server of your own."
     )
+    approval_idle_s: Seconds = Field(
+        3_600, description="Seconds a question waits for people until `approval.idle` is told, once."
+    )
     docs: bool = Field(default=True, description="Serve the OpenAPI pages under /docs.")
     drain_s: Seconds = Field(10, description="Seconds a stopping API gives its requests and streams.")
 

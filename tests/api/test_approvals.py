@@ -13,6 +13,7 @@ from schemas.actions import Action
 from schemas.approvals import ApprovalSubject, ApprovalSummary
 from schemas.base import JsonObject
 from schemas.canonical import digest_of
+from schemas.events import EventType, RunEvent
 from schemas.runs import RunRequest
 from schemas.stages import AskRequest, RunScope
 from schemas.verdicts import ApprovalTerms
@@ -258,6 +259,36 @@ async def test_waiting_approvals_are_listed_and_decided_ones_are_not(api: Runnin
     assert waiting.id in ids
     assert decided.id not in ids
     assert [item["id"] for item in of_run] == [decided.id]
+
+
+async def test_a_question_that_nobody_answers_is_told_once_and_queued_for_webhooks(api: RunningApi) -> None:
+    idle, expired, decided, ended = (
+        await ask(api),
+        await ask(api, expires_s=0.001),
+        await ask(api),
+        await ask(api),
+    )
+    await say(api, decided, "approve", key=api.key)
+    await end_run(api, ended.run_id)
+    async with api.http() as http:
+        hook = {"url": "https://hooks.example.com/x", "events": ["approval.idle"]}
+        made = (await http.post("/v1/webhooks", json=hook)).json()
+        await api.services.decisions.tell_idle(timedelta(hours=1))
+        assert await told_idle(api, idle) == []
+        await api.services.decisions.tell_idle(timedelta(0))
+        await api.services.decisions.tell_idle(timedelta(0))
+        events = await told_idle(api, idle)
+        assert [event["approval_id"] for event in events] == [idle.id]
+        assert [await told_idle(api, other) for other in (expired, decided, ended)] == [[], [], []]
+        queued = (await http.get(f"/v1/webhooks/{made['id']}/deliveries")).json()["items"]
+        assert [item["run_id"] for item in queued].count(idle.run_id) == 1
+        await http.delete(f"/v1/webhooks/{made['id']}")
+
+
+async def told_idle(api: RunningApi, question: Question) -> list[JsonObject]:
+    events = api.services.streams.run("default", question.run_id, after=0, follow=False)
+    told = [event async for event in events if isinstance(event, RunEvent)]
+    return [event.data for event in told if event.type is EventType.APPROVAL_IDLE]
 
 
 async def test_a_deleted_run_leaves_nothing_but_its_line_in_the_audit_log(api: RunningApi) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from psycopg.types.json import Jsonb
@@ -128,3 +129,10 @@ class PostgresDecisions:
         async with self._database.statement() as connection:
             cursor = await connection.execute("select tenant, run_id, approval_id from unheard_approvals()")
             return [(row["tenant"], row["run_id"], row["approval_id"]) for row in await cursor.fetchall()]
+
+    async def tell_idle(self, after: timedelta) -> int:
+        """Tell the story of each run whose question has waited this long; how many were told now comes back."""
+        async with self._database.statement() as connection:
+            cursor = await connection.execute("select tell_idle_approvals(%s) as told", (after,))
+            row = await cursor.fetchone()
+        return row["told"] if row else 0
