@@ -91,7 +91,9 @@ class ToolSpec(Digested):
         return self.lane is Lane.FAST and self.effect is EffectClass.READ_ONLY
 
     def said(self) -> JsonObject:
-        return self.model_dump(mode="json", exclude={"way"} if self.way is None else set())
+        """A version that is deprecated later is still the version that runs have pinned."""
+        said = self.model_dump(mode="json", exclude={"way"} if self.way is None else set())
+        return said | {"deprecated": None}
 
 
 class ToolCommand(Request):

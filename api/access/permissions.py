@@ -37,7 +37,12 @@ def _stream(path: str, permission: Permission) -> Rule:
 
 
 def _write(
-    method: str, path: str, permission: Permission, *, upload: bool = False, everywhere: bool = False
+    method: str,
+    path: str,
+    permission: Permission | None,
+    *,
+    upload: bool = False,
+    everywhere: bool = False,
 ) -> Rule:
     return Rule(method, path, permission, "write", upload, everywhere)
 
@@ -183,7 +188,7 @@ RULES: tuple[Rule, ...] = (
         _write("POST", f"/v1/schedules/{{name}}/{verb}", Permission.SCHEDULES_WRITE)
         for verb in ("pause", "unpause", "trigger", "backfill")
     ),
-    _write("POST", "/v1/mcp", Permission.RUNS_READ),
+    _write("POST", "/v1/mcp", None),  # each tool asks for a permission of its own
     _read("/v1/audit", Permission.AUDIT_READ, everywhere=True),
     _read("/v1/audit/verify", Permission.AUDIT_READ, everywhere=True),
     _read("/v1/audit/export", Permission.AUDIT_READ, everywhere=True),

@@ -83,7 +83,8 @@ async def _looked_up(holdfast: Holdfast, name: str) -> tuple[Sequence[ToolState]
 
 def _state_line(state: ToolState) -> str:
     off = f", off in {', '.join(state.disabled_in)}" if state.disabled_in else ""
-    return f"version {state.spec.version}: {'withdrawn' if state.withdrawn_at else 'published'}{off}"
+    old = f", deprecated: {state.spec.deprecated}" if state.spec.deprecated else ""
+    return f"version {state.spec.version}: {'withdrawn' if state.withdrawn_at else 'published'}{off}{old}"
 
 
 def _use_line(use: ToolUse) -> str:

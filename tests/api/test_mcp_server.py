@@ -11,7 +11,7 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
 from schemas.knowledge import DocumentDraft
-from tests.api.conftest import RunningApi, reaching, serve, tell
+from tests.api.conftest import RunningApi, make_tenant, reaching, serve, tell
 from tests.api.test_approvals import ask
 
 
@@ -95,6 +95,26 @@ async def test_a_viewer_sees_and_does_only_what_a_viewer_may(api: RunningApi) ->
         assert offered == {"follow_run", "list_approvals", "search_runbooks"}
         refused = await call(opened, "start_run", goal="x")
         assert (refused.is_error, refused.structured_content["code"]) == (True, "forbidden")
+
+
+async def test_a_key_without_rights_is_offered_nothing_and_told_what_it_lacks(api: RunningApi) -> None:
+    await (api.http()).put("/v1/roles/meter", json={"permissions": ["metrics:read"]})
+    async with client(api, await api.new_key("meter")) as opened:
+        assert (await opened.list_tools()).tools == []
+        refused = await call(opened, "list_approvals")
+        assert refused.structured_content["code"] == "forbidden"
+        assert "approvals:read" in refused.structured_content["message"]
+
+
+async def test_another_tenant_sees_nothing_of_this_one(api: RunningApi) -> None:
+    asked = await ask(api)
+    await make_tenant(api, "elsewhere")
+    async with client(api, await api.new_key("admin", tenant="elsewhere")) as opened:
+        followed = await call(opened, "follow_run", run_id=asked.run_id, wait_s=0)
+        assert followed.structured_content["code"] == "not_found"
+        assert (await call(opened, "list_approvals")).structured_content == {"approvals": []}
+        named = {"approval_id": asked.id, "digest": asked.digest, "decision": "approve"}
+        assert (await call(opened, "decide_approval", **named)).structured_content["code"] == "not_found"
 
 
 async def test_runbooks_are_found_and_wrong_arguments_are_named(api: RunningApi) -> None:

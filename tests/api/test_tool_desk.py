@@ -94,7 +94,7 @@ async def test_the_commands_show_switch_and_refuse(api: RunningApi) -> None:
     assert [line.split()[0] for line in listed.out.splitlines()] == ["calc", "text.grep", "text.jq"]
     assert "bad.yaml" in listed.err
     shown = await holdfast(api, "tools", "show", "calc")
-    assert "version 0.9.0: published" in shown.out
+    assert "version 0.9.0: published, deprecated: Use 1.0.0." in shown.out
     found = await holdfast(api, "tools", "search", "expression", "--json")
     assert {json.loads(line)["name"] for line in found.out.splitlines()} == {"calc", "text.grep"}
     assert (

@@ -241,6 +241,20 @@ async def test_an_agent_may_stay_with_an_older_version(store: Store) -> None:
     assert await given("demo.greet@3.0.0") == []
 
 
+async def test_a_version_is_deprecated_afterwards_and_runs_that_pinned_it_go_on(store: Store) -> None:
+    await store.put("old.yaml", written())
+    [pinned] = (await store.tools.tools("default", "dev")).tools
+    await store.put("old.yaml", written(deprecated="Use 1.1.0."))
+    assert await store.problems() == {}
+    [warned] = (await store.tools.tools("default", "dev")).tools
+    assert (warned.deprecated, warned.digest) == ("Use 1.1.0.", pinned.digest)
+    await store.put("new.yaml", written(version="1.1.0"))
+    assert await store.newest() == "1.1.0"
+    assert store.caller.host.find("demo.greet", "1.0.0").digest == pinned.digest
+    await store.put("old.yaml", written(deprecated="Use 1.1.0.", description="And other words."))
+    assert "new version" in (await store.problems())["old.yaml"]
+
+
 async def test_a_bad_change_is_refused_and_what_stood_still_stands(store: Store) -> None:
     await store.put("greet.yaml", written())
     await store.put("greet.yaml", "name: [")

@@ -186,6 +186,18 @@ async def test_a_catalogue_that_nobody_accepted_is_refused_with_its_hash(worker:
     assert worker.call.host.catalogue().tools == ()
 
 
+async def test_what_the_operator_changes_makes_another_version(worker: Worker) -> None:
+    """Under the old version the database would refuse the new words."""
+    await worker.set(tickets={**beside(), "tools": ["add"]})
+    [before] = worker.told.published
+    await worker.set(tickets={**beside(), "tools": ["add"], "timeout_s": 5})
+    [slower] = worker.told.published
+    await worker.set(tickets={**beside(), "tools": ["add"], "read_only": ["add"]})
+    [reading] = worker.told.published
+    assert len({before, slower, reading}) == 3
+    assert (await worker.call("mcp.tickets.add", a=1, b=1)).ok
+
+
 async def test_in_the_sandbox_a_server_works_and_sees_nothing_of_the_host(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

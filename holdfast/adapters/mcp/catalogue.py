@@ -1,4 +1,4 @@
-"""What a server offers, as tools of ours: named after the server, versioned by their words, classed by the operator."""
+"""What a server offers, as tools of ours: named after the server, versioned by its words and the operator's."""
 
 import fnmatch
 import json
@@ -44,7 +44,6 @@ def _tool(name: str, server: McpServer, connection: Connection, found: JsonObjec
     original = str(found["name"])
     spec = ToolSpec(
         name=f"mcp.{name}.{_slug(original)}",
-        version=f"1.0.0-{digest_of(found)[7:19]}",
         description=(str(found.get("description") or "") or f"The tool {original} of {name}.")[:_MOST_CHARS],
         input_schema=found.get("inputSchema") or {"type": "object"},
         output_schema=found.get("outputSchema") or {},
@@ -58,6 +57,8 @@ def _tool(name: str, server: McpServer, connection: Connection, found: JsonObjec
             {"server": server.model_dump(mode="json", exclude={"catalogue", "tools"}), "tool": original}
         ),
     )
+
+    spec = spec.model_copy(update={"version": f"1.0.0-{digest_of([spec.said(), found])[7:19]}"})
 
     async def call(arguments: JsonObject, context: ToolContext) -> ToolResult:
         result = await connection.call(original, arguments, run=context.workspace, timeout_s=server.timeout_s)

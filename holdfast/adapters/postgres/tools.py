@@ -19,13 +19,15 @@ class PostgresTools:
         self._database = database
 
     async def publish(self, specs: Sequence[ToolSpec]) -> None:
-        """Offer these versions to every tenant. A published version never changes: a new digest needs a new version."""
+        """Offer these versions to every tenant. A published version never changes, but may be deprecated: a new digest
+        needs a new version."""
         async with self._database.tenant(EVERY_TENANT) as connection:
             for spec in specs:
                 cursor = await connection.execute(
                     """insert into tools (tenant, name, version, digest, spec) values (%s, %s, %s, %s, %s)
                        on conflict (tenant, name, version) do update
-                         set seen_at = clock_timestamp(), withdrawn_at = null
+                         set seen_at = clock_timestamp(), withdrawn_at = null,
+                             spec = case when tools.digest = excluded.digest then excluded.spec else tools.spec end
                        returning digest""",
                     (EVERY_TENANT, spec.name, spec.version, spec.digest, Jsonb(spec.model_dump(mode="json"))),
                 )

@@ -70,7 +70,7 @@ def _result(result: SandboxResult, told: Told) -> ToolResult:
         ok=error is None,
         output=answer,
         error=error,
-        summary=told(answer)[:2000] if error is None else "",
+        summary=(told(answer) if error is None else error.message)[:2000],
         isolation=result.isolation,
     )
 
