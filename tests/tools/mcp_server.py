@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import urllib.request
 
 from mcp.server import MCPServer
 
@@ -38,6 +39,13 @@ async def wait(seconds: float) -> str:
 def who() -> str:
     """Tells its process and what it can see of the host."""
     return f"{os.getpid()} {os.path.exists('/root')} {os.environ.get('A_SECRET_OF_THE_HOST')}"  # noqa: PTH110
+
+
+@server.tool()
+def get(url: str) -> str:
+    """Asks an address."""
+    with urllib.request.urlopen(url) as answer:  # noqa: S310 - what it may reach is the sandbox's to say
+        return str(answer.read().decode())
 
 
 calls = 0

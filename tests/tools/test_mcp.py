@@ -218,6 +218,20 @@ async def counted(worker: Worker) -> str:
     return str(result.output["text"])
 
 
+async def test_what_a_server_in_the_sandbox_reached_for_is_recorded(worker: Worker) -> None:
+    if not all(folder.stat().st_mode & 0o001 for folder in PROGRAM.parents):
+        pytest.skip("THE CHECKOUT IS BELOW A FOLDER THAT ONLY ITS OWNER ENTERS: no tool can be given it")
+    network = {"mode": "allowlist", "allow": ["status.example.com:443"]}
+    permissions = {"limits": {"memory_mb": 700}, "network": network}
+    await worker.set(tickets={**inside(), "permissions": permissions})
+    result = await worker.call("mcp.tickets.get", url="http://169.254.169.254/latest")
+    assert code_of(result) == "mcp_error"
+    [seen] = result.output["network"]
+    assert (seen["host"], seen["port"], seen["verdict"]) == ("169.254.169.254", 80, "denied")
+    assert result.isolation is not None
+    assert "network" in result.isolation.layers
+
+
 async def test_a_warm_server_in_the_sandbox_remembers_dies_and_is_started_again(
     worker: Worker, roomy: BubblewrapSandbox
 ) -> None:

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from holdfast.adapters.mcp.connection import Connection
+from holdfast.adapters.mcp.connection import Answered, Connection
 from holdfast.errors import ToolFailed
 from holdfast.tools.declare import Tool, ToolContext
 from schemas.base import Digest, JsonObject
@@ -61,10 +61,22 @@ def _tool(name: str, server: McpServer, connection: Connection, found: JsonObjec
     spec = spec.model_copy(update={"version": f"1.0.0-{digest_of([spec.said(), found])[7:19]}"})
 
     async def call(arguments: JsonObject, context: ToolContext) -> ToolResult:
-        result = await connection.call(original, arguments, run=context.workspace, timeout_s=server.timeout_s)
-        return _result(result, most=server.result_bytes)
+        answered = await connection.call(
+            original, arguments, run=context.workspace, timeout_s=server.timeout_s
+        )
+        result = _result(answered.result, most=server.result_bytes)
+        return _with_sandbox(result, answered)
 
     return Tool(spec=spec, call=call)
+
+
+def _with_sandbox(result: ToolResult, answered: Answered) -> ToolResult:
+    """The proxy's word, beside the server's and never in place of it."""
+    output = result.output
+    if answered.network:
+        seen = [decision.model_dump(mode="json", exclude_defaults=True) for decision in answered.network]
+        output = {**output, "network": seen}
+    return result.model_copy(update={"output": output, "isolation": answered.isolation})
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

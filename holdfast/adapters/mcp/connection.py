@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import anyio
@@ -21,7 +22,7 @@ from holdfast.sandbox.port import Conversing, Sandbox, SecretSource
 from holdfast.tools.inside import program_text
 from schemas.base import JsonObject
 from schemas.mcp import McpServer
-from schemas.sandbox import Language, SandboxRequest, SandboxStatus
+from schemas.sandbox import Isolation, Language, NetworkDecision, SandboxRequest, SandboxStatus
 
 _CONNECT_S = 30.0
 _PING_S = 5.0
@@ -32,11 +33,20 @@ _BROKEN = (anyio.ClosedResourceError, anyio.BrokenResourceError)
 _EVENT_BYTES = 16 * 1024 * 1024
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What a server answered to a call, and what its sandbox saw of it where it lived for that call alone."""
+
+    result: JsonObject
+    network: Sequence[NetworkDecision] = ()
+    isolation: Isolation | None = None
+
+
 class Connection(Protocol):
     """What is asked of a server. A server that is away raises Unavailable; one that refuses, ToolFailed."""
 
     async def tools(self) -> Sequence[JsonObject]: ...
-    async def call(self, name: str, arguments: JsonObject, *, run: str, timeout_s: float) -> JsonObject: ...
+    async def call(self, name: str, arguments: JsonObject, *, run: str, timeout_s: float) -> Answered: ...
     async def close(self) -> None: ...
 
 
@@ -69,11 +79,10 @@ class WarmSession:
                 return found
         raise ToolFailed(f"The MCP server {self._name} lists its tools without end.")
 
-    async def call(self, name: str, arguments: JsonObject, *, run: str, timeout_s: float) -> JsonObject:  # noqa: ARG002 - one session for all runs
+    async def call(self, name: str, arguments: JsonObject, *, run: str, timeout_s: float) -> Answered:  # noqa: ARG002 - one session for all runs
         client = await self._ready(timeout_s)
         result = await self._asked(client.call_tool(name, arguments), timeout_s)
-        dumped: JsonObject = result.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return dumped
+        return Answered(result.model_dump(mode="json", by_alias=True, exclude_none=True))
 
     async def close(self) -> None:
         async with self._lock:
@@ -161,17 +170,17 @@ class SandboxedServer:
 
     async def tools(self) -> Sequence[JsonObject]:
         answer = await self._exchange({"method": "tools/list"}, run=None, timeout_s=_CONNECT_S)
-        found: list[JsonObject] = answer["tools"]
+        found: list[JsonObject] = answer.result["tools"]
         return found
 
-    async def call(self, name: str, arguments: JsonObject, *, run: str, timeout_s: float) -> JsonObject:
+    async def call(self, name: str, arguments: JsonObject, *, run: str, timeout_s: float) -> Answered:
         params = {"name": name, "arguments": arguments}
         return await self._exchange({"method": "tools/call", "params": params}, run=run, timeout_s=timeout_s)
 
     async def close(self) -> None:
         """Nothing is kept."""
 
-    async def _exchange(self, question: JsonObject, *, run: str | None, timeout_s: float) -> JsonObject:
+    async def _exchange(self, question: JsonObject, *, run: str | None, timeout_s: float) -> Answered:
         limits = self._server.permissions.limits
         request = SandboxRequest(
             run=run,
@@ -195,8 +204,7 @@ class SandboxedServer:
         answer: JsonObject = json.loads(result.stdout)
         if "error" in answer:
             raise ToolFailed(f"The MCP server {self._name} refused: {str(answer['error'])[:500]}")
-        found: JsonObject = answer["result"]
-        return found
+        return Answered(answer["result"], result.network, result.isolation)
 
 
 async def connection_to(
