@@ -11,13 +11,13 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from holdfast.adapters.egress.blotting import Blotter, Unreadable, plain_answer
 from holdfast.adapters.egress.decisions import Decisions
 from holdfast.adapters.egress.http import BadRequest, Head, copy_body, read_head
-from holdfast.adapters.egress.tls import NotTls, record_length, server_name
-from holdfast.sandbox.egress import Address, BadRule, Destination, EgressRules, canonical_host
+from holdfast.adapters.egress.talk import CHUNK, Denied, Talk, Unreachable
+from holdfast.adapters.egress.target import host_header, place_of, read_hello
+from holdfast.sandbox.egress import Address, BadRule, Destination, EgressRules
 from holdfast.sandbox.port import SecretSource
 from schemas.sandbox import NetworkDecision, SecretHeader
 
@@ -26,17 +26,7 @@ Resolver = Callable[[str], Awaitable[Sequence[str]]]
 _HEAD_S = 15.0
 _CONNECT_S = 10.0
 _IDLE_S = 60.0
-_LINGER_S = 0.3
-_CHUNK = 65536
 _STREAM_LIMIT = 64 * 1024
-
-
-class Denied(Exception):
-    """This connection is not made; the message is for the tool and for the record."""
-
-
-class Unreachable(Exception):
-    """The destination is allowed, but cannot be reached."""
 
 
 @dataclass(frozen=True)
@@ -47,25 +37,6 @@ class EgressLimits:
     connections: int = 1000
     bytes_up: int = 64 * 1024 * 1024
     bytes_down: int = 512 * 1024 * 1024
-
-
-@dataclass
-class _Talk:
-    """One connection of the tool, on its way to becoming a decision."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    number: int
-    one_too_many: bool
-    host: str = ""
-    port: int = 0
-    method: str = ""
-    address: str | None = None
-    reason: str = ""
-    allowed: bool = False
-    up: int = 0
-    down: int = 0
-    answered: bool = False
 
 
 @dataclass
@@ -106,30 +77,31 @@ class EgressProxy:
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._count += 1
         many = len(self._talks) >= self.limits.at_once or self._count > self.limits.connections
-        talk = _Talk(reader, writer, number=self._count, one_too_many=many)
+        talk = Talk(reader, writer, number=self._count, one_too_many=many)
         task = asyncio.get_running_loop().create_task(self._talk(talk))
         self._talks.add(task)
         task.add_done_callback(self._talks.discard)
 
-    async def _talk(self, talk: _Talk) -> None:
+    async def _talk(self, talk: Talk) -> None:
         try:
             await self._serve(talk)
         except (Denied, BadRule) as error:
             talk.allowed, talk.reason = False, str(error)
-            await self._answer(talk, 403, str(error))
+            await talk.answer(403, str(error))
         except BadRequest as error:
             talk.allowed, talk.reason = False, str(error)
-            await self._answer(talk, 400, str(error))
+            await talk.answer(400, str(error))
         except Unreachable as error:
             talk.reason = str(error)
-            await self._answer(talk, 502, str(error))
+            await talk.answer(502, str(error))
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError) as error:
             talk.reason = talk.reason or f"the connection broke off: {type(error).__name__}"
         finally:
-            self._record(talk)
+            if decision := talk.decision():
+                self._decided.append(talk.number, decision)
             talk.writer.close()
 
-    async def _serve(self, talk: _Talk) -> None:
+    async def _serve(self, talk: Talk) -> None:
         if talk.one_too_many:
             raise Denied("too many connections")
         async with asyncio.timeout(_HEAD_S):
@@ -143,8 +115,8 @@ class EgressProxy:
         else:
             await self._forward(talk, head)
 
-    async def _forward(self, talk: _Talk, head: Head) -> None:
-        host, port, path = _where(head)
+    async def _forward(self, talk: Talk, head: Head) -> None:
+        host, port, path = place_of(head)
         secret = self.rules.aliases.get(host) if port == 80 else None
         if secret:
             await self._forward_with_secret(talk, head, path, secret)
@@ -154,10 +126,10 @@ class EgressProxy:
             self._name(talk, destination)
             raise Denied("only a secret's alias can be called without the proxy's address form")
         reader, writer = await self._connect(talk, destination)
-        shown = _shown(destination, 80)
+        shown = host_header(destination, 80)
         await self._exchange(talk, head, reader, writer, head.forwarded(path, shown, (), frozenset()), b"")
 
-    async def _forward_with_secret(self, talk: _Talk, head: Head, path: str, secret: SecretHeader) -> None:
+    async def _forward_with_secret(self, talk: Talk, head: Head, path: str, secret: SecretHeader) -> None:
         destination = Destination.parse(secret.destination, default_port=443)
         self._name(talk, destination)
         value = await self.secrets.secret(secret.secret_name) if self.secrets else None
@@ -167,12 +139,12 @@ class EgressProxy:
         reader, writer = await self._connect(talk, destination, listed=True, tls=context)
         name = secret.header.encode()
         drop = frozenset((name.lower(), b"accept-encoding"))  # an encoded answer could not be searched
-        text = head.forwarded(path, _shown(destination, 443), ((name, value.encode()),), drop)
+        text = head.forwarded(path, host_header(destination, 443), ((name, value.encode()),), drop)
         await self._exchange(talk, head, reader, writer, text, value.encode())
 
     async def _exchange(
         self,
-        talk: _Talk,
+        talk: Talk,
         head: Head,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
@@ -193,14 +165,14 @@ class EgressProxy:
         finally:
             writer.close()
 
-    async def _tunnel(self, talk: _Talk, destination: Destination) -> None:
+    async def _tunnel(self, talk: Talk, destination: Destination) -> None:
         """Only TLS, and only to the name that was allowed: the hello is read before anything is connected."""
         addresses = await self._checked(talk, destination)
         talk.writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         talk.answered = True
         await talk.writer.drain()
         async with asyncio.timeout(_HEAD_S):
-            hello = await _hello(talk.reader, destination.host)
+            hello = await read_hello(talk.reader, destination.host)
         reader, writer = await self._open(talk, destination, addresses, None)
         try:
             writer.write(hello)
@@ -216,7 +188,7 @@ class EgressProxy:
 
     async def _connect(
         self,
-        talk: _Talk,
+        talk: Talk,
         destination: Destination,
         *,
         listed: bool = False,
@@ -225,10 +197,10 @@ class EgressProxy:
         addresses = await self._checked(talk, destination, listed=listed)
         return await self._open(talk, destination, addresses, tls)
 
-    def _name(self, talk: _Talk, destination: Destination) -> None:
+    def _name(self, talk: Talk, destination: Destination) -> None:
         talk.host, talk.port = destination.host, destination.port
 
-    async def _checked(self, talk: _Talk, destination: Destination, *, listed: bool = False) -> list[Address]:
+    async def _checked(self, talk: Talk, destination: Destination, *, listed: bool = False) -> list[Address]:
         """Addresses that may be connected to. One inner address among them is enough to refuse them all, except where
         the policy names the range of another: `localhost` has two."""
         self._name(talk, destination)
@@ -250,7 +222,7 @@ class EgressProxy:
         return named or addresses
 
     async def _open(
-        self, talk: _Talk, destination: Destination, addresses: list[Address], tls: ssl.SSLContext | None
+        self, talk: Talk, destination: Destination, addresses: list[Address], tls: ssl.SSLContext | None
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         for address in addresses:
             talk.address = str(address)
@@ -267,24 +239,24 @@ class EgressProxy:
                 talk.reason = f"{talk.address} port {destination.port}: {type(error).__name__}"
         raise Unreachable(talk.reason or f"{destination.host} has no address")
 
-    async def _pump_up(self, talk: _Talk, writer: asyncio.StreamWriter) -> None:
+    async def _pump_up(self, talk: Talk, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, Denied):
-            while data := await talk.reader.read(_CHUNK):
+            while data := await talk.reader.read(CHUNK):
                 self._moved(talk, up=len(data))
                 writer.write(data)
                 await writer.drain()
             writer.write_eof()
 
-    async def _pump_down(self, talk: _Talk, reader: asyncio.StreamReader) -> None:
+    async def _pump_down(self, talk: Talk, reader: asyncio.StreamReader) -> None:
         """The answer as it comes."""
         while True:
             async with asyncio.timeout(_IDLE_S):
-                data = await reader.read(_CHUNK)
+                data = await reader.read(CHUNK)
             if not data:
                 return
             await self._passed(talk, data, data)
 
-    async def _pump_down_without(self, secret: bytes, talk: _Talk, reader: asyncio.StreamReader) -> None:
+    async def _pump_down_without(self, secret: bytes, talk: Talk, reader: asyncio.StreamReader) -> None:
         """The answer of a destination that knows the secret, which is blotted out of it."""
         blotter, pieces = Blotter(secret), plain_answer(reader)
         async with contextlib.aclosing(pieces):
@@ -298,83 +270,21 @@ class EgressProxy:
                 if not data:
                     return
 
-    async def _passed(self, talk: _Talk, came: bytes, goes: bytes) -> None:
+    async def _passed(self, talk: Talk, came: bytes, goes: bytes) -> None:
         self._moved(talk, down=len(came))
         if goes:
             talk.writer.write(goes)
             talk.answered = True
             await talk.writer.drain()
 
-    def _moved(self, talk: _Talk, *, up: int = 0, down: int = 0) -> None:
+    def _moved(self, talk: Talk, *, up: int = 0, down: int = 0) -> None:
         talk.up, talk.down = talk.up + up, talk.down + down
         self._up, self._down = self._up + up, self._down + down
         if self._up > self.limits.bytes_up or self._down > self.limits.bytes_down:
             raise Denied("the call has moved as many bytes as it may")
-
-    async def _answer(self, talk: _Talk, code: int, reason: str) -> None:
-        if talk.answered:
-            return
-        body = f"holdfast egress proxy: {reason}\n".encode()
-        words = {400: "Bad Request", 403: "Forbidden", 502: "Bad Gateway"}
-        head = f"HTTP/1.1 {code} {words[code]}\r\nContent-Type: text/plain; charset=utf-8\r\n"
-        with contextlib.suppress(OSError, TimeoutError):
-            talk.writer.write(
-                f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
-            )
-            talk.writer.write_eof()
-            async with asyncio.timeout(_LINGER_S):  # closing with unread bytes would reset the answer away
-                while await talk.reader.read(_CHUNK):
-                    pass
-
-    def _record(self, talk: _Talk) -> None:
-        if not talk.method and not talk.reason:
-            return
-        decision = NetworkDecision(
-            host=talk.host,
-            port=talk.port,
-            verdict="allowed" if talk.allowed else "denied",
-            reason=talk.reason,
-            method=talk.method,
-            address=talk.address,
-            bytes_up=talk.up,
-            bytes_down=talk.down,
-        )
-        self._decided.append(talk.number, decision)
 
 
 async def resolve(host: str) -> list[str]:
     """Every address of a name, in the system's order."""
     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def _where(head: Head) -> tuple[str, int, str]:
-    """Host, port and path of a plain request, from an absolute target or from Host."""
-    if head.target.startswith("/"):
-        destination = Destination.parse(head.host, default_port=80)
-        return destination.host, destination.port, head.target
-    parts = urlsplit(head.target)
-    if parts.scheme.lower() != "http" or "@" in parts.netloc or "\\" in head.target:
-        raise BadRequest("the target is neither a path nor a plain http:// address")
-    destination = Destination.parse(parts.netloc, default_port=80)
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return destination.host, destination.port, path
-
-
-def _shown(destination: Destination, usual: int) -> str:
-    host = f"[{destination.host}]" if ":" in destination.host else destination.host
-    return host if destination.port == usual else f"{host}:{destination.port}"
-
-
-async def _hello(reader: asyncio.StreamReader, host: str) -> bytes:
-    try:
-        header = await reader.readexactly(5)
-        record = await reader.readexactly(record_length(header))
-        name = server_name(record)
-        asked = canonical_host(name) if name is not None else None
-    except NotTls as error:
-        raise Denied(str(error)) from error
-    is_address = ":" in host or host.replace(".", "").isdigit()
-    if asked != host and not (asked is None and is_address):
-        raise Denied(f"the tunnel to {host} asks for another name")
-    return header + record
