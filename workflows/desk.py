@@ -63,11 +63,10 @@ class Desk:
             if approval.status is not ApprovalStatus.EXPIRED:
                 break
             approval = await self._ask(request.model_copy(update={"id": f"{request.id}{time}"}))
-        if approval.status is not ApprovalStatus.PENDING:
-            return approval
-        await self._teller.waits_for_people(request.id, f"approval: {request.summary.what}")
-        approval = await self._wait(approval)
-        await self._teller.was_answered(request.id)
+        if approval.status is ApprovalStatus.PENDING:
+            await self._teller.waits_for_people(request.id, f"approval: {request.summary.what}")
+            approval = await self._wait(approval)
+        await self._teller.was_answered(request.id)  # also of what was answered between two executions
         return approval
 
     async def _ask(self, request: AskRequest) -> Approval:

@@ -98,14 +98,17 @@ class Performer:
         return given.verdicts
 
     async def _judge_again(self, request: JudgeRequest) -> StepOutcome:
+        return await self._after(*await self._judged_anew(request))
+
+    async def _judged_anew(self, request: JudgeRequest) -> tuple[JudgeRequest, Verdict]:
         request = request.model_copy(update={"round": request.round + 1, "opens": False})
         [verdict] = await self._judge([request])
-        return await self._after(request, verdict)
+        return request, verdict
 
     async def _after(self, request: JudgeRequest, verdict: Verdict) -> StepOutcome:
-        if verdict.held:
+        while verdict.held:
             await self._thawed(request, verdict.why)
-            return await self._judge_again(request)
+            request, verdict = await self._judged_anew(request)
         if verdict.decision is Decision.DENY:
             return await self._denied(request, verdict.why)
         if verdict.may_settle and not request.asked:

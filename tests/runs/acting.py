@@ -32,6 +32,8 @@ class ByName:
 
     terms: ApprovalTerms = field(default_factory=ApprovalTerms)
     forbidden: str = "forbidden"
+    held: int = 0
+    """How often it still says that a freeze holds the action."""
     wait: asyncio.Event | None = None
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     judged: list[Action] = field(default_factory=list)
@@ -47,10 +49,14 @@ class ByName:
             decision = Decision.DENY
         elif "delicate" in text:
             decision = Decision.REQUIRE_APPROVAL
+        held, self.held = self.held > 0, max(self.held - 1, 0)
+        if held:
+            decision = Decision.DENY
         reason = Reason(policy="test", effect=decision, message=f"it says {text}"[:80])
         verdict = Verdict(
             action_digest=request.action.digest,
             decision=decision,
+            held=held,
             reasons=(reason,),
             bundle=BUNDLE,
             terms=self.terms if decision is Decision.REQUIRE_APPROVAL else None,

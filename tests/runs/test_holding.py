@@ -3,7 +3,10 @@
 import asyncio
 from collections import Counter
 
+from schemas.runs import RunStatus
+from tests.runs.conftest import Stage
 from tests.runs.house import House, say
+from tests.runs.steps import say as say_step
 
 
 async def test_a_freeze_holds_the_rest_of_a_run_and_a_thaw_lets_it_end(house: House) -> None:
@@ -22,6 +25,22 @@ async def test_a_freeze_holds_the_rest_of_a_run_and_a_thaw_lets_it_end(house: Ho
     assert (await house.end(run))["status"] == "succeeded"
     assert house.world.said == ["a", "b", "b!"]
     assert Counter(event.type.value for event in await house.story(run))["verdict.held"] == 1
+
+
+async def test_a_run_looks_at_a_freeze_for_hours_and_breaks_by_none(stage: Stage) -> None:
+    """Its own look comes every fifteen seconds; here each comes with a word of a thaw that was not the one it waits for."""
+    stage.guardian.held = looks = 520
+    handle = await stage.start(say_step("a"))
+    async with asyncio.timeout(100):
+        while stage.guardian.held:
+            if stage.guardian.held < looks:
+                looks = stage.guardian.held
+                await handle.signal("thawed")
+            await asyncio.sleep(0.005)
+    await handle.signal("thawed")
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    assert stage.world.said == ["a"]
+    assert (await stage.types(handle.id)).count("verdict.held") == 1
 
 
 async def test_a_freeze_holds_every_item_and_a_cancel_still_ends_the_run(house: House) -> None:
