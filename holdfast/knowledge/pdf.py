@@ -10,11 +10,14 @@ from itertools import pairwise
 from typing import Any
 
 from holdfast.errors import InvalidInput
+from holdfast.knowledge.pdf_fonts import Font
 from holdfast.knowledge.pdf_objects import Objects, Ref, Stream, Word, values
 
 _REMEDY = "Extract its text another way, such as `pdftotext file.pdf`, and add that."
 _WIDE = -180
 """A step back in a line by so many thousandths of the size of its font is a space."""
+_APART = 0.15
+"""So is a gap before the next piece, as a share of that size."""
 
 
 def text_of_pdf(data: bytes, name: str) -> str:
@@ -25,6 +28,8 @@ def text_of_pdf(data: bytes, name: str) -> str:
         pages = [_page_text(objects, page) for page in _pages(objects)]
     except (ValueError, OverflowError, RecursionError) as error:
         raise InvalidInput(f"{name} is a damaged PDF.", remedy=_REMEDY) from error
+    if not pages:
+        raise InvalidInput(f"{name} is a damaged PDF: no page is found in it.", remedy=_REMEDY)
     text = "\n\n".join(page for page in pages if page.strip())
     if not text.strip():
         raise InvalidInput(f"{name} has no text that can be read; perhaps it is a scan.", remedy=_REMEDY)
@@ -60,75 +65,19 @@ def _page_text(objects: Objects, page: Mapping[str, Any]) -> str:
     body = b"\n".join(objects.content(each) for each in streams if isinstance(each, Stream))
     resources = objects.get(page.get("Resources")) or {}
     fonts = objects.get(resources.get("Font")) or {}
-    return _Page({name: _Font.of(objects, objects.get(ref)) for name, ref in fonts.items()}).read(body)
-
-
-@dataclass(frozen=True)
-class _Font:
-    """What the codes of a font mean: as it says itself, else as Windows does."""
-
-    letters: Mapping[int, str] = field(default_factory=dict)
-    width: int = 1
-
-    @classmethod
-    def of(cls, objects: Objects, about: Any) -> "_Font":
-        if not isinstance(about, dict):
-            return cls()
-        told = objects.get(about.get("ToUnicode"))
-        width = 2 if about.get("Subtype") == "Type0" else 1
-        return cls(_letters(objects.content(told)) if isinstance(told, Stream) else {}, width)
-
-    def text(self, codes: bytes) -> str:
-        if not self.letters:
-            return codes.decode("cp1252", "replace") if self.width == 1 else ""
-        steps = range(0, len(codes) - self.width + 1, self.width)
-        numbers = [int.from_bytes(codes[at : at + self.width], "big") for at in steps]
-        plain = "" if self.width == 2 else None
-        return "".join(
-            self.letters.get(number, bytes([number]).decode("cp1252", "replace") if plain is None else plain)
-            for number in numbers
-        )
-
-
-def _letters(table: bytes) -> dict[int, str]:
-    letters: dict[int, str] = {}
-    held: list[Any] = []
-    for value in values(table):
-        if not isinstance(value, Word):
-            held.append(value)
-            continue
-        if value == "endbfchar":
-            for code, letter in zip(held[::2], held[1::2], strict=False):
-                letters[_code(code)] = _letter(letter)
-        elif value == "endbfrange":
-            for first, last, target in zip(held[::3], held[1::3], held[2::3], strict=False):
-                letters |= _range(_code(first), _code(last), target)
-        held = []
-    return letters
-
-
-def _range(first: int, last: int, target: Any) -> dict[int, str]:
-    codes = range(first, min(last, first + 65_535) + 1)
-    if isinstance(target, list):
-        return {code: _letter(letter) for code, letter in zip(codes, target, strict=False)}
-    start = _letter(target)
-    return {code: start[:-1] + chr(ord(start[-1]) + code - first) for code in codes} if start else {}
-
-
-def _code(value: Any) -> int:
-    return int.from_bytes(value, "big") if isinstance(value, bytes) else -1
-
-
-def _letter(value: Any) -> str:
-    return value.decode("utf-16-be", "replace") if isinstance(value, bytes) else ""
+    return _Page({name: Font.of(objects, objects.get(ref)) for name, ref in fonts.items()}).read(body)
 
 
 @dataclass
 class _Page:
-    """Follows the text operators of a page: what is shown, and at which height."""
+    """Follows the text operators of a page: what is shown, at which height, and how far it goes."""
 
-    fonts: Mapping[str, _Font]
-    font: _Font = field(default_factory=_Font)
+    fonts: Mapping[str, Font]
+    font: Font = field(default_factory=Font)
+    size: float = 0.0
+    left: float = 0.0
+    scale: float = 1.0
+    pen: float | None = None
     height: float = 0.0
     leading: float = 0.0
     lines: list[tuple[float, str]] = field(default_factory=list)
@@ -145,27 +94,50 @@ class _Page:
 
     def _do(self, operator: str, held: list[Any]) -> None:
         match operator, held:
-            case "Tf", [name, _]:
-                self.font = self.fonts.get(str(name), _Font())
+            case "Tf", [name, size]:
+                self.font = self.fonts.get(str(name), Font())
+                self.size = size if isinstance(size, int | float) else 0.0
             case "Tj", [bytes() as codes]:
-                self._show(self.font.text(codes))
+                self._write([codes])
             case "TJ", [list() as parts]:
-                self._show("".join(self._part(part) for part in parts))
+                self._write(parts)
             case "'" | '"', [*_, bytes() as codes]:
                 self._move(-self.leading or -1.0)
-                self._show(self.font.text(codes))
+                self._write([codes])
             case "TL", [int() | float() as leading]:
                 self.leading = leading
             case "T*", []:
                 self._move(-self.leading or -1.0)
-            case "Td" | "TD", [_, int() | float() as down]:
+            case "Td" | "TD", [int() | float() as right, int() | float() as down]:
                 if operator == "TD":
                     self.leading = -down
+                self.left += right * self.scale
                 self._move(down)
-            case "Tm", [*_, int() | float() as height]:
+            case "Tm", [
+                int() | float() as scale,
+                _,
+                _,
+                _,
+                int() | float() as left,
+                int() | float() as height,
+            ]:
+                self.left, self.scale = left, scale
                 self._move(height - self.height)
             case "BT", []:
-                self._move(0.0)
+                self._begin()
+
+    def _begin(self) -> None:
+        """A new text object: where it is not moved to a place, nobody knows how far it is from the last one."""
+        if self.pen is None:
+            self._move(0.0)
+        self.left, self.scale = 0.0, 1.0
+
+    def _write(self, parts: list[Any]) -> None:
+        self._show("".join(self._part(part) for part in parts))
+        far = [-part if isinstance(part, int | float) else self.font.advance(part) for part in parts]
+        known = [each for each in far if each is not None]
+        reach = sum(known) / 1000 * self.size * self.scale
+        self.pen = self.left + reach if len(known) == len(far) else None
 
     def _part(self, part: Any) -> str:
         if isinstance(part, bytes):
@@ -174,7 +146,8 @@ class _Page:
 
     def _move(self, by: float) -> None:
         self.height += by
-        if by == 0 and self.lines and not self.lines[-1][1].endswith((" ", "\n")):
+        apart = self.pen is None or abs(self.left - self.pen) > _APART * abs(self.size * self.scale)
+        if by == 0 and apart and self.lines and not self.lines[-1][1].endswith((" ", "\n")):
             self._show(" ")
 
     def _show(self, text: str) -> None:

@@ -1,8 +1,9 @@
 """The objects of a PDF file (ISO 32000): read where they stand, not by its tables, which are often wrong.
 
-Enough for text: dictionaries, arrays, names, strings, streams with Flate compression, object streams.
+Enough for text: dictionaries, arrays, names, strings, streams in the filters that text comes in, object streams.
 """
 
+import base64
 import re
 import zlib
 from collections.abc import Iterator
@@ -74,11 +75,20 @@ class Objects:
     def content(self, stream: Stream) -> bytes:
         """The bytes of a stream, unpacked; none where they are packed in a way that text is not."""
         filters = self.get(stream.about.get("Filter")) or []
+        body = stream.raw
         for each in filters if isinstance(filters, list) else [filters]:
-            if self.get(each) not in ("FlateDecode", "Fl"):
-                return b""
-            return self._inflated(stream.raw)
-        return stream.raw
+            body = self._unpacked(self.get(each), body)
+        return body
+
+    def _unpacked(self, how: Any, packed: bytes) -> bytes:
+        match how:
+            case "FlateDecode" | "Fl":
+                return self._inflated(packed)
+            case "ASCII85Decode" | "A85":
+                return _of_base85(packed)
+            case "ASCIIHexDecode" | "AHx":
+                return _of_hex(packed)
+        return b""
 
     def _inflated(self, raw: bytes) -> bytes:
         try:
@@ -98,6 +108,18 @@ class Objects:
         numbers = [int(each) for each in body[:first].split()[: 2 * count] if each.isdigit()]
         for number, offset in zip(numbers[::2], numbers[1::2], strict=False):
             yield number, next(values(body[first + offset :]), None)
+
+
+def _of_base85(packed: bytes) -> bytes:
+    try:
+        return base64.a85decode(packed.split(b"~>", 1)[0], ignorechars=b"\x00\t\n\f\r ")
+    except ValueError:
+        return b""
+
+
+def _of_hex(packed: bytes) -> bytes:
+    digits = re.sub(rb"[^0-9A-Fa-f]", b"", packed.split(b">", 1)[0]).decode()
+    return bytes.fromhex(digits + "0" * (len(digits) % 2))
 
 
 def _object_at(data: bytes, at: int) -> Any:

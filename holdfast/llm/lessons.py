@@ -85,7 +85,8 @@ class LessonWriter:
         return kept[:_MOST], answered.by
 
     async def _kept(self, request: LearnRequest, draft: LessonDraft, by: str) -> MemoryItem:
-        tainted = any(request.outcomes[step].untrusted for step in draft.evidence)
+        # Whoever wrote it has read every step, whichever it names: text from outside may have chosen its words.
+        tainted = any(outcome.untrusted for outcome in request.outcomes.values())
         content = MemoryContent(
             kind=MemoryKind.LESSON,
             status=MemoryStatus.PROPOSED if tainted else self._status,

@@ -1,11 +1,13 @@
 """The library in a real Postgres, found by words alone."""
 
+import asyncio
+
 import pytest
 
 from holdfast.adapters.postgres import knowledge_ingest
 from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
-from holdfast.adapters.postgres.knowledge_entries import ByModel, write_entry
+from holdfast.adapters.postgres.knowledge_entries import ByModel, Outcome, write_entry
 from holdfast.errors import NotFound
 from holdfast.knowledge.indexing import Entry
 from schemas.knowledge import DocumentDraft, DocumentKind, IngestJob, SearchFilter, SearchRequest
@@ -48,6 +50,15 @@ async def test_the_same_document_twice_changes_nothing(library: PostgresLibrary)
     again = await library.ingest(TENANT, [draft], author="ann")
     assert (again.added, again.changed, again.unchanged) == (0, 0, 1)
     assert (await library.read(TENANT, "disk")).version == 1
+
+
+async def test_the_same_document_from_two_calls_at_once_is_one_version(library: PostgresLibrary) -> None:
+    for text in ("# A\n\nFirst words.", "# A\n\nOther words."):
+        drafts = [DocumentDraft(id="twice", text=text)]
+        reports = await asyncio.gather(*(library.ingest(TENANT, drafts, author="t") for _ in range(4)))
+        assert sum(report.added + report.changed for report in reports) == 1
+        assert sum(report.unchanged for report in reports) == 3
+    assert [each.version for each in await library.versions(TENANT, "twice")] == [2, 1]
 
 
 async def test_a_changed_document_is_a_new_version_and_the_old_one_stays(library: PostgresLibrary) -> None:
@@ -120,7 +131,9 @@ async def test_a_sync_keeps_what_could_not_be_read_just_now(library: PostgresLib
 async def test_a_document_that_cannot_be_stored_keeps_no_other_out(
     library: PostgresLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def write(connection: Connection, tenant: str, entry: Entry, vectors: ByModel, author: str) -> bool:
+    async def write(
+        connection: Connection, tenant: str, entry: Entry, vectors: ByModel, author: str
+    ) -> Outcome:
         if entry.reading.document.id == "odd":
             await connection.execute("select 1 / 0")
         return await write_entry(connection, tenant, entry, vectors, author)

@@ -1,5 +1,6 @@
 """Text out of PDF files: written here byte by byte, as writers of PDFs write them."""
 
+import base64
 import zlib
 from pathlib import Path
 
@@ -49,6 +50,38 @@ def test_pages_lines_and_paragraphs_are_read_in_order() -> None:
     assert text == "Disk (root) is full\nDelete older logs\n\nCall Bo.\n\nÄb"
 
 
+@pytest.mark.parametrize(
+    ("filters", "packed"),
+    [
+        (b"[/ASCII85Decode /FlateDecode]", base64.a85encode(zlib.compress(PLAIN), wrapcol=60) + b"~>"),
+        (b"[/AHx /Fl]", zlib.compress(PLAIN).hex(" ").encode() + b">"),
+        (b"/ASCII85Decode", base64.a85encode(PLAIN) + b"~>"),
+    ],
+)
+def test_pages_packed_as_letters_are_read(filters: bytes, packed: bytes) -> None:
+    page = b"<< /Filter %s /Length %d >>\nstream\n%s\nendstream" % (filters, len(packed), packed)
+    pages = (b"<< /Type /Pages /Kids [3 0 R] >>", b"<< /Type /Page /Contents 4 0 R >>")
+    text = text_of_pdf(_pdf(b"<< /Type /Catalog /Pages 2 0 R >>", *pages, page), "x")
+    assert text.startswith("Disk (root) is full\nDelete older logs")
+
+
+def test_pieces_of_a_word_are_one_word_where_the_font_says_how_wide_its_letters_are() -> None:
+    shown = b"BT /F1 10 Tf 1 0 0 1 8 90 Tm (L) Tj 5 0 Td (ook) Tj 20 0 Td (up) Tj ET BT /F1 10 Tf 1 0 0 1 43 90 Tm (on) Tj ET"
+    wide = (
+        b"<< /Subtype /Type0 /DescendantFonts [<< /W [0 [500 500] 2 90 500] /DW 400 >>] /ToUnicode 5 0 R >>"
+    )
+    narrow = b"<< /Subtype /TrueType /FirstChar 32 /Widths [%s] >>" % (b"500 " * 95)
+    for font, said in ((narrow, "Look upon"), (b"<< /Subtype /TrueType >>", "L ook up on")):
+        pages = b"<< /Type /Pages /Kids [3 0 R] /Resources << /Font << /F1 %s >> >> >>" % font
+        page = b"<< /Type /Page /Contents 4 0 R >>"
+        pdf = _pdf(b"<< /Type /Catalog /Pages 2 0 R >>", pages, page, _stream(shown))
+        assert text_of_pdf(pdf, "x") == said
+    pages = b"<< /Type /Pages /Kids [3 0 R] /Resources << /Font << /F1 %s >> >> >>" % wide
+    shown = b"BT /F1 10 Tf <0001> Tj 5 0 Td <0002> Tj 9 0 Td <0003> Tj ET"
+    pdf = _pdf(b"<< /Type /Catalog /Pages 2 0 R >>", pages, page, _stream(shown), _stream(TABLE))
+    assert text_of_pdf(pdf, "x") == "Äb c"
+
+
 def test_a_pdf_in_a_folder_becomes_a_document(tmp_path: Path) -> None:
     (tmp_path / "disk.pdf").write_bytes(_pages(PLAIN, MAPPED))
     (tmp_path / "scan.pdf").write_bytes(_pages(b"q Q", b""))
@@ -61,7 +94,8 @@ def test_a_pdf_in_a_folder_becomes_a_document(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "error", "said"),
     [
-        (b"%PDF-1.4\nxxx", InvalidInput, "no text"),
+        (b"%PDF-1.4\nxxx", InvalidInput, "damaged"),
+        (_pages(b"q Q", b""), InvalidInput, "no text"),
         (_pdf(b"<< /Type /Catalog >>", tail=b"trailer << /Encrypt 9 0 R >>"), InvalidInput, "encrypted"),
         (_pdf(b"[" * 50_000), InvalidInput, "deep"),
         (_pages(b" " * 70_000_000, b""), TooLarge, "unpacks"),

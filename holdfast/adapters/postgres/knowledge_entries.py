@@ -3,7 +3,7 @@
 # ruff: noqa: S608 -- only our own constants are written into SQL text
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from psycopg.types.json import Jsonb
 
@@ -17,13 +17,18 @@ Placed = Sequence[tuple[int, Vectors]]
 ByModel = Mapping[str, Placed]
 """The vectors of a document under each model that has to have them."""
 
+Outcome = Literal["added", "changed", "unchanged"]
+
 
 async def write_entry(
     connection: Connection, tenant: str, entry: Entry, vectors: ByModel, author: str
-) -> bool:
-    """The document and everything derived from it; true where it is new."""
+) -> Outcome:
+    """The document and everything derived from it; nothing, where the same was written while this one was embedded."""
     before = await _standing(connection, tenant, entry)
-    key, version = await _row(connection, tenant, entry, author)
+    row = await _row(connection, tenant, entry, author)
+    if row is None:
+        return "unchanged"
+    key, version = row
     document = entry.reading.document
     content = document.model_dump(mode="json", include={*CONTENT, "text", "updated_at"})
     await connection.execute(
@@ -35,7 +40,7 @@ async def write_entry(
         await _take_out(connection, key)
     await _put(connection, tenant, key, entry, vectors)
     await _count(connection, entry, before)
-    return version == 1
+    return "added" if version == 1 else "changed"
 
 
 async def index_entry(connection: Connection, tenant: str, key: int, entry: Entry, vectors: ByModel) -> None:
@@ -63,7 +68,7 @@ async def _count(connection: Connection, entry: Entry, before: dict[str, Any] | 
     await connection.execute("select count_knowledge(%s, %s, %s)", now)
 
 
-async def _row(connection: Connection, tenant: str, entry: Entry, author: str) -> tuple[int, int]:
+async def _row(connection: Connection, tenant: str, entry: Entry, author: str) -> tuple[int, int] | None:
     document = entry.reading.document
     values = document.model_dump(
         include={*CONTENT, "id", "digest", "chunks", "runnable", "updated_at"}, mode="python"
@@ -77,12 +82,12 @@ async def _row(connection: Connection, tenant: str, entry: Entry, author: str) -
             on conflict (tenant, id) do update set
               {", ".join(f"{name} = excluded.{name}" for name in names if name not in ("tenant", "id"))},
               version = knowledge_documents.version + 1, ingested_at = clock_timestamp(), deleted_at = null
+            where knowledge_documents.digest <> excluded.digest or knowledge_documents.deleted_at is not null
             returning key, version""",
         values,
     )
     row = await cursor.fetchone()
-    assert row is not None, "an upsert returns its row"  # noqa: S101 -- tells the type checker what SQL promises
-    return row["key"], row["version"]
+    return (row["key"], row["version"]) if row else None
 
 
 async def _standing(connection: Connection, tenant: str, entry: Entry) -> dict[str, Any] | None:

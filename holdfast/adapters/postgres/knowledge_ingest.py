@@ -1,6 +1,7 @@
 """Writes documents into the library. A document becomes visible whole: words, chunks and vectors in one transaction."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge_entries import (
     ByModel,
+    Outcome,
     Placed,
     index_entry,
     put_vectors,
@@ -61,16 +63,15 @@ class LibraryWriter:
         batch = await self._sorted(tenant, drafts)
         entries = await self._entries(tenant, batch.fresh)
         vectors, embedded = await self._vectors(tenant, entries)
-        added = 0
         # Documents that went in before there was a model are caught up with here.
         if batch.unchanged and self._embedder is not None:
             await self.embed_missing(tenant, limit=len(drafts))
-        written = 0
+        written = Counter[Outcome]()
         for entry, by_model in zip(entries, vectors, strict=True):
             try:
                 async with self._database.tenant(tenant) as connection:
-                    added += await write_entry(connection, tenant, entry, by_model, author)
-                written += 1
+                    outcome = await write_entry(connection, tenant, entry, by_model, author)
+                written[outcome] += 1
             except HoldfastError as error:
                 if error.retryable:
                     raise
@@ -82,9 +83,9 @@ class LibraryWriter:
         if entries and not more:
             await self._keep_pace(tenant)
         return IngestReport(
-            added=added,
-            changed=written - added,
-            unchanged=batch.unchanged,
+            added=written["added"],
+            changed=written["changed"],
+            unchanged=batch.unchanged + written["unchanged"],
             chunks=batch.chunks,
             embedded=embedded,
             failures=tuple(batch.failures),
