@@ -65,21 +65,27 @@ def test_pages_packed_as_letters_are_read(filters: bytes, packed: bytes) -> None
     assert text.startswith("Disk (root) is full\nDelete older logs")
 
 
-def test_pieces_of_a_word_are_one_word_where_the_font_says_how_wide_its_letters_are() -> None:
-    shown = b"BT /F1 10 Tf 1 0 0 1 8 90 Tm (L) Tj 5 0 Td (ook) Tj 20 0 Td (up) Tj ET BT /F1 10 Tf 1 0 0 1 43 90 Tm (on) Tj ET"
-    wide = (
-        b"<< /Subtype /Type0 /DescendantFonts [<< /W [0 [500 500] 2 90 500] /DW 400 >>] /ToUnicode 5 0 R >>"
-    )
-    narrow = b"<< /Subtype /TrueType /FirstChar 32 /Widths [%s] >>" % (b"500 " * 95)
-    for font, said in ((narrow, "Look upon"), (b"<< /Subtype /TrueType >>", "L ook up on")):
-        pages = b"<< /Type /Pages /Kids [3 0 R] /Resources << /Font << /F1 %s >> >> >>" % font
-        page = b"<< /Type /Page /Contents 4 0 R >>"
-        pdf = _pdf(b"<< /Type /Catalog /Pages 2 0 R >>", pages, page, _stream(shown))
-        assert text_of_pdf(pdf, "x") == said
-    pages = b"<< /Type /Pages /Kids [3 0 R] /Resources << /Font << /F1 %s >> >> >>" % wide
-    shown = b"BT /F1 10 Tf <0001> Tj 5 0 Td <0002> Tj 9 0 Td <0003> Tj ET"
+NARROW = b"<< /Subtype /TrueType /FirstChar 32 /Widths [%s] >>" % (b"500 " * 95)
+WIDE = b"<< /Subtype /Type0 /DescendantFonts [<< /W [0 [500 500] 2 90 500] /DW 400 >>] /ToUnicode 5 0 R >>"
+PIECES = b"""BT /F1 10 Tf 1 0 0 1 8 90 Tm (L) Tj 5 0 Td (ook) Tj 20 0 Td (up) Tj ET
+BT /F1 10 Tf 1 0 0 1 43 90 Tm (on) Tj ET"""
+
+
+@pytest.mark.parametrize(
+    ("font", "shown", "said"),
+    [
+        (NARROW, PIECES, "Look upon"),
+        (b"<< /Subtype /TrueType >>", PIECES, "L ook up on"),
+        (WIDE, b"BT /F1 10 Tf <0001> Tj 5 0 Td <0002> Tj 9 0 Td <0003> Tj ET", "Äb c"),
+    ],
+)
+def test_pieces_of_a_word_are_one_word_where_the_font_says_how_wide_its_letters_are(
+    font: bytes, shown: bytes, said: str
+) -> None:
+    pages = b"<< /Type /Pages /Kids [3 0 R] /Resources << /Font << /F1 %s >> >> >>" % font
+    page = b"<< /Type /Page /Contents 4 0 R >>"
     pdf = _pdf(b"<< /Type /Catalog /Pages 2 0 R >>", pages, page, _stream(shown), _stream(TABLE))
-    assert text_of_pdf(pdf, "x") == "Äb c"
+    assert text_of_pdf(pdf, "x") == said
 
 
 def test_a_pdf_in_a_folder_becomes_a_document(tmp_path: Path) -> None:

@@ -188,7 +188,8 @@ async def _bring_back(
 
 async def _forget_copies(connection: Connection, ids: Sequence[str]) -> None:
     """Wherever the words of any version stand besides: vectors, which tell of them, cached ones too; the correction an
-    item was drawn from; and answers that are kept for who repeats a request.
+    item was drawn from; answers that are kept for who repeats a request; and plans that are kept of runs that taught
+    an item or were told it.
     """
     cursor = await connection.execute(
         "select content from memory_versions where item = any(%s)", (list(ids),)
@@ -203,6 +204,12 @@ async def _forget_copies(connection: Connection, ids: Sequence[str]) -> None:
     )
     await connection.execute(
         "delete from idempotency_keys where response::text like any(%s)", ([f"%{each}%" for each in ids],)
+    )
+    await connection.execute(
+        """delete from plan_cache where run_id in (
+             select run_id from memory_uses where item = any(%(ids)s)
+             union select provenance->>'run_id' from memory_items where id = any(%(ids)s))""",
+        {"ids": list(ids)},
     )
 
 
