@@ -87,9 +87,15 @@ class GuardActivities:
 
     @activity.defn
     async def judge(self, row: JudgeRow) -> Verdicts:
-        """Safe to repeat: the first verdict on a digest stands, and it is what comes back."""
-        records = [await self._guardian.judge(request) for request in row.requests]
-        return Verdicts(verdicts=tuple(await self._ledger.give_verdicts(row.requests, records)))
+        """Safe to repeat: the first verdict on a digest stands, and it is what comes back. So what stands behind a call that
+        does not go out waits for its turn: by then people may have approved others like it."""
+        records: list[VerdictRecord] = []
+        for request in row.requests:
+            records.append(await self._guardian.judge(request))
+            if not records[-1].verdict.goes_out:
+                break
+        judged = row.requests[: len(records)]
+        return Verdicts(verdicts=tuple(await self._ledger.give_verdicts(judged, records)))
 
     @activity.defn
     async def perform(self, row: JudgeRow) -> FastReports:

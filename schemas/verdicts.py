@@ -72,6 +72,10 @@ class Verdict(Payload):
     )
 
     @property
+    def goes_out(self) -> bool:
+        return self.decision is Decision.ALLOW and not self.held
+
+    @property
     def why(self) -> str:
         return "; ".join(reason.message for reason in self.reasons) or self.decision.value
 

@@ -73,7 +73,7 @@ class Performer:
                 return [self._observed(request, result) for request, result in zip(row, done, strict=False)]
             return [await self._after(first, reports[0].verdict)]
         verdicts = await self._judge(row)
-        allowed = [*takewhile(lambda pair: _goes_out(pair[1]), zip(row, verdicts, strict=True))]
+        allowed = [*takewhile(lambda pair: pair[1].goes_out, zip(row, verdicts, strict=False))]
         if not allowed:
             return [await self._after(first, verdicts[0])]
         return await self._act([request for request, _ in allowed])
@@ -90,7 +90,7 @@ class Performer:
         return found.reports
 
     async def _judge(self, row: Sequence[JudgeRequest]) -> Sequence[Verdict]:
-        """All but the first are judged ahead of their turn: their steps neither start nor end by it."""
+        """As far as calls go out. All but the first are judged ahead of their turn: their steps neither start nor end by it."""
         ahead = (request.model_copy(update={"opens": False, "closes": False}) for request in row[1:])
         given = await workflow.execute_local_activity_method(
             GuardActivities.judge, JudgeRow(requests=(row[0], *ahead)), **options.local(_summary_of(row))
@@ -311,10 +311,6 @@ class Performer:
         self._teller.doing(request.action.step_id, f"held: {why}")
         with self._parking.durable(request.action.step_id, request.action.item):
             await self._gate.thaw_or(options.HELD_WAIT)
-
-
-def _goes_out(verdict: Verdict) -> bool:
-    return verdict.decision is Decision.ALLOW and not verdict.held
 
 
 def _call_of(request: JudgeRequest, *, opens: bool) -> ActRequest:

@@ -124,3 +124,21 @@ async def test_other_inputs_than_those_of_the_approved_plan_ask_again(house: Hou
     assert (await house.decide(run, times=2))["subject"] == "action"
     assert (await house.end(run))["status"] == "succeeded"
     assert house.world.said == ["old", "new"]
+
+
+async def test_a_scope_approved_for_the_run_answers_for_what_is_inside_it_only(house: House) -> None:
+    await asks(house)
+    texts = {"a": "web 1", "b": "web 2", "c": "other", "d": "web 3"}
+    behind = dict(zip("bcd", "abc", strict=True))
+    steps = [
+        say(name, text, depends_on=[behind[name]] if name in behind else []) for name, text in texts.items()
+    ]
+    run = await house.start(*steps)
+    await house.decide(run, scope=[{"arguments": {"text": {"prefix": "web "}}}])
+    await house.decide(run, times=2)
+    assert (await house.end(run))["status"] == "succeeded"
+    assert house.world.said == ["web 1", "web 2", "other", "web 3"]
+    assert await questions(house, run) == [("action", "a"), ("action", "c")]
+    other = await house.start(say("a", "web 4"))
+    await house.decide(other, "reject")
+    assert house.world.said[-1] == "web 3"
