@@ -24,15 +24,20 @@ from tests.certificate.test_certificate import (
     everything_happened_once,
     reference_run,
 )
+from tests.certificate.test_other_shapes import begun, each_happened_once, names_of, shapes
 from tests.certificate.world import World
 
 VICTIMS = ("temporal", "postgres", "both")
 MOMENTS = (2, 5, 9, 14, 19, 24, 29)
 SHORT = [("both", 14)]
+SHAPES = [(shape, moment) for shape in ("moves", "agent") for moment in (3, 7)]
+"""An agent's moves, and one that works for another run: killed under both servers."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "moment" in metafunc.fixturenames:
+    if "shape" in metafunc.fixturenames:
+        metafunc.parametrize(("shape", "moment"), SHAPES)
+    elif "moment" in metafunc.fixturenames:
         every = [(victim, moment) for victim in VICTIMS for moment in MOMENTS]
         metafunc.parametrize(("victim", "moment"), every if metafunc.config.getoption("full") else SHORT)
 
@@ -87,25 +92,39 @@ async def test_killed_servers_lose_and_repeat_nothing(
     ground: Ground, scene: Scene, victim: str, moment: int
 ) -> None:
     run = reference_run(scene.world)
-    runs = PostgresRuns(database=scene.database)
-    await runs.create(run)
-    worker = scene.worker()
+    await PostgresRuns(database=scene.database).create(run)
     await scene.client.start_workflow("AgentRun", run, id=run.run_id, task_queue="orchestration")
-    killed = False
+    await outlived(ground, scene, run.run_id, victim, moment)
+    await everything_happened_once(scene, run.run_id, f"{victim}:event {moment}")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(150)
+async def test_killed_servers_lose_and_repeat_nothing_of_an_agent_either(
+    ground: Ground, scene: Scene, shape: str, moment: int
+) -> None:
+    handle = await begun(scene, shapes("agent"), moves=shape == "moves")
+    await outlived(ground, scene, handle.id, "both", moment)
+    await each_happened_once(scene, handle.id, names_of(shape), f"{shape}: both:event {moment}")
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+
+
+async def outlived(ground: Ground, scene: Scene, run_id: str, victim: str, moment: int) -> None:
+    """The run, to its end, over the death of its servers when it has told so much."""
+    runs, worker, killed = PostgresRuns(database=scene.database), scene.worker(), False
     try:
         async with asyncio.timeout(120):
-            while not await ended(runs, run.run_id):
+            while not await ended(runs, run_id):
                 assert worker.is_alive(), "a worker outlives an outage of its servers"
-                if not killed and await told(runs, run.run_id) >= moment:
+                if not killed and await told(runs, run_id) >= moment:
                     await ground.kill(victim)
                     killed = True
-                await answer_if_they_serve(scene, run.run_id)
+                await answer_if_they_serve(scene, run_id)
                 await asyncio.sleep(0.01 if not killed else 0.1)
     finally:
         worker.kill()
         worker.join()
     assert killed
-    await everything_happened_once(scene, run.run_id, f"{victim}:event {moment}")
 
 
 async def ended(runs: PostgresRuns, run_id: str) -> bool:
