@@ -166,8 +166,8 @@ class AgentRun:
         """The run cannot go on alone: it waits for a `resume`, or ends, as it was asked to."""
         if self._start.on_failure == "fail":
             raise RunStopped(RunStatus.FAILED, f"{reason}: {why}")
-        self._helpless = True
-        await self._teller.waits_for_people(reason, f"{reason}: {why}")
+        known, self._helpless = self._helpless, True
+        await self._teller.stands_still(reason, f"{reason}: {why}", told=known)
         await workflow.wait_condition(lambda: self._resume is not None or history_is_long())
         command, self._resume = self._resume, None
         if command is None:

@@ -66,6 +66,12 @@ class Teller:
         if self.status is RunStatus.RUNNING:
             await self.status_is(RunStatus.INPUT_REQUIRED, reason)
 
+    async def stands_still(self, key: str, reason: str, *, told: bool) -> None:
+        """The run waits for help, and for nothing else: what its steps asked people is asked again behind it."""
+        self._waiting = {key: reason}
+        if not told and self.status in (RunStatus.RUNNING, RunStatus.INPUT_REQUIRED):
+            await self.status_is(RunStatus.INPUT_REQUIRED, reason)
+
     async def was_answered(self, key: str) -> None:
         self._waiting.pop(key, None)
         if not self._waiting and self.status is RunStatus.INPUT_REQUIRED:

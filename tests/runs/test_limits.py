@@ -1,0 +1,80 @@
+"""A limit reached in the middle of something: nothing is called twice, no call is left untold, and higher limits go on."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from schemas.agents import RunLimits
+from schemas.commands import ResumeCommand
+from schemas.plans import ToolStep
+from schemas.runs import RunStatus
+from schemas.stages import NextMove
+from tests.runs.conftest import Stage
+from tests.runs.steps import say
+
+MORE = ResumeCommand(limits=RunLimits(steps=50))
+
+
+def row(*names: str) -> Sequence[ToolStep]:
+    return [
+        say(name, depends_on=(before,) if before else ())
+        for name, before in zip(names, ("", *names), strict=False)
+    ]
+
+
+async def settled(stage: Stage, run_id: str) -> bool:
+    return not {effect.status.value for effect in await stage.effects(run_id)} & {"intended", "dispatched"}
+
+
+async def test_a_plan_longer_than_the_run_may_be_is_not_begun(stage: Stage) -> None:
+    handle = await stage.start(*row(*"abcde"), limits=RunLimits(steps=3))
+    assert (await handle.result()).status is RunStatus.REJECTED
+    assert stage.world.said == []
+
+
+async def test_tool_time_runs_out_in_the_middle_of_a_chain(stage: Stage) -> None:
+    handle = await stage.start(*row(*"abc"), limits=RunLimits(tool_s=1e-9), on_failure="pause")
+    assert "tool time" in (await stage.until(handle.id, "run.status")).data["reason"]
+    assert stage.world.said == ["a"]
+    await handle.execute_update("resume", MORE)
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    assert stage.world.said == [*"abc"]
+
+
+async def test_tool_time_runs_out_while_people_are_asked(stage: Stage) -> None:
+    """The question stands meanwhile, and its answer counts once the run may go on."""
+    steps = (say("ask", "delicate"), *row(*"abc"))
+    handle = await stage.start(*steps, limits=RunLimits(tool_s=1e-9), on_failure="pause")
+    await stage.until(handle.id, "step.succeeded")
+    assert "approval" in (await stage.until(handle.id, "run.status")).data["reason"]
+    assert "tool time" in (await stage.until(handle.id, "run.status", times=2)).data["reason"]
+    assert "tool time" in (await stage.run(handle.id)).reason
+    await handle.execute_update("resume", MORE)
+    await stage.decide(handle.id)
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    assert sorted(stage.world.said) == ["a", "b", "c", "delicate"]
+    assert (await stage.types(handle.id)).count("approval.requested") == 1
+
+
+async def test_money_runs_out_between_two_moves(stage: Stage) -> None:
+    stage.script.moves = [NextMove(step=say("x", "one"), spend_usd=1.0), NextMove(answer="two")]
+    handle = await stage.start(mode="react", limits=RunLimits(spend_usd=0.5), on_failure="pause")
+    assert "USD" in (await stage.until(handle.id, "run.status")).data["reason"]
+    assert stage.world.said == ["one"]
+    await handle.execute_update("resume", MORE)
+    assert (await handle.result()).answer == "two"
+
+
+@pytest.mark.parametrize("where", ["row", "question"])
+async def test_time_runs_out_in_the_middle(stage: Stage, where: str) -> None:
+    """A row ends in a call that is stopped and told; a question ends with the run, and whoever answers it moves nothing."""
+    middle = say("b", arguments={"wait": "never"}, depends_on=("a",))
+    if where == "question":
+        middle = say("b", "delicate", depends_on=("a",))
+    handle = await stage.start(say("a"), middle, say("c", depends_on=("b",)), limits=RunLimits(wall_s=4))
+    assert (await handle.result()).status is RunStatus.TIMED_OUT
+    assert stage.world.said == (["a", "b"] if where == "row" else ["a"])
+    assert await settled(stage, handle.id)
+    story = await stage.story(handle.id)
+    assert [event.seq for event in story] == list(range(1, len(story) + 1))
+    assert story[-1].type.value == "run.ended"
