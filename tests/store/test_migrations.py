@@ -34,7 +34,7 @@ async def test_several_at_once_run_each_migration_once(empty_url: str) -> None:
 
 def test_each_migration_has_a_number_of_its_own() -> None:
     numbers = [int(migration.name[:4]) for migration in migrations()]
-    assert numbers == list(range(1, len(numbers) + 1))
+    assert numbers == sorted(set(numbers))
 
 
 @pytest.mark.parametrize(
