@@ -223,7 +223,7 @@ async def test_claims_of_a_dead_process_are_presumed_spent(database: Database) -
     spend = PostgresSpend(database=database)
     run = new_id("run")
     await spend.reserve(claim(0.7, run_id=new_id("run")))
-    await spend.reserve(claim(0.3, run_id=run).model_copy(update={"lapses_after_s": 0.001}))
+    await spend.reserve(claim(0.3, run_id=run).model_copy(update={"lapses_after_s": 1e-6}))
     assert await spend.presume_spent() == 1
     (view,) = await spend.totals("default", scope="run", subject=run)
     assert (view.spent_usd, view.reserved_usd) == (0.3, 0)

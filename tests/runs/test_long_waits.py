@@ -55,7 +55,8 @@ async def test_a_run_that_a_freeze_holds_goes_on_in_new_executions(house: House)
     await house.post("/v1/freezes/thaw", {"where": {"environment": "dev"}})
     assert (await house.end(run))["status"] == "succeeded"
     assert house.world.said == ["a", "b"]
-    assert [event.type.value for event in await house.story(run)].count("verdict.held") == 2
+    held = [event.step_id for event in await house.story(run) if event.type.value == "verdict.held"]
+    assert held in (["a"], ["a", "b"])  # each once, however often it was looked at
 
 
 async def test_a_run_that_waits_for_an_event_goes_on_in_new_executions(house: House) -> None:
