@@ -1,6 +1,7 @@
 -- Run once by a superuser in the database of Holdfast, by psql; the Postgres image does so on its first start.
 -- Three ways in, and none of them may do more than its work:
---   holdfast_owner    owns the schema and migrates it. Sees every tenant: a few functions work across them with its rights.
+--   holdfast_owner    owns the schema and migrates it. Sees every tenant, as the owner of every table: a few functions work
+--                     across them with its rights.
 --   holdfast_service  API and workers. Has the rights of holdfast_app, under row-level security.
 --   holdfast_toolbox  the tools workers. Has those of holdfast_tools: ledger, story, artifacts and payloads, nothing else.
 \set ON_ERROR_STOP on
@@ -10,7 +11,7 @@
 
 create role holdfast_app nologin;
 create role holdfast_tools nologin;
-create role holdfast_owner login bypassrls password :'owner_password';
+create role holdfast_owner login password :'owner_password';
 alter role holdfast_owner set search_path = holdfast, public;
 create role holdfast_service login password :'service_password' in role holdfast_app;
 create role holdfast_toolbox login password :'toolbox_password' in role holdfast_tools;

@@ -62,10 +62,10 @@ def test_an_old_schema_is_reported_and_migrated_once(
     with psycopg.connect(database_url) as connection:
         connection.execute("drop schema holdfast cascade")
     before = holdfast("db", "status")
-    assert (before.returncode, "pending  0001_core.sql" in before.stdout) == (1, True)
+    assert (before.returncode, "pending  0001_tenants.sql" in before.stdout) == (1, True)
     served = holdfast("worker", "--queue", "tools")
     assert (served.returncode, "Run `holdfast db migrate`" in served.stderr) == (2, True)
-    assert "ran 0001_core.sql" in holdfast("db", "migrate").stdout
+    assert "ran 0001_tenants.sql" in holdfast("db", "migrate").stdout
     assert holdfast("db", "migrate").stdout == "The database is up to date.\n"
     assert holdfast("db", "status").returncode == 0
 

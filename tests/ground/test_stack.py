@@ -50,7 +50,7 @@ async def test_status_shows_every_part_ready_and_where(running: tuple[Stack, Up]
 async def test_the_database_is_migrated(running: tuple[Stack, Up]) -> None:
     code, said = await running[0].run("db", "status")
     assert code == 0
-    assert "applied  0001_core.sql" in said
+    assert "applied  0001_tenants.sql" in said
 
 
 async def test_the_first_start_leaves_a_key_that_only_its_user_can_read(running: tuple[Stack, Up]) -> None:

@@ -42,7 +42,7 @@ def test_each_migration_has_a_number_of_its_own() -> None:
     [
         ("insert into holdfast.migrations values ('9999_of_tomorrow.sql', 'x')", "upgrade this process"),
         (
-            "update holdfast.migrations set checksum = 'x' where name = '0001_core.sql'",
+            "update holdfast.migrations set checksum = 'x' where name = '0001_tenants.sql'",
             "changed after it ran",
         ),
     ],

@@ -35,7 +35,7 @@ class Status:
     pending: tuple[str, ...]
 
 
-FIRST = "0001_core.sql"
+FIRST = "0001_tenants.sql"
 """Run where nothing was there before."""
 
 

@@ -1,4 +1,4 @@
--- Policies as versions that never change, bundles of them, and the pointer to the bundle in force. Freezes (0001) move
+-- Policies as versions that never change, bundles of them, and the pointer to the bundle in force; and freezes, which move
 -- the same revision number, so that one cheap question tells a worker whether anything it knows is stale.
 
 create table policies (
@@ -61,24 +61,26 @@ create table policy_heads (
   digest    text
 ) with (fillfactor = 50);
 
--- What humans approved for the rest of a run. It counts once its approval does, and for the digest that was approved.
-create table envelopes (
-  approval_id  text primary key references approvals on delete cascade,
+create table freezes (
+  id           text primary key,
   tenant       text not null,
-  run_id       text not null references runs on delete cascade,
-  digest       text not null,
-  entries      jsonb not null,
-  created_at   timestamptz not null default clock_timestamp()
+  environment  text,
+  tool         text,
+  agent        text,
+  label_key    text,
+  label_value  text,
+  reason       text not null default '',
+  created_by   text not null default '',
+  created_at   timestamptz not null default now(),
+  thawed_at    timestamptz,
+  thawed_by    text
 );
-create index envelopes_by_run on envelopes (run_id);
+create index freezes_active on freezes (tenant) where thawed_at is null;
 
-call keep_tenants_apart('policies');
-call keep_tenants_apart('retired_policies');
-call keep_tenants_apart('bundles');
-call keep_tenants_apart('bundle_policies');
-call keep_tenants_apart('activations');
-call keep_tenants_apart('policy_heads');
-call keep_tenants_apart('envelopes');
+call keep_tenants_apart('policies', 'retired_policies', 'bundles', 'bundle_policies', 'activations', 'policy_heads',
+  'freezes');
+
+grant select on activations, freezes to holdfast_tools;
 
 -- A draft may be deleted while no bundle names it; nothing else may ever change.
 create function refuse_change() returns trigger language plpgsql as $$
@@ -105,8 +107,25 @@ end $$;
 create trigger activations_move_head after insert on activations for each row execute function move_policy_head();
 create trigger freezes_move_head after insert or update on freezes for each row execute function move_policy_head();
 
+create function active_bundle(p_tenant text) returns text language plpgsql as $$
+begin
+  perform set_config('holdfast.tenant', p_tenant, true);
+  return (select digest from policy_heads);
+end $$;
+
 -- Whether other rules came into force after a verdict was given.
 create function outdated(p_tenant text, p_given timestamptz) returns boolean language sql stable as $$
   select coalesce((select a.at > p_given from activations a where a.tenant = p_tenant order by a.number desc limit 1), false)
 $$;
-grant select on activations to holdfast_tools;
+
+-- Whether an active freeze covers this action.
+create function held_by(p_tenant text, p_environment text, p_tool text, p_agent text, p_labels jsonb)
+returns text language sql stable as $$
+  select reason from freezes
+  where tenant = p_tenant and thawed_at is null
+    and (environment is null or environment = p_environment)
+    and (tool is null or tool = p_tool or (tool like '%*' and starts_with(p_tool, rtrim(tool, '*'))))
+    and (agent is null or agent = p_agent)
+    and (label_key is null or p_labels->>label_key = label_value)
+  order by created_at limit 1
+$$;

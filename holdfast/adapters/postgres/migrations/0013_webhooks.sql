@@ -1,16 +1,19 @@
 -- Webhooks: messages are queued in the transaction that tells the event, so none is lost and none is made up.
 
 create table webhooks (
-  id            text primary key,
-  tenant        text not null references tenants,
-  url           text not null,
-  events        text[] not null,
-  environments  text[],
-  description   text not null default '',
-  secret        text not null,
-  paused        boolean not null default false,
-  created_by    text not null default '',
-  created_at    timestamptz not null default clock_timestamp()
+  id                text primary key,
+  tenant            text not null references tenants,
+  url               text not null,
+  events            text[] not null,
+  environments      text[],
+  description       text not null default '',
+  secret            text not null,
+  old_secret        text,
+  old_secret_until  timestamptz,
+  paused            boolean not null default false,
+  version           int not null default 1,
+  created_by        text not null default '',
+  created_at        timestamptz not null default clock_timestamp()
 );
 create index webhooks_active on webhooks (tenant) where not paused;
 
@@ -32,17 +35,7 @@ create index webhook_deliveries_by_webhook on webhook_deliveries (webhook_id, cr
 create index webhook_deliveries_waiting on webhook_deliveries (created_at) where started_at is null;
 create index webhook_deliveries_by_run on webhook_deliveries (run_id);
 
-call keep_tenants_apart('webhooks');
-call keep_tenants_apart('webhook_deliveries');
-
-do $$
-declare
-  tbl text;
-begin
-  foreach tbl in array array['webhooks', 'webhook_deliveries', 'run_events'] loop
-    execute format('create policy owner_rows on %I to %I using (true) with check (true)', tbl, current_user);
-  end loop;
-end $$;
+call keep_tenants_apart('webhooks', 'webhook_deliveries');
 
 create function queue_deliveries() returns trigger language plpgsql security definer set search_path = holdfast as $$
 begin
@@ -57,19 +50,20 @@ end $$;
 create trigger run_events_to_webhooks after insert on run_events
   referencing new table as new_events for each statement execute function queue_deliveries();
 
+-- Across tenants, and for one purpose each ---------------------------------------------------------------------------
+
 create function unstarted_deliveries() returns table (tenant text, id text)
 language sql security definer set search_path = holdfast as $$
   select d.tenant, d.id from webhook_deliveries d where d.started_at is null order by d.created_at limit 200
 $$;
-revoke all on function unstarted_deliveries() from public;
-grant execute on function unstarted_deliveries() to holdfast_app;
 
--- A page of a run's story in one round trip: what every open stream asks for, at every event.
-create function run_story(p_tenant text, p_run text, p_after bigint, p_limit int)
-returns table (tenant text, run_id text, seq bigint, type text, step_id text, data jsonb, at timestamptz)
-language plpgsql as $$
-begin
-  perform set_config('holdfast.tenant', p_tenant, true);
-  return query select e.tenant, e.run_id, e.seq, e.type, e.step_id, e.data, e.at
-    from run_events e where e.run_id = p_run and e.seq > p_after order by e.seq limit p_limit;
-end $$;
+-- Secrets that are not sealed with the key in force: in clear, from before there was one, or under a retired key.
+create function webhooks_to_seal(p_mark text) returns table (tenant text, id text, secret text, old_secret text)
+language sql security definer set search_path = holdfast as $$
+  select w.tenant, w.id, w.secret, w.old_secret from webhooks w
+  where not starts_with(w.secret, p_mark) or (w.old_secret is not null and not starts_with(w.old_secret, p_mark))
+  limit 1000
+$$;
+
+revoke all on function unstarted_deliveries(), webhooks_to_seal(text) from public;
+grant execute on function unstarted_deliveries(), webhooks_to_seal(text) to holdfast_app;

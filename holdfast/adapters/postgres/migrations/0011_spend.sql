@@ -1,6 +1,4 @@
--- Models: what calls cost, how deployments do, plans kept for reuse, what panels said.
-
--- The spend ledger ---------------------------------------------------------------------------------------------------
+-- The spend ledger: what model calls cost, claimed before each call and settled behind it.
 
 create table spend_limits (
   tenant     text not null references tenants,
@@ -47,21 +45,41 @@ create table model_calls (
   failure        text not null default '',
   decision       jsonb not null,
   created_at     timestamptz not null default clock_timestamp(),
+  lapses_at      timestamptz not null default clock_timestamp() + interval '1 hour',
   settled_at     timestamptz
 ) with (fillfactor = 70);
 create index model_calls_by_run on model_calls (run_id, created_at);
 create index model_calls_by_task on model_calls (tenant, task, created_at desc);
 create index model_calls_by_time on model_calls (tenant, created_at desc);
-create index model_calls_open on model_calls (created_at) where status = 'reserved';
+create index model_calls_open on model_calls (lapses_at) where status = 'reserved';
+create index model_calls_settled on model_calls (created_at) where status <> 'reserved';
 
--- The run and those it was started for: what a child spends, its parents have spent.
-create function spend_chain(p_run text) returns table (run_id text, limit_usd numeric) language sql stable as $$
-  with recursive chain as (
-    select r.id, r.parent, r.input, 0 as depth from runs r where r.id = p_run
+call keep_tenants_apart('spend_limits', 'spend_totals', 'model_calls');
+
+-- A fork goes on with the purse of the run it was made from: what that run and its other forks have spent counts
+-- against the fork's own limit.
+create function purse_of(p_run text) returns text language sql stable as $$
+  with recursive line as (
+    select p_run as id, 0 as depth
     union all
-    select r.id, r.parent, r.input, c.depth + 1 from runs r join chain c on r.id = c.parent where c.depth < 50
+    select r.forked_from, l.depth + 1 from line l join runs r on r.id = l.id
+    where r.forked_from is not null and l.depth < 50
   )
-  select id, (input->'limits'->>'spend_usd')::numeric from chain
+  select id from line order by depth desc limit 1
+$$;
+
+-- The run and those it was started for: what a child spends, its parents have spent. `owner` has set the limit.
+create function spend_chain(p_run text) returns table (subject text, limit_usd numeric, owner text)
+language sql stable as $$
+  with recursive chain as (
+    select r.id, r.parent, r.forked_from, r.input, 0 as depth from runs r where r.id = p_run
+    union all
+    select r.id, r.parent, r.forked_from, r.input, c.depth + 1 from runs r join chain c on r.id = c.parent
+    where c.depth < 50
+  )
+  select id, case when forked_from is null then (input->'limits'->>'spend_usd')::numeric end, id from chain
+  union all
+  select purse_of(id), (input->'limits'->>'spend_usd')::numeric, id from chain where forked_from is not null
 $$;
 
 -- Claims the most a call may cost against every ceiling it stands under, or says which one it would pass. The rows are
@@ -79,16 +97,17 @@ begin
     return null;
   end if;
 
-  select jsonb_agg(jsonb_build_object('scope', scope, 'subject', subject, 'period', period, 'limit', limit_usd)
+  select jsonb_agg(jsonb_build_object('scope', scope, 'subject', subject, 'period', period, 'limit', limit_usd,
+                                      'owner', owner)
                    order by scope, subject, period)
   into held
   from (
-    select 'run' as scope, run_id as subject, 'total' as period, limit_usd from spend_chain(errand->>'run_id')
+    select 'run' as scope, subject, 'total' as period, limit_usd, owner from spend_chain(errand->>'run_id')
     union all
-    select 'run', errand->>'run_id', 'total', (errand->>'run_limit_usd')::numeric
+    select 'run', errand->>'run_id', 'total', (errand->>'run_limit_usd')::numeric, errand->>'run_id'
     where errand->>'run_id' is not null and not exists (select from runs where id = errand->>'run_id')
     union all
-    select s.scope, s.subject, case p.period when 'day' then today else 'total' end, l.limit_usd
+    select s.scope, s.subject, case p.period when 'day' then today else 'total' end, l.limit_usd, s.subject
     from (values ('agent', errand->>'agent'), ('tenant', p_tenant)) as s (scope, subject)
     cross join (values ('day'), ('total')) as p (period)
     left join spend_limits l on l.scope = s.scope and l.subject = s.subject and l.period = p.period
@@ -115,10 +134,11 @@ begin
   from jsonb_array_elements(held) h
   where t.scope = h->>'scope' and t.subject = h->>'subject' and t.period = h->>'period';
   insert into model_calls (id, tenant, run_id, agent, step_id, task, deployment, model, priced, attempt, reserved_usd,
-                           held_against, decision)
+                           held_against, decision, lapses_at)
   values (p_claim->>'call_id', p_tenant, errand->>'run_id', errand->>'agent', errand->>'step_id', errand->>'task',
           p_claim->>'deployment', p_claim->>'model', (p_claim->>'priced')::boolean, (p_claim->>'attempt')::int, amount,
-          held, p_claim->'decision');
+          held, p_claim->'decision',
+          clock_timestamp() + make_interval(secs => coalesce((p_claim->>'lapses_after_s')::float8, 3600)));
   return null;
 end $$;
 
@@ -156,94 +176,27 @@ begin
   where id = p_call;
 end $$;
 
--- Across tenants, for one purpose: claims whose process died before it could settle them.
-create function open_claims(older_than interval)
+-- Across tenants, and for one purpose each ---------------------------------------------------------------------------
+
+-- A call ends with its time limit, so a claim that is not settled a while after it was made is one of a process that has
+-- died, and nobody is there to settle it.
+create function lapsed_claims()
 returns table (tenant text, call_id text) language sql security definer set search_path = holdfast as $$
   select c.tenant, c.id from model_calls c
-  where c.status = 'reserved' and c.created_at < clock_timestamp() - older_than
-  order by c.created_at limit 500
+  where c.status = 'reserved' and c.lapses_at < clock_timestamp()
+  order by c.lapses_at limit 500
 $$;
-revoke all on function open_claims(interval) from public;
-grant execute on function open_claims(interval) to holdfast_app;
 
--- Deployments and prices: the same for all tenants -------------------------------------------------------------------
+-- Of runs that are still under way every call stays, however old: a summary of the run counts them.
+create function purge_model_calls(older_than interval) returns bigint
+language sql security definer set search_path = holdfast as $$
+  with gone as (
+    delete from model_calls c
+    where c.status <> 'reserved' and c.created_at < clock_timestamp() - older_than
+      and not exists (select from runs r where r.id = c.run_id and r.ended_at is null)
+    returning 1)
+  select count(*) from gone
+$$;
 
-create table model_breakers (
-  deployment  text primary key,
-  state       text not null check (state in ('closed', 'open', 'half_open')),
-  failures    int not null default 0,
-  opened      int not null default 0,
-  until       timestamptz,
-  reason      text not null default '',
-  updated_at  timestamptz not null default clock_timestamp()
-) with (fillfactor = 50);
-grant select, insert, update on model_breakers to holdfast_app;
-
--- Prices set while running; they stand above the list that ships with the version.
-create table model_prices (
-  model       text primary key,
-  price       jsonb not null,
-  set_by      text not null default '',
-  updated_at  timestamptz not null default now()
-);
-grant select, insert, update, delete on model_prices to holdfast_app;
-
--- Plans kept for reuse -----------------------------------------------------------------------------------------------
-
--- `space` is a digest of all that must be the same: agent version, tools, policies, environment.
--- A kept plan is offered only once the run it was made for has succeeded, and only while no run that took it failed.
-create table plan_cache (
-  tenant      text not null,
-  space       text not null,
-  key         text not null,
-  run_id      text not null,
-  goal        text not null,
-  inputs      jsonb not null,
-  plan        jsonb not null,
-  embedding   vector,
-  created_at  timestamptz not null default clock_timestamp(),
-  primary key (tenant, space, key, run_id)
-);
-
-create table plan_cache_uses (
-  tenant    text not null,
-  made_for  text not null,
-  used_by   text not null,
-  outcome   text not null,
-  used_at   timestamptz not null default clock_timestamp(),
-  primary key (tenant, made_for, used_by)
-);
-
-create table plan_cache_counts (
-  tenant   text not null,
-  day      date not null,
-  outcome  text not null,
-  count    bigint not null default 0,
-  primary key (tenant, day, outcome)
-);
-
--- Panels -------------------------------------------------------------------------------------------------------------
-
-create table panel_results (
-  id          text primary key,
-  tenant      text not null,
-  run_id      text,
-  step_id     text,
-  method      text not null,
-  question    text not null,
-  result      jsonb not null,
-  score       double precision not null,
-  escalated   boolean not null,
-  cost_usd    numeric(18, 9) not null,
-  created_at  timestamptz not null default clock_timestamp()
-);
-create index panel_results_by_time on panel_results (tenant, created_at desc);
-create index panel_results_by_run on panel_results (run_id) where run_id is not null;
-
-call keep_tenants_apart('spend_limits');
-call keep_tenants_apart('spend_totals');
-call keep_tenants_apart('model_calls');
-call keep_tenants_apart('plan_cache');
-call keep_tenants_apart('plan_cache_uses');
-call keep_tenants_apart('plan_cache_counts');
-call keep_tenants_apart('panel_results');
+revoke all on function lapsed_claims(), purge_model_calls(interval) from public;
+grant execute on function lapsed_claims(), purge_model_calls(interval) to holdfast_app;

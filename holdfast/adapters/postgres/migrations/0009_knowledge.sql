@@ -1,5 +1,7 @@
 -- Documents, their versions and chunks; the words they are found by; the vectors they are near by.
 -- Words: BM25 over a postings table, because the embedded Postgres has pgvector and no other extension.
+-- Vectors: at half precision, which is half the size, cosines the same to the fourth place, and a graph also for models of
+-- more than 2,000 dimensions. They are almost random bits: trying to compress them costs time and saves nothing.
 
 create table knowledge_documents (
   tenant       text not null references tenants,
@@ -69,7 +71,17 @@ create table knowledge_totals (
   tenant     text primary key references tenants,
   documents  bigint not null default 0,
   chunks     bigint not null default 0,
-  length     double precision not null default 0
+  length     double precision not null default 0,
+  weighed    bigint not null default 0
+);
+
+-- In how many documents a word stands, for words in hundreds of them. Counted anew as a library grows; what a count that
+-- is a little old gets wrong about a common word is worth nothing.
+create table knowledge_common (
+  tenant     text not null references tenants,
+  term       text not null,
+  documents  bigint not null,
+  primary key (tenant, term)
 );
 
 create table knowledge_models (
@@ -88,21 +100,23 @@ create table knowledge_vectors (
   model      text not null,
   document   bigint not null references knowledge_documents (key) on delete cascade,
   position   int not null,
-  embedding  vector not null,
+  embedding  halfvec not null,
   foreign key (tenant, model) references knowledge_models,
   primary key (document, model, position)
 );
+alter table knowledge_vectors alter column embedding set storage external;
 
 -- Texts already embedded, by digest: an unchanged chunk is never embedded again.
 create table embedding_cache (
   tenant     text not null references tenants,
   model      text not null,
   digest     text not null,
-  embedding  vector not null,
+  embedding  halfvec not null,
   used_at    timestamptz not null default clock_timestamp(),
   primary key (tenant, model, digest)
 );
 create index embedding_cache_by_age on embedding_cache (tenant, used_at);
+alter table embedding_cache alter column embedding set storage external;
 
 -- Documents handed in and not yet read: what a durable ingestion works off, row by row, whatever dies in between.
 create table knowledge_staged (
@@ -117,15 +131,9 @@ create table knowledge_staged (
 );
 create index knowledge_staged_open on knowledge_staged (tenant, job, number) where outcome is null;
 
-call keep_tenants_apart('knowledge_staged');
-call keep_tenants_apart('knowledge_documents');
-call keep_tenants_apart('knowledge_versions');
-call keep_tenants_apart('knowledge_chunks');
-call keep_tenants_apart('knowledge_postings');
-call keep_tenants_apart('knowledge_totals');
-call keep_tenants_apart('knowledge_models');
-call keep_tenants_apart('knowledge_vectors');
-call keep_tenants_apart('embedding_cache');
+call keep_tenants_apart('knowledge_documents', 'knowledge_versions', 'knowledge_chunks', 'knowledge_postings',
+  'knowledge_totals', 'knowledge_common', 'knowledge_models', 'knowledge_vectors', 'embedding_cache',
+  'knowledge_staged');
 
 create function count_knowledge(p_documents int, p_chunks int, p_length double precision) returns void language sql as $$
   insert into knowledge_totals as t (tenant, documents, chunks, length)
@@ -140,16 +148,14 @@ security definer set search_path = holdfast, public as $$
 declare
   name text := 'knowledge_hnsw_' || substr(md5(p_model || ' ' || p_dimensions), 1, 16);
 begin
-  perform pg_advisory_xact_lock(hashtextextended(name, 0));
   if to_regclass('holdfast.' || name) is null then
+    perform pg_advisory_xact_lock(hashtextextended(name, 0));
     execute format(
-      'create index %I on knowledge_vectors using hnsw ((embedding::vector(%s)) vector_ip_ops)'
+      'create index if not exists %I on knowledge_vectors using hnsw ((embedding::halfvec(%s)) halfvec_ip_ops)'
       ' where model = %L and position >= -1', name, p_dimensions, p_model);
   end if;
   return name;
 end $$;
-revoke all on function index_vectors(text, int) from public;
-grant execute on function index_vectors(text, int) to holdfast_app;
 
 -- Documents of this tenant that the filter lets through. Every search starts from it.
 create function knowledge_matching(p_where jsonb) returns setof knowledge_documents language sql stable as $$
@@ -166,3 +172,28 @@ create function knowledge_matching(p_where jsonb) returns setof knowledge_docume
     and (not p_where ? 'runnable' or d.runnable = (p_where->>'runnable')::boolean)
     and (not p_where ? 'updated_after' or d.updated_at > (p_where->>'updated_after')::timestamptz)
 $$;
+
+-- Retention ----------------------------------------------------------------------------------------------------------
+
+create function purge_embeddings(older_than interval) returns bigint
+language sql security definer set search_path = holdfast, public as $$
+  with gone as (
+    delete from embedding_cache where used_at < clock_timestamp() - older_than returning 1)
+  select count(*) from gone
+$$;
+
+-- Outcomes of jobs of which nothing is left to do.
+create function purge_staged(older_than interval) returns bigint
+language sql security definer set search_path = holdfast as $$
+  with gone as (
+    delete from knowledge_staged s
+    where s.outcome is not null and s.at < clock_timestamp() - older_than
+      and not exists (
+        select from knowledge_staged o where o.tenant = s.tenant and o.job = s.job and o.outcome is null)
+    returning 1)
+  select count(*) from gone
+$$;
+
+revoke all on function index_vectors(text, int), purge_embeddings(interval), purge_staged(interval) from public;
+grant execute on function index_vectors(text, int), purge_embeddings(interval),
+  purge_staged(interval) to holdfast_app;

@@ -35,6 +35,8 @@ create index memory_items_by_run on memory_items (run_id) where run_id is not nu
 create index memory_items_by_term on memory_items using gin (terms) where status = 'active';
 create unique index memory_items_once on memory_items (tenant, digest)
   where status not in ('superseded', 'retired', 'forgotten');
+-- Tracing asks again and again what was derived from an item.
+create index memory_items_by_source on memory_items using gin ((provenance->'derived_from') jsonb_path_ops);
 
 create table memory_versions (
   tenant      text not null,
@@ -69,16 +71,38 @@ create table memory_uses (
 );
 create index memory_uses_by_item on memory_uses (item);
 
+-- What people said of runs, word for word.
+create table memory_feedback (
+  tenant      text not null references tenants,
+  id          bigint generated always as identity primary key,
+  run_id      text not null,
+  item        text,
+  verdict     text,
+  comment     text not null default '',
+  correction  text not null default '',
+  author      text not null,
+  at          timestamptz not null default clock_timestamp()
+);
+create index memory_feedback_by_run on memory_feedback (tenant, run_id);
+
 create table memory_snapshots (
-  tenant  text not null references tenants,
-  name    text not null,
-  note    text not null default '',
-  at      timestamptz not null default clock_timestamp(),
+  tenant     text not null references tenants,
+  name       text not null,
+  note       text not null default '',
+  scheduled  boolean not null default false,
+  at         timestamptz not null default clock_timestamp(),
   primary key (tenant, name)
 );
 
-call keep_tenants_apart('memory_items');
-call keep_tenants_apart('memory_versions');
-call keep_tenants_apart('memory_vectors');
-call keep_tenants_apart('memory_uses');
-call keep_tenants_apart('memory_snapshots');
+call keep_tenants_apart('memory_items', 'memory_versions', 'memory_vectors', 'memory_uses', 'memory_feedback',
+  'memory_snapshots');
+
+-- Whose memory there is to keep. Ids only; everything else is done inside the tenant, under its row-level security.
+create function tenants_that_remember() returns setof text
+language sql stable security definer set search_path = holdfast as $$
+  select t.tenant from tenants t
+  where exists (select from memory_items i where i.tenant = t.tenant)
+  order by 1
+$$;
+revoke all on function tenants_that_remember() from public;
+grant execute on function tenants_that_remember() to holdfast_app;

@@ -1,5 +1,24 @@
--- Tools by version, with the codes of their failures and how long they took in the last hour.
-create or replace function measures()
+-- For the one who runs the platform, over all tenants: what ended runs leave behind and for how long, and counts of it all.
+
+-- The ledger stays: it is what was done to the world.
+create function purge_events(older_than interval) returns bigint
+language sql security definer set search_path = holdfast as $$
+  with gone as (
+    delete from run_events e using runs r
+    where r.id = e.run_id and r.ended_at < clock_timestamp() - older_than returning 1)
+  select count(*) from gone
+$$;
+
+create function purge_artifacts(older_than interval) returns bigint
+language sql security definer set search_path = holdfast as $$
+  with gone as (
+    delete from artifacts a using runs r
+    where r.id = a.run_id and r.ended_at < clock_timestamp() - older_than returning 1)
+  select count(*) from gone
+$$;
+
+-- Metrics. No row's content comes out. Of tools the codes of their failures, and how long they took in the last hour.
+create function measures()
 returns table (name text, labels text[], label_values text[], amount double precision)
 language sql security definer set search_path = holdfast as $$
   select 'holdfast_runs', array['status'], array[status], count(*)::float8 from runs group by status
@@ -55,3 +74,6 @@ language sql security definer set search_path = holdfast as $$
   select 'holdfast_plan_cache', array['outcome'], array[outcome], sum(count)::float8
   from plan_cache_counts group by outcome
 $$;
+
+revoke all on function purge_events(interval), purge_artifacts(interval), measures() from public;
+grant execute on function purge_events(interval), purge_artifacts(interval), measures() to holdfast_app;
