@@ -1,4 +1,4 @@
-"""Models: what is asked of one, what it says, which one is asked, and what the asking costs."""
+"""Models as they are deployed: what each costs, which of them a task may go to, and how they do."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -6,84 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import JsonObject, Name, Payload, Request, RunId
-
-
-class TaskClass(StrEnum):
-    """What a call is for. Routes, statistics and prices per task are kept by it."""
-
-    PLAN = "plan"
-    JUDGE = "judge"
-    REACT = "react"
-    ANSWER = "answer"
-    SUMMARISE = "summarise"
-    CODE = "code"
-    EMBED = "embed"
-    PANEL = "panel"
-
-
-class ToolCall(Payload):
-    id: str
-    name: str
-    arguments: JsonObject = {}
-
-
-class ChatMessage(Payload):
-    role: Literal["system", "user", "assistant", "tool"]
-    content: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
-    tool_call_id: str | None = None
-
-
-class OutputForm(Payload):
-    """The JSON an answer must be. `json_schema` is sent to models that can be bound to one."""
-
-    name: Name
-    json_schema: JsonObject
-
-
-class ToolOffer(Payload):
-    """A function the model may ask to have called."""
-
-    name: str
-    description: str = ""
-    parameters: JsonObject = {"type": "object"}
-
-
-class ChatRequest(Payload):
-    messages: tuple[ChatMessage, ...]
-    form: OutputForm | None = None
-    tools: tuple[ToolOffer, ...] = ()
-    max_output_tokens: int = Field(default=4096, ge=1)
-    temperature: float | None = Field(default=0, description="None leaves it to the model.")
-    timeout_s: float = Field(default=120, gt=0, description="For the whole call, a stream's end included.")
-
-
-class TokenUsage(Payload):
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = Field(default=0, description="Of the input tokens, those the provider had cached.")
-    estimated: bool = Field(default=False, description="Counted by us, as the provider did not say.")
-
-
-class ChatReply(Payload):
-    """What one model said to one request. `call_id` names the row of the spend ledger."""
-
-    text: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
-    finish: Literal["stop", "length", "tool_calls", "content_filter"] = "stop"
-    usage: TokenUsage = TokenUsage()
-    model: str = Field(default="", description="As the provider names it in its answer.")
-    deployment: str = ""
-    call_id: str = ""
-    cost_usd: float = 0
-    latency_ms: float = 0
-
-
-class EmbedReply(Payload):
-    vectors: tuple[tuple[float, ...], ...]
-    usage: TokenUsage = TokenUsage()
-    model: str = ""
+from schemas.base import Name, Payload, Request
+from schemas.chat import TaskClass
 
 
 class Price(Payload):
@@ -264,90 +188,6 @@ class PlanCacheCounts(Payload):
     refused: int = Field(default=0, description="A near plan was there, and would have been a guess.")
 
 
-class Complexity(Payload):
-    """How hard a task looks, between 0 and 1, and why."""
-
-    score: float = 0
-    parts: dict[str, float] = {}
-
-    @property
-    def strength(self) -> int:
-        return min(5, 1 + int(self.score * 5))
-
-
-class Candidate(Payload):
-    deployment: Name
-    cost_usd: float | None
-    why: str = ""
-
-
-class Exclusion(Payload):
-    deployment: Name
-    code: Literal["withdrawn", "unpriced", "cost", "latency", "context", "residency", "breaker", "experiment"]
-    why: str
-
-
-class RouteDecision(Payload):
-    """Where a call goes, in order, and why; stored with the call."""
-
-    task: TaskClass
-    order: tuple[Candidate, ...] = ()
-    excluded: tuple[Exclusion, ...] = ()
-    complexity: Complexity = Complexity()
-    experiment: str | None = None
-    arm: str | None = None
-
-
-class Errand(Payload):
-    """On whose behalf, and for what, a model is called."""
-
-    tenant: Name
-    task: TaskClass
-    run_id: RunId | None = None
-    agent: Name | None = None
-    step_id: str | None = None
-    prefer: str | None = Field(default=None, description="A deployment, or a model, to ask first.")
-    only: Name | None = Field(default=None, description="The one deployment to ask, without fallback.")
-    run_limit_usd: float | None = None
-    complexity: Complexity = Complexity()
-
-
-class SpendClaim(Payload):
-    """What a call may cost, claimed before it is made."""
-
-    call_id: str
-    errand: Errand
-    deployment: Name
-    model: str
-    amount_usd: float = Field(ge=0)
-    priced: bool = True
-    attempt: int = Field(default=0, description="Which place in the order of fallbacks.")
-    lapses_after_s: float = Field(
-        default=3600, gt=0, description="By then it is settled, or whoever claimed it is dead."
-    )
-    decision: RouteDecision
-
-
-class CallOutcome(Payload):
-    """What a call did cost, and what became of it."""
-
-    ok: bool
-    cost_usd: float = 0
-    usage: TokenUsage = TokenUsage()
-    latency_ms: float = 0
-    model: str = ""
-    failure: str = ""
-
-
-class SpendLimit(Payload):
-    """A ceiling on what models may cost. Limits of a run stand in the run itself."""
-
-    scope: Literal["agent", "tenant"]
-    subject: Name
-    period: Literal["day", "total"] = "day"
-    limit_usd: float = Field(ge=0)
-
-
 class DeploymentView(Payload):
     """A deployment as the API tells it: without its address, and without its key."""
 
@@ -383,45 +223,3 @@ class PriceDraft(Request):
     input: float = Field(ge=0, le=1e6)
     output: float = Field(default=0, ge=0, le=1e6)
     cached_input: float | None = Field(default=None, ge=0, le=1e6)
-
-
-class AgentSpendLimit(Request):
-    """How much models may cost an agent. A tenant's own limit is its operator's to set."""
-
-    agent: Name
-    period: Literal["day", "total"] = "day"
-    limit_usd: float = Field(ge=0)
-
-
-class SpendView(Payload):
-    """What was spent in a scope, and what is reserved by calls under way."""
-
-    scope: Literal["run", "agent", "tenant"]
-    subject: str
-    period: str
-    spent_usd: float = 0
-    reserved_usd: float = 0
-    limit_usd: float | None = None
-
-
-class ModelCall(Payload):
-    """One row of the spend ledger, as the API tells it."""
-
-    id: str
-    run_id: RunId | None = None
-    agent: str | None = None
-    step_id: str | None = None
-    task: TaskClass
-    deployment: str
-    model: str
-    status: Literal["reserved", "settled", "presumed"]
-    ok: bool | None = None
-    useful: bool | None = Field(default=None, description="Whether the answer could be used for its task.")
-    attempt: int = 0
-    reserved_usd: float
-    cost_usd: float | None = None
-    usage: TokenUsage = TokenUsage()
-    latency_ms: float | None = None
-    failure: str = ""
-    decision: RouteDecision
-    created_at: datetime

@@ -17,21 +17,18 @@ from holdfast.errors import NotFound
 from holdfast.llm.showing import views_of
 from schemas.base import Name
 from schemas.models import (
-    AgentSpendLimit,
     ArmReport,
     Breaker,
     DeploymentView,
-    ModelCall,
     PlanCacheCounts,
     Price,
     PriceDraft,
     PriceView,
     RouteView,
-    SpendLimit,
-    SpendView,
     TrackRecord,
 )
 from schemas.pages import Items, Page
+from schemas.spend import AgentSpendLimit, ModelCall, SpendLimit, SpendView
 
 router = APIRouter(prefix="/v1", tags=["models"])
 

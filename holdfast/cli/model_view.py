@@ -7,20 +7,19 @@ from dataclasses import dataclass
 import click
 
 from holdfast.llm.showing import views_of
+from schemas.chat import TaskClass
 from schemas.models import (
     ArmReport,
     Breaker,
     BreakerState,
     DeploymentView,
-    ModelCall,
     ModelSettings,
     PriceView,
-    RouteDecision,
     RouteView,
-    SpendView,
-    TaskClass,
     TrackRecord,
 )
+from schemas.routing import RouteDecision
+from schemas.spend import ModelCall, SpendView
 
 NO_MODEL = (
     "No model is configured: runbooks plan. Set HOLDFAST_MODELS__DEFAULT and the key of its provider, or "

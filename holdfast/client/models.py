@@ -4,17 +4,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from holdfast.client.wire import Wire
-from schemas.models import (
-    ArmReport,
-    Breaker,
-    DeploymentView,
-    Price,
-    PriceView,
-    RouteView,
-    SpendLimit,
-    SpendView,
-    TrackRecord,
-)
+from schemas.models import ArmReport, Breaker, DeploymentView, Price, PriceView, RouteView, TrackRecord
+from schemas.spend import SpendLimit, SpendView
 
 
 class ModelsClient:

@@ -14,11 +14,11 @@ from schemas.base import JsonObject
 from schemas.commands import CommandReport
 from schemas.effects import Effect
 from schemas.events import TERMINAL_EVENT, ModelDelta, RunEvent
-from schemas.models import ModelCall
 from schemas.pages import Items, Page
 from schemas.plans import Plan
 from schemas.reports import RunCost, VerdictView
 from schemas.runs import Run, RunRequest, StepView
+from schemas.spend import ModelCall
 
 _PATIENCE = 30
 """Attempts in a row to reach a stream again, about two minutes, before its reader is told."""

@@ -13,17 +13,10 @@ from holdfast.llm.ports import Breakers, SpendLedger, TextSink
 from holdfast.llm.prices import PriceBook, cost_of
 from holdfast.llm.router import Load
 from holdfast.llm.settlements import Settlements
-from schemas.models import (
-    CallOutcome,
-    ChatReply,
-    Deployment,
-    EmbedReply,
-    Errand,
-    Price,
-    RouteDecision,
-    SpendClaim,
-    TokenUsage,
-)
+from schemas.chat import ChatReply, EmbedReply, TokenUsage
+from schemas.models import Deployment, Price
+from schemas.routing import Errand, RouteDecision
+from schemas.spend import CallOutcome, SpendClaim
 
 Reply = TypeVar("Reply", ChatReply, EmbedReply)
 _FREE = Price(input=0, output=0)

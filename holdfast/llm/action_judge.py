@@ -9,7 +9,8 @@ from holdfast.llm.fences import FENCE_RULES, fence
 from holdfast.llm.ports import Model
 from holdfast.llm.structured import Form, ask_for
 from holdfast.llm.templates import messages_from
-from schemas.models import ChatRequest, Errand, TaskClass
+from schemas.chat import ChatRequest, TaskClass
+from schemas.routing import Errand
 from schemas.verdicts import Opinion
 
 

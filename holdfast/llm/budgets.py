@@ -7,7 +7,8 @@ than the error of one estimate.
 from holdfast.errors import HoldfastError
 from holdfast.llm.failures import ModelTimedOut, ModelUnreachable
 from holdfast.llm.prices import cost_of
-from schemas.models import Price, TokenUsage
+from schemas.chat import TokenUsage
+from schemas.models import Price
 
 
 def claimed_usd(price: Price, *, input_tokens: int, output_tokens: int) -> float:

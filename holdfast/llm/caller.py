@@ -13,18 +13,9 @@ from holdfast.llm.prices import PriceBook
 from holdfast.llm.router import Known, Load, choose
 from holdfast.llm.structured import fit_to
 from holdfast.llm.tokens import estimate_input, estimate_tokens
-from schemas.models import (
-    BreakerState,
-    ChatReply,
-    ChatRequest,
-    EmbedReply,
-    Errand,
-    ModelSettings,
-    Route,
-    RouteDecision,
-    TaskClass,
-    TrackRecord,
-)
+from schemas.chat import ChatReply, ChatRequest, EmbedReply, TaskClass
+from schemas.models import BreakerState, ModelSettings, Route, TrackRecord
+from schemas.routing import Errand, RouteDecision
 
 _RECORDS_AGE_S = 30.0
 _EMBED_TIMEOUT_S = 60.0

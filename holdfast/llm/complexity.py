@@ -1,7 +1,7 @@
 """How hard a goal looks, from what can be counted, so that it can be explained."""
 
 from holdfast.llm.tokens import estimate_tokens
-from schemas.models import Complexity
+from schemas.routing import Complexity
 
 _LONG_GOAL = 400
 _MANY_TOOLS = 40

@@ -4,7 +4,8 @@ import re
 from collections.abc import Collection, Mapping
 
 from holdfast.errors import Misconfigured
-from schemas.models import Deployment, ModelSettings, Route, TaskClass
+from schemas.chat import TaskClass
+from schemas.models import Deployment, ModelSettings, Route
 
 
 def configured(

@@ -13,7 +13,7 @@ from holdfast.llm.failures import (
     NoModelAnswers,
 )
 from holdfast.llm.router import Known
-from schemas.models import Exclusion, RouteDecision
+from schemas.routing import Exclusion, RouteDecision
 
 _LONGEST_WAIT_S = 120.0
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from holdfast.llm.ports import StartingRoutes
-from schemas.models import ModelRoutes, ModelSettings, Route, TaskClass
+from schemas.chat import TaskClass
+from schemas.models import ModelRoutes, ModelSettings, Route
 
 _MOST_RUNS = 2048
 

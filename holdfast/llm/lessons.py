@@ -10,6 +10,7 @@ from holdfast.llm.ports import Model
 from holdfast.llm.structured import Form, ask_for
 from holdfast.llm.templates import messages_from
 from holdfast.memory.signatures import goal_kind
+from schemas.chat import ChatRequest, TaskClass
 from schemas.memory import (
     MemoryContent,
     MemoryItem,
@@ -19,8 +20,8 @@ from schemas.memory import (
     Signature,
     Trust,
 )
-from schemas.models import ChatRequest, Errand, TaskClass
 from schemas.plans import StepState
+from schemas.routing import Errand
 from schemas.runs import RunStatus, StepOutcome
 from schemas.stages import Learned, LearnRequest
 

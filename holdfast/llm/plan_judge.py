@@ -9,8 +9,9 @@ from holdfast.llm.fences import FENCE_RULES, fence
 from holdfast.llm.ports import Model
 from holdfast.llm.structured import Form, ask_for
 from holdfast.llm.templates import messages_from
-from schemas.models import ChatRequest, Errand, TaskClass
+from schemas.chat import ChatRequest, TaskClass
 from schemas.plans import Finding, Plan
+from schemas.routing import Errand
 from schemas.stages import PlanRequest
 
 

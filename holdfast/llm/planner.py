@@ -15,8 +15,9 @@ from holdfast.llm.step_stream import StepStream
 from holdfast.llm.structured import Form, ask_for
 from holdfast.llm.templates import messages_from
 from schemas.agents import AgentSpec
-from schemas.models import ChatRequest, Complexity, Errand, TaskClass
+from schemas.chat import ChatRequest, TaskClass
 from schemas.plans import Citation, Plan, Step, StepState
+from schemas.routing import Complexity, Errand
 from schemas.runs import StepOutcome
 from schemas.stages import Answer, AnswerRequest, NextMove, NextRequest, PlanProposal, PlanRequest, RunScope
 

@@ -4,19 +4,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from schemas.models import (
-    Breaker,
-    CallOutcome,
-    ChatReply,
-    ChatRequest,
-    Deployment,
-    EmbedReply,
-    Errand,
-    ModelRoutes,
-    SpendClaim,
-    TaskClass,
-    TrackRecord,
-)
+from schemas.chat import ChatReply, ChatRequest, EmbedReply, TaskClass
+from schemas.models import Breaker, Deployment, ModelRoutes, TrackRecord
+from schemas.routing import Errand
+from schemas.spend import CallOutcome, SpendClaim
 
 OnText = Callable[[str], Awaitable[None]]
 """Receives each piece of text as the model writes it."""

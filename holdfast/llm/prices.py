@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-from schemas.models import Deployment, ModelSettings, Price, TokenUsage
+from schemas.chat import TokenUsage
+from schemas.models import Deployment, ModelSettings, Price
 
 _A_DATE = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2}|latest)$")
 _MILLION = 1_000_000

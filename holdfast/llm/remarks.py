@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from holdfast.llm.configuring import judges_apart
 from holdfast.llm.prices import PriceBook
 from holdfast.llm.router import Known, Load, choose
-from schemas.models import Complexity, Errand, ModelSettings, RouteDecision, TaskClass
+from schemas.chat import TaskClass
+from schemas.models import ModelSettings
+from schemas.routing import Complexity, Errand, RouteDecision
 
 _TYPICAL = Load(input_tokens=6000, output_tokens=4000)
 _ORDINARY = Complexity(score=0.3)

@@ -9,19 +9,9 @@ from holdfast.errors import Misconfigured
 from holdfast.llm.breaker import may_call
 from holdfast.llm.prices import PriceBook, cost_of
 from holdfast.llm.statistics import interval_of
-from schemas.models import (
-    Breaker,
-    Candidate,
-    Deployment,
-    Errand,
-    Exclusion,
-    Experiment,
-    ModelSettings,
-    Route,
-    RouteDecision,
-    TokenUsage,
-    TrackRecord,
-)
+from schemas.chat import TokenUsage
+from schemas.models import Breaker, Deployment, Experiment, ModelSettings, Route, TrackRecord
+from schemas.routing import Candidate, Errand, Exclusion, RouteDecision
 
 _ENOUGH_TIMED = 5
 _LEAST_ANSWER = 1024

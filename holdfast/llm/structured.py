@@ -12,7 +12,9 @@ from holdfast.llm.drafts import told
 from holdfast.llm.failures import AnswerMalformed
 from holdfast.llm.ports import Model, TextSink
 from holdfast.llm.templates import messages_from
-from schemas.models import ChatMessage, ChatReply, ChatRequest, Deployment, Errand, OutputForm
+from schemas.chat import ChatMessage, ChatReply, ChatRequest, OutputForm
+from schemas.models import Deployment
+from schemas.routing import Errand
 
 Answer = TypeVar("Answer")
 Shape = TypeVar("Shape", bound=BaseModel)

@@ -5,7 +5,8 @@ from holdfast.llm.ports import Model
 from holdfast.llm.templates import messages_from
 from holdfast.llm.tokens import estimate_tokens
 from holdfast.llm.trimming import trimmed
-from schemas.models import ChatRequest, Errand, TaskClass
+from schemas.chat import ChatRequest, TaskClass
+from schemas.routing import Errand
 from schemas.stages import RunScope
 
 _PART_TOKENS = 24_000

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 
 from holdfast.errors import Misconfigured
-from schemas.models import ChatMessage
+from schemas.chat import ChatMessage
 
 _SECTION = re.compile(r"^=== (system|user) ===\n", re.MULTILINE)
 _PLACE = re.compile(r"\{\{([a-z_]+)\}\}")

@@ -3,7 +3,7 @@
 import math
 
 from schemas.canonical import canonical_json
-from schemas.models import ChatRequest
+from schemas.chat import ChatRequest
 
 _PER_MESSAGE = 6
 

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from holdfast.errors import BudgetExhausted
 from holdfast.llm import breaker as states
 from holdfast.llm.failures import AT_ONCE
-from schemas.models import Breaker, BreakerRule, CallOutcome, SpendClaim, TaskClass, TrackRecord
+from schemas.chat import TaskClass
+from schemas.models import Breaker, BreakerRule, TrackRecord
+from schemas.spend import CallOutcome, SpendClaim
 
 
 class MemorySpend:

@@ -15,7 +15,9 @@ from holdfast.errors import BudgetExhausted
 from holdfast.ids import new_id
 from holdfast.runtime.settings import AuthSettings, Settings
 from schemas.access import ROLE_PERMISSIONS, Permission, Role
-from schemas.models import Errand, RouteDecision, SpendClaim, TaskClass
+from schemas.chat import TaskClass
+from schemas.routing import Errand, RouteDecision
+from schemas.spend import SpendClaim
 from tests.api.conftest import RunningApi, reaching, serve, temporal_is_away, until
 
 SAMPLES = {

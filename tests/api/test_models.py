@@ -6,16 +6,11 @@ from holdfast.adapters.postgres.model_breakers import PostgresBreakers
 from holdfast.adapters.postgres.plan_cache import PostgresPlanShelf
 from holdfast.errors import BudgetExhausted
 from holdfast.ids import new_id
-from schemas.models import (
-    BreakerRule,
-    CallOutcome,
-    Errand,
-    RouteDecision,
-    SpendClaim,
-    TaskClass,
-    TokenUsage,
-)
+from schemas.chat import TaskClass, TokenUsage
+from schemas.models import BreakerRule
+from schemas.routing import Errand, RouteDecision
 from schemas.runs import RunRequest
+from schemas.spend import CallOutcome, SpendClaim
 from tests.api.conftest import RunningApi, make_tenant
 
 

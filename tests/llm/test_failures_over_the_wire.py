@@ -15,7 +15,8 @@ from holdfast.llm import failures
 from holdfast.testing.model_server import ModelServer
 from holdfast.testing.script import AskedTool, Fault, FaultKind, Match, Reply, Rule
 from schemas.base import JsonObject
-from schemas.models import ChatMessage, ChatRequest, Deployment, OutputForm, ToolOffer
+from schemas.chat import ChatMessage, ChatRequest, OutputForm, ToolOffer
+from schemas.models import Deployment
 
 SECRET = "sk-not-a-real-key-0123456789abcdef"
 Via = Literal["litellm", "openai"]

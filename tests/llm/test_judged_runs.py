@@ -31,9 +31,10 @@ from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.registry import Registry
 from schemas.agents import AgentSpec
 from schemas.base import Request
+from schemas.chat import TaskClass
 from schemas.effects import EffectStatus
 from schemas.events import EventType, RunEvent
-from schemas.models import Deployment, ModelSettings, Price, Route, TaskClass
+from schemas.models import Deployment, ModelSettings, Price, Route
 from schemas.plans import Plan, ToolStep
 from schemas.policies import PolicyDocument, PolicyVersion
 from schemas.runs import RunInput, RunOutput, RunState, RunStatus

@@ -16,8 +16,9 @@ from holdfast.runtime.settings import ModelSettings as Section
 from holdfast.testing.model_server import ModelServer
 from holdfast.testing.script import Match, Reply, Rule
 from schemas.agents import AgentSpec
-from schemas.models import ChatMessage, ChatRequest, Errand, TaskClass
+from schemas.chat import ChatMessage, ChatRequest, TaskClass
 from schemas.panels import PanelRequest
+from schemas.routing import Errand
 from schemas.runs import RunInput
 
 HELLO = ChatRequest(messages=(ChatMessage(role="user", content="hello"),))

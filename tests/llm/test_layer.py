@@ -19,7 +19,8 @@ from holdfast.testing.model_server import ModelServer
 from holdfast.testing.script import Match, Reply, Rule
 from schemas.agents import AgentSpec
 from schemas.canonical import digest_of
-from schemas.models import Errand, TaskClass
+from schemas.chat import TaskClass
+from schemas.routing import Errand
 from schemas.runs import RunInput
 from schemas.stages import (
     Answer,

@@ -16,7 +16,9 @@ from holdfast.llm.remarks import decisions_for, remarks_on
 from holdfast.runtime.embedded.examination import _models
 from holdfast.runtime.settings import ModelSettings as Section
 from holdfast.runtime.settings import Settings
-from schemas.models import Exclusion, ModelSettings, Price, TaskClass
+from schemas.chat import TaskClass
+from schemas.models import ModelSettings, Price
+from schemas.routing import Exclusion
 
 EXAMPLE = (Path(__file__).parents[2] / "examples" / "models.yaml").read_text(encoding="utf-8")
 

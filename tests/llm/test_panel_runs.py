@@ -23,9 +23,10 @@ from holdfast.tools.builtin.calculator import calc
 from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.registry import Registry
 from schemas.agents import AgentSpec, RunLimits
+from schemas.chat import TaskClass
 from schemas.commands import CancelCommand
 from schemas.events import EventType, RunEvent
-from schemas.models import Deployment, ModelSettings, Price, Route, TaskClass
+from schemas.models import Deployment, ModelSettings, Price, Route
 from schemas.panels import PanelMethod, Voice
 from schemas.plans import PanelStep, Plan, Step, ToolStep
 from schemas.runs import RunInput, RunOutput, RunState, RunStatus

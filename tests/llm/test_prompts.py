@@ -18,7 +18,7 @@ from holdfast.llm.templates import messages_from, template
 from holdfast.llm.tokens import estimate_tokens
 from holdfast.llm.trimming import shares, trimmed
 from schemas.agents import AgentDraft, AgentSpec, RunLimits
-from schemas.models import ChatMessage
+from schemas.chat import ChatMessage
 from schemas.plans import Citation, Finding, Plan, StepState, ToolStep
 from schemas.runs import StepOutcome
 from schemas.stages import NextRequest, PlanRequest, Recalled, Recollection, RunScope

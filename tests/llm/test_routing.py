@@ -21,27 +21,21 @@ from holdfast.llm.prices import PriceBook, cost_of
 from holdfast.llm.router import Known, Load, choose
 from holdfast.testing.model_server import ModelServer
 from holdfast.testing.script import Fault, Match, Reply, Rule
+from schemas.chat import ChatMessage, ChatRequest, OutputForm, TaskClass, TokenUsage
 from schemas.models import (
     Arm,
     Breaker,
     BreakerRule,
     BreakerState,
-    ChatMessage,
-    ChatRequest,
-    Complexity,
     Deployment,
-    Errand,
     Experiment,
     ModelSettings,
-    OutputForm,
     Price,
     Route,
-    RouteDecision,
-    SpendLimit,
-    TaskClass,
-    TokenUsage,
     TrackRecord,
 )
+from schemas.routing import Complexity, Errand, RouteDecision
+from schemas.spend import SpendLimit
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 SMALL = Deployment(name="small", model="s", strength=2, price=Price(input=1, output=2), context_tokens=8000)

@@ -40,12 +40,14 @@ from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.registry import Registry
 from schemas.agents import AgentSpec, RunLimits
 from schemas.base import Request
+from schemas.chat import TaskClass
 from schemas.commands import Instruction, ResumeCommand
 from schemas.memory import MemoryItem, MemoryKind, MemoryStatus
-from schemas.models import Deployment, SpendLimit, TaskClass
+from schemas.models import Deployment
 from schemas.models import ModelSettings as Models
 from schemas.plans import Plan, PlanSource, ToolStep
 from schemas.runs import RunInput, RunOutput, RunStatus
+from schemas.spend import SpendLimit
 from schemas.stages import PlanProposal, PlanRequest
 from schemas.tools import EffectClass, ToolResult
 from tests.llm.crew import at_work, crew

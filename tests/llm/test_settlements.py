@@ -16,19 +16,10 @@ from holdfast.llm.caller import ModelCaller
 from holdfast.llm.ports import ModelProvider
 from holdfast.testing.model_server import ModelServer
 from holdfast.testing.script import Reply, Rule
-from schemas.models import (
-    CallOutcome,
-    ChatMessage,
-    ChatReply,
-    ChatRequest,
-    Deployment,
-    Errand,
-    ModelCall,
-    ModelSettings,
-    Price,
-    SpendClaim,
-    TaskClass,
-)
+from schemas.chat import ChatMessage, ChatReply, ChatRequest, TaskClass
+from schemas.models import Deployment, ModelSettings, Price
+from schemas.routing import Errand
+from schemas.spend import CallOutcome, ModelCall, SpendClaim
 
 REQUEST = ChatRequest(messages=(ChatMessage(role="user", content="hello"),), timeout_s=30)
 

@@ -17,19 +17,11 @@ from holdfast.ids import new_id
 from holdfast.llm.ports import Breakers, SpendLedger
 from holdfast.testing.model_memory import MemoryBreakers, MemorySpend
 from schemas.agents import AgentSpec, RunLimits
-from schemas.models import (
-    BreakerRule,
-    BreakerState,
-    CallOutcome,
-    Errand,
-    Price,
-    RouteDecision,
-    SpendClaim,
-    SpendLimit,
-    TaskClass,
-    TokenUsage,
-)
+from schemas.chat import TaskClass, TokenUsage
+from schemas.models import BreakerRule, BreakerState, Price
+from schemas.routing import Errand, RouteDecision
 from schemas.runs import RunInput
+from schemas.spend import CallOutcome, SpendClaim, SpendLimit
 
 RULE = BreakerRule(failures=3, cool_down_s=30)
 

@@ -11,7 +11,8 @@ from holdfast.adapters.llm.providers import Providers
 from holdfast.llm.failures import ModelRateLimited
 from holdfast.testing.model_server import ModelServer
 from holdfast.testing.script import Fault, Reply, Rule
-from schemas.models import ChatMessage, ChatRequest, Deployment
+from schemas.chat import ChatMessage, ChatRequest
+from schemas.models import Deployment
 
 
 @pytest.fixture

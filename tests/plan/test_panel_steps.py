@@ -13,7 +13,8 @@ from holdfast.plan.graph import dependencies
 from holdfast.plan.panels import asked_by, brief, decided_by_people, panel_id_for, settled
 from schemas.agents import RunLimits
 from schemas.approvals import Approval, ApprovalStatus, ApprovalSubject, ApprovalSummary, HumanDecision
-from schemas.models import Deployment, ModelSettings, Route, TaskClass
+from schemas.chat import TaskClass
+from schemas.models import Deployment, ModelSettings, Route
 from schemas.panels import ConsensusRequest, PanelMethod, PanelRequest, PanelResult, Voice, VoiceAnswer
 from schemas.plans import PanelStep, Plan, StepState
 from schemas.runs import StepOutcome

@@ -18,7 +18,8 @@ from holdfast.errors import HoldfastError
 from holdfast.llm.failures import ModelUnreachable
 from holdfast.llm.ports import OnText
 from holdfast.llm.tokens import estimate_tokens
-from schemas.models import ChatReply, ChatRequest, Deployment, EmbedReply, TokenUsage
+from schemas.chat import ChatReply, ChatRequest, EmbedReply, TokenUsage
+from schemas.models import Deployment
 
 
 class LitellmProvider:

@@ -13,7 +13,8 @@ from holdfast.adapters.llm.keys import KeyRing
 from holdfast.adapters.llm.wire import AnswerInPieces, chat_arguments, read_completion
 from holdfast.llm.failures import ModelUnreachable
 from holdfast.llm.ports import OnText
-from schemas.models import ChatReply, ChatRequest, Deployment, EmbedReply, TokenUsage
+from schemas.chat import ChatReply, ChatRequest, EmbedReply, TokenUsage
+from schemas.models import Deployment
 
 
 class OpenAIProvider:

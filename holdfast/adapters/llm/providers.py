@@ -13,7 +13,8 @@ from holdfast.llm.configuring import provider_of
 from holdfast.llm.ports import ModelProvider, OnText
 from holdfast.runtime import semconv
 from holdfast.runtime.telemetry import span
-from schemas.models import ChatReply, ChatRequest, Deployment, EmbedReply
+from schemas.chat import ChatReply, ChatRequest, EmbedReply
+from schemas.models import Deployment
 
 
 class Providers:

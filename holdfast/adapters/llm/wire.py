@@ -6,7 +6,8 @@ from typing import Any, Literal
 from holdfast.llm.failures import ContentRefused, ModelUnreachable
 from holdfast.llm.tokens import estimate_input, estimate_tokens
 from schemas.base import JsonObject
-from schemas.models import ChatMessage, ChatReply, ChatRequest, Deployment, TokenUsage, ToolCall
+from schemas.chat import ChatMessage, ChatReply, ChatRequest, TokenUsage, ToolCall
+from schemas.models import Deployment
 
 Finish = Literal["stop", "length", "tool_calls", "content_filter"]
 _FINISHES: dict[str, Finish] = {

@@ -11,18 +11,9 @@ from holdfast.errors import BudgetExhausted
 from holdfast.llm.statistics import interval_of, mean_between, median_between
 from holdfast.memory.signatures import goal_kind
 from schemas.agents import RunLimits
-from schemas.models import (
-    ArmReport,
-    CallOutcome,
-    ModelCall,
-    Price,
-    SpendClaim,
-    SpendLimit,
-    SpendView,
-    TaskClass,
-    TokenUsage,
-    TrackRecord,
-)
+from schemas.chat import TaskClass, TokenUsage
+from schemas.models import ArmReport, Price, TrackRecord
+from schemas.spend import CallOutcome, ModelCall, SpendClaim, SpendLimit, SpendView
 
 _LEARNT_FROM = "14 days"
 _TIMED = "24 hours"

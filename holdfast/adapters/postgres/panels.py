@@ -8,7 +8,8 @@ from psycopg.types.json import Jsonb
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.readings import Position
 from holdfast.llm.panels.ports import Said
-from schemas.models import TaskClass, TrackRecord
+from schemas.chat import TaskClass
+from schemas.models import TrackRecord
 from schemas.panels import PanelResult
 
 _LEARNT_FROM = "90 days"

@@ -11,7 +11,7 @@ from holdfast.llm.panels.ballot import Ballot
 from holdfast.llm.panels.seats import Seat
 from holdfast.llm.structured import Form
 from holdfast.llm.templates import messages_from
-from schemas.models import ChatRequest
+from schemas.chat import ChatRequest
 from schemas.panels import PanelRequest
 
 

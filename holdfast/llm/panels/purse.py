@@ -8,7 +8,9 @@ from holdfast.llm.budgets import claimed_usd, usage_presumed
 from holdfast.llm.ports import Model, TextSink
 from holdfast.llm.prices import cost_of
 from holdfast.llm.tokens import estimate_input
-from schemas.models import ChatReply, ChatRequest, EmbedReply, Errand, Price, TokenUsage
+from schemas.chat import ChatReply, ChatRequest, EmbedReply, TokenUsage
+from schemas.models import Price
+from schemas.routing import Errand
 
 _FREE = Price(input=0, output=0)
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import count, cycle
 
 from holdfast.llm.prices import PriceBook
-from schemas.models import Deployment, ModelSettings, Price, TaskClass
+from schemas.chat import TaskClass
+from schemas.models import Deployment, ModelSettings, Price
 from schemas.panels import Voice
 
 

@@ -18,8 +18,9 @@ from holdfast.llm.panels.seats import Seat
 from holdfast.llm.ports import Model
 from holdfast.llm.structured import Form, ask_for, json_in
 from schemas.base import RunId
-from schemas.models import ChatRequest, Errand, TaskClass
+from schemas.chat import ChatRequest, TaskClass
 from schemas.panels import PanelRequest, VoiceAnswer
+from schemas.routing import Errand
 
 Value = TypeVar("Value")
 

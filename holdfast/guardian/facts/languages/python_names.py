@@ -6,6 +6,7 @@ A name that stands in none of these lists is not understood.
 # ruff: noqa: SIM905 - word lists read better as text
 
 import builtins
+import sys
 
 EVERYTHING = frozenset({"*"})
 """All public names of a module, but for what would run code of somebody else's choosing: `main`, and texts as code."""
@@ -95,3 +96,88 @@ CONTAINERS = frozenset(
     collections.OrderedDict io.StringIO io.BytesIO""".split()
 )
 """What they make lives in memory alone: `remove`, `write` and the like touch nothing else."""
+
+DYNAMIC = frozenset(
+    "eval exec compile __import__ getattr setattr delattr globals locals vars breakpoint input __builtins__ "
+    "__loader__ __spec__ memoryview".split()
+)
+RUNNERS = frozenset(
+    """os.system os.popen os.exec os.spawn os.posix_spawn os.fork subprocess. pty. commands. popen2. asyncio.create_subprocess
+    multiprocessing. ctypes. cffi. importlib. runpy. code. pickle. marshal. shelve. webbrowser. distutils. pip.""".split()
+)
+OS_READS = frozenset(
+    """getcwd listdir scandir stat lstat walk getpid getppid getuid geteuid getgid getlogin uname cpu_count getloadavg
+    path sep linesep name access readlink get_terminal_size times sched_getaffinity fspath statvfs getenv""".split()
+)
+OS_VALUES = frozenset(
+    "environ environb error DirEntry PathLike stat_result devnull curdir pardir extsep pathsep".split()
+)
+DELETES = frozenset("remove unlink rmdir removedirs rmtree".split())
+WRITES = frozenset(
+    """write_text write_bytes mkdir makedirs rename replace symlink link chmod chown utime truncate touch symlink_to
+    hardlink_to copy copy2 copyfile copytree move make_archive unpack_archive putenv unsetenv mkfifo mknod lchown
+    setxattr removexattr extract extractall""".split()
+)
+PASSED_ON = frozenset("open write writelines".split())
+KILLS = frozenset("kill killpg abort reboot setuid setgid seteuid setsid chroot".split())
+PASSAGES = frozenset(
+    """os.path datetime.datetime datetime.date datetime.time datetime.timezone datetime.timedelta sys.stdout sys.stdin
+    sys.stderr sys.version_info sys.flags sys.implementation sys.float_info sys.thread_info itertools.chain
+    json.decoder collections.abc pathlib.Path pathlib.PurePath uuid.UUID decimal.Decimal fractions.Fraction
+    string.Template calendar.TextCalendar os.environ sys.modules sys.argv string.ascii_letters
+    string.ascii_lowercase string.ascii_uppercase string.digits string.punctuation string.printable string.whitespace
+    string.hexdigits asyncio.Queue logging.Logger zipfile.ZipFile tarfile.TarFile
+    email.utils concurrent.futures urllib.parse""".split()
+)
+"""A module holds others (`pathlib.os`): only these names may be walked through on the way to something else."""
+MODULES_INSIDE = frozenset(
+    {*(name for name in MODULES if "." in name), "json.decoder", "json.encoder", "json.scanner"}
+)
+NOT_MODULES = frozenset(
+    {"datetime.time", "sys.platform", "statistics.statistics", "ast.keyword", "collections.abc"}
+)
+FRAMES = frozenset(
+    """gi_frame gi_code cr_frame ag_frame tb_frame f_back f_globals f_builtins f_locals f_code func_globals
+    modules""".split()
+)
+RUNNING_METHODS = frozenset(
+    """system popen execl execle execlp execlpe execv execve execvp execvpe spawnl spawnle spawnlp spawnv spawnve
+    spawnvp posix_spawn posix_spawnp fork forkpty startfile Popen check_output check_call getoutput getstatusoutput
+    create_subprocess_shell create_subprocess_exec import_module addsitedir""".split()
+)
+MEMORY_FILES = frozenset({"io.StringIO", "io.BytesIO", "io.TextIOWrapper"})
+NETWORK = frozenset(
+    "socket urllib http requests httpx aiohttp ftplib smtplib telnetlib paramiko ssl xmlrpc poplib".split()
+)
+HANDED = DELETES | WRITES | PASSED_ON
+"""Methods that must not be handed to somebody who calls them."""
+
+
+def module_of(name: str) -> str | None:
+    """The longest known module that this dotted name lies in."""
+    parts = name.split(".")
+    prefixes = (".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
+    return next((prefix for prefix in prefixes if prefix in MODULES), None)
+
+
+def is_trusted(module: str, name: str) -> bool:
+    if name.startswith("_") or name in NEVER:
+        return False
+    return MODULES[module] is EVERYTHING or name in MODULES[module]
+
+
+def is_module(name: str) -> bool:
+    """Whether the last part of `re.sys` or `random._os` names a module that the first one happens to hold."""
+    root, _, leaf = name.rpartition(".")
+    if (
+        name in NOT_MODULES
+        or leaf == root
+        or (root == "os" and leaf in OS_READS)
+        or name == "datetime.datetime"
+    ):
+        return False
+    return bool(root) and leaf.lstrip("_") in sys.stdlib_module_names
+
+
+def is_passage(root: str, between: list[str]) -> bool:
+    return not between or (f"{root}.{between[0]}" in PASSAGES and set(between[1:]) <= {"buffer"})
