@@ -1,24 +1,28 @@
-"""Whether what one run taught helps the next: trap tasks, reworded the second time, with a scripted model.
+"""Whether what one run taught helps the next: trap tasks, worded anew twice, with a scripted model.
 
-    python benchmarks/learning.py [--model-folder FOLDER]
+    python benchmarks/learning.py [--traps FILE] [--unrelated FILE] [--json]
 
-Each trap is a tool that fails unless it is called in a way that only trying tells. The scripted model plans the plain
-call, tries the other after a failure, and, where it is told a lesson, does what the lesson says. Everything else is the
+Each trap is a call that fails unless it is made in a way that only trying tells. The scripted model plans the plain
+call, tries the other after a failure, and, where it is told the lesson, does what the lesson says. Everything else is the
 product: recall by the goal alone, lessons on the tools of the plan before it is carried out, learning by rules, feedback,
 snapshots, in a real Postgres.
+
+A line of the traps has `tool`, the arguments `plain` and as it `works`, `error`, and three `tasks`: a `goal` and what it
+fills into the arguments. A line of the unrelated tasks has a `goal` and the call planned for it, if there is one.
 """
 
 import argparse
 import asyncio
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from benchmarks.retrieval import TENANT, a_database
 from holdfast.adapters.embedding.minilm import MiniLM
 from holdfast.adapters.postgres.memory import PostgresMemory
 from holdfast.ids import new_id
+from holdfast.memory.commands import programs_of
 from holdfast.memory.heeding import HeedingPlanner
 from schemas.agents import AgentSpec
 from schemas.base import JsonObject
@@ -38,88 +42,66 @@ from schemas.stages import (
 )
 from schemas.tools import Catalogue, ToolError
 
+DATA = Path(__file__).parents[1] / "tests" / "data" / "learning"
+ROUNDS = ("first", "second", "third")
+
 
 @dataclass(frozen=True)
 class Trap:
-    """A task, how it is worded the second and the third time, its tool, the argument that makes the call work, and the
-    error.
-    """
+    """A call that fails as it is plainly made, how it works, and three tasks that want it."""
 
-    first: str
-    second: str
-    third: str
     tool: str
-    needs: JsonObject
+    plain: JsonObject
+    works: JsonObject
     error: str
+    tasks: Sequence[dict[str, str]]
+
+    def calls(self, wording: int) -> tuple[JsonObject, JsonObject]:
+        """As it is plainly made for a task, and as it works."""
+        return _filled(self.plain, self.tasks[wording]), _filled(self.works, self.tasks[wording])
 
 
-TRAPS = (
-    Trap("Restart the web service on web-1", "web-7 serves nothing, bring its frontend back", "the storefront host web-3 hangs, give its http daemon a kick", "service.restart", {"drain": True}, "in_use"),
-    Trap("Resize the volume of db-1 to 200 GB", "db-4 needs more room for its data", "the disk under db-9 is too small, make it bigger", "volume.resize", {"offline": True}, "busy"),
-    Trap("Rotate the key of the billing API", "Give billing a fresh credential", "finance integration: swap out the secret it authenticates with", "key.rotate", {"overlap_s": 3600}, "clients_cut_off"),
-    Trap("Export the report of March", "I want the figures for last quarter as a file", "hand me the numbers for Q1 so I can open them in a spreadsheet", "report.export", {"format": "csv"}, "unsupported_format"),
-    Trap("Purge the cache of the shop", "Shoppers see old prices, throw away what is cached", "prices on the site are stale, clear whatever is stored in between", "cache.purge", {"zone": "all"}, "zone_missing"),
-    Trap("Scale the worker pool to 8", "The queue grows: double the consumers", "jobs pile up, run twice as many of them in parallel", "pool.scale", {"wait": False}, "timed_out"),
-    Trap("Restore the backup of Monday", "Bring back the data as it was two days ago", "undo the accident: get last Tuesday's data back", "backup.restore", {"verify": False}, "checksum_slow"),
-    Trap("Open port 8443 for the partner", "Let the partner's new gateway in", "a new supplier has to reach us over TLS, allow their traffic", "firewall.open", {"ttl_s": 86400}, "permanent_refused"),
-    Trap("Rebuild the search index", "Search finds nothing since the upgrade, index anew", "nothing comes up when people look for products, regenerate the lookup", "index.rebuild", {"shards": 4}, "too_many_shards"),
-    Trap("Move the tenant acme to cluster b", "acme should live on the new cluster", "customer globex has outgrown its home, transfer it to the other site", "tenant.move", {"freeze": True}, "writes_under_way"),
-    Trap("Mute the alert DiskFull for an hour", "Silence the storage alarm while we clean", "the paging about full disks is noise during the migration, hush it", "alert.mute", {"reason": "maintenance"}, "reason_required"),
-    Trap("Drain node n-12", "Take n-30 out of service gently", "we must patch n-77, empty it first", "node.drain", {"skip_daemons": True}, "daemons_remain"),
-    Trap("Upgrade the agent on all hosts", "Roll the new collector out everywhere", "every machine needs the newest monitoring agent", "fleet.upgrade", {"batch": 10}, "too_many_at_once"),
-    Trap("Send the incident mail", "Tell customers about the outage", "write to all clients that we are down", "mail.send", {"list": "status"}, "list_required"),
-    Trap("Reindex table orders", "Queries on orders crawl, tidy its indexes", "the orders relation is bloated and slow, rebuild what speeds it up", "table.reindex", {"concurrently": True}, "lock_timeout"),
-    Trap("Delete old snapshots", "Free the space that snapshots take", "backups from last year eat the storage, get rid of them", "snapshot.prune", {"keep": 7}, "keep_required"),
-    Trap("Fail over the database", "Make the standby the primary", "the primary is dying, switch over to the replica", "db.failover", {"lag_s": 5}, "lag_unknown"),
-    Trap("Renew the certificate of shop.example", "shop.example's TLS runs out on Friday", "https on shop.example will stop working, extend it", "cert.renew", {"challenge": "dns"}, "http_unreachable"),
-    Trap("Deploy version 42 of checkout", "Ship checkout 43", "release the new version of the payment page", "deploy.start", {"canary": 10}, "canary_required"),
-    Trap("Copy the logs of Tuesday to the archive", "Keep yesterday's logs for the auditors", "put last week's log files somewhere safe for compliance", "logs.copy", {"compress": True}, "quota"),
-    Trap("Unlock the account of kim", "sam cannot log in any more", "a colleague got locked out after too many tries", "account.unlock", {"ticket": "T-1"}, "ticket_required"),
-    Trap("Import the price list", "Load the supplier's new catalogue", "read in the vendor's list of articles", "prices.load", {"encoding": "latin-1"}, "bad_encoding"),
-    Trap("Start the nightly batch by hand", "Last night's jobs never ran, run them now", "kick off what should have happened at 2 am", "batch.run", {"exclusive": False}, "lock_held"),
-    Trap("Warm up the new region", "Prepare eu-north before traffic comes", "the asia region opens tomorrow, get its caches ready", "region.warm", {"rate": 50}, "throttled"),
-)  # fmt: skip
-UNRELATED = (
-    "Add two numbers", "What is the capital of Peru?", "Summarise the minutes of Monday", "List the tables of the shop",
-    "Translate the greeting", "How many users signed up?", "Draw the organisation chart", "Count the words of the essay",
-    "Find a free meeting room", "Read the sensor of hall 3", "Compare the two contracts", "Sort the list of guests",
-    "Which hosts run Linux?", "Show the weather for Oslo", "Write a haiku", "Check the spelling of the page",
-    "Convert 3 miles to km", "Who wrote this module?", "Plan the team lunch", "Look up the order number",
-    "what time is it in Tokyo", "multiply 17 by 23", "who wrote Faust",
-    "rename the branch", "summarise this article about whales", "draw a pie chart of colours",
-    "how tall is the Eiffel tower", "what does HTTP 418 mean", "list files in my home folder",
-    "find typos in the readme", "which customers live in Rome", "compute the median of these values",
-    "suggest a name for the cat", "grep for TODO in the sources", "how many rows has table invoices",
-    "explain what a mutex is", "what is on the agenda today", "format this JSON",
-    "convert celsius to fahrenheit", "show me the last ten commits", "is it going to rain",
-    "look up the ISBN of this book", "count the vowels in this sentence", "read the temperature of the greenhouse",
-    "which version of python is installed", "translate hello to Korean", "where is the meeting",
-    "compare two strings", "generate a password", "check whether 97 is prime",
-)  # fmt: skip
-_MORE_TOOLS = ("calc", "text.grep", "files.read", "sql.query")
+def _filled(arguments: JsonObject, task: dict[str, str]) -> JsonObject:
+    return {
+        name: value.format(**task) if isinstance(value, str) else value for name, value in arguments.items()
+    }
+
+
+@dataclass(frozen=True)
+class Unrelated:
+    """A task that no lesson is for, and the call planned for it."""
+
+    goal: str
+    tool: str = ""
+    arguments: JsonObject = field(default_factory=dict)
 
 
 @dataclass
 class Tally:
     failed: int = 0
-    recalled: int = 0
+    told: int = 0
+    foreign: int = 0
+    """Lessons of other traps that runs were told besides."""
 
 
 class Scripted:
-    """A planner that calls the trap's tool plainly, or as the lesson it is told says."""
+    """A planner that makes one call plainly, or as the lesson it is told says."""
 
-    def __init__(self, trap: Trap, memory: PostgresMemory) -> None:
+    def __init__(self, trap: Trap, wording: int, memory: PostgresMemory) -> None:
         self._trap = trap
+        self._calls = trap.calls(wording)
         self._memory = memory
         self.was_told = False
+        self.foreign = 0
 
     async def plan(self, request: PlanRequest) -> PlanProposal:
-        told = [cite.id for cite in (item.cite for item in request.recalled.items) if cite.source == "memory"]
+        told = [item.cite.id for item in request.recalled.items if item.cite.source == "memory"]
         items = [await self._memory.read(request.scope.tenant, item_id) for item_id in told]
-        lesson = next((item for item in items if _about(item, self._trap)), None)
-        self.was_told = lesson is not None
-        target: JsonObject = {"target": request.goal.rsplit(maxsplit=1)[-1]}
-        call = ToolStep(id="call_0", tool=self._trap.tool, arguments={**target, **_advice(lesson)})
+        lessons = [item for item in items if item.content.kind is MemoryKind.LESSON]
+        self.was_told = any(_about(lesson, self._trap) for lesson in lessons)
+        self.foreign = sum(not _about(lesson, self._trap) for lesson in lessons)
+        plain, works = self._calls
+        call = ToolStep(id="call_0", tool=self._trap.tool, arguments=works if self.was_told else plain)
         return PlanProposal(plan=Plan(steps=(call,)), by="script")
 
     async def next(self, request: NextRequest) -> NextMove:
@@ -129,50 +111,60 @@ class Scripted:
         return Answer(text="done")
 
 
+class Fixed(Scripted):
+    """A planner that makes one call whatever it is told."""
+
+    def __init__(self, task: Unrelated, memory: PostgresMemory) -> None:
+        super().__init__(Trap(task.tool, task.arguments, task.arguments, "", [{}]), 0, memory)
+
+
 class World:
     """Runs with a scripted model against the traps."""
 
     def __init__(self, memory: PostgresMemory) -> None:
         self.memory = memory
 
-    async def know(self, tenant: str, goal: str, tools: Sequence[str]) -> Sequence[MemoryHit]:
-        return await self.memory.search(tenant, Cues(text=goal, tools=tuple(tools), environment="dev"))
-
-    async def attempt(self, trap: Trap, goal: str, tenant: str = TENANT) -> tuple[str, int, bool]:
-        """One run: its id, its failed actions, and whether it was told the trap's lesson."""
-        scope = RunScope(tenant=tenant, run_id=new_id("run"), agent="operator", environment="dev")
-        recalled = await self.memory.recall(RecallRequest(scope=scope, goal=goal))
-        script = Scripted(trap, self.memory)
-        planner = HeedingPlanner(planner=script, lessons=self.memory)
-        request = PlanRequest(
-            scope=scope, goal=goal, agent=AgentSpec(name="operator"), catalogue=Catalogue(), recalled=recalled
+    async def know(self, tenant: str, goal: str, call: Trap | None = None) -> Sequence[MemoryHit]:
+        """By a goal, and by the call that a trap is about."""
+        tools = (call.tool,) if call else ()
+        programs = programs_of(call.calls(1)[0]) if call else ()
+        return await self.memory.search(
+            tenant, Cues(text=goal, tools=tools, programs=programs, environment="dev")
         )
-        plan = (await planner.plan(request)).plan
+
+    async def attempt(self, trap: Trap, wording: int) -> tuple[str, int, Scripted]:
+        """One run: its id, its failed actions, and the planner with what it was told."""
+        goal = trap.tasks[wording]["goal"]
+        script = Scripted(trap, wording, self.memory)
+        scope, call = await self.planned(script, goal)
+        _, works = trap.calls(wording)
+        calls = [call.arguments] if call.arguments == works else [call.arguments, works]
+        await self.memory.learn(_told(scope, goal, trap, calls))
+        return scope.run_id, len(calls) - 1, script
+
+    async def planned(self, script: Scripted, goal: str) -> tuple[RunScope, ToolStep]:
+        """As a run plans: what is recalled by its goal, then by the tools of its plan."""
+        scope = RunScope(tenant=TENANT, run_id=new_id("run"), agent="operator", environment="dev")
+        request = PlanRequest(
+            scope=scope,
+            goal=goal,
+            agent=AgentSpec(name="operator"),
+            catalogue=Catalogue(),
+            recalled=await self.memory.recall(RecallRequest(scope=scope, goal=goal)),
+        )
+        plan = (await HeedingPlanner(planner=script, lessons=self.memory).plan(request)).plan
         assert plan is not None, "the script always plans"
         (call,) = plan.steps
         assert isinstance(call, ToolStep)
-        plain = {"target": call.arguments["target"]}
-        calls = [call.arguments]
-        calls += [] if _works(trap, call.arguments) else [{**plain, **trap.needs}]
-        await self.memory.learn(_told(scope, goal, trap, calls))
-        return scope.run_id, len(calls) - 1, script.was_told
+        return scope, call
 
 
 def _about(item: MemoryItem, trap: Trap) -> bool:
+    """Whether it is the lesson of this trap: some task of it was done so."""
     content = item.content
-    return content.kind is MemoryKind.LESSON and content.signature.tool == trap.tool
-
-
-def _advice(lesson: MemoryItem | None) -> JsonObject:
-    """What a lesson says to do, without the parts that belong to the task it was learnt on."""
-    if lesson is None:
-        return {}
-    done = lesson.content.data.get("do") or {}
-    return {name: value for name, value in done.items() if name != "target"}
-
-
-def _works(trap: Trap, arguments: JsonObject) -> bool:
-    return all(arguments.get(name) == value for name, value in trap.needs.items())
+    if content.kind is not MemoryKind.LESSON or content.signature.tool != trap.tool:
+        return False
+    return content.data.get("do") in [trap.calls(wording)[1] for wording in range(len(trap.tasks))]
 
 
 def _told(scope: RunScope, goal: str, trap: Trap, calls: Sequence[JsonObject]) -> LearnRequest:
@@ -187,29 +179,35 @@ def _told(scope: RunScope, goal: str, trap: Trap, calls: Sequence[JsonObject]) -
     )
 
 
-async def round_of(world: World, wording: Literal["first", "second", "third"]) -> Tally:
+async def round_of(world: World, traps: Sequence[Trap], wording: int) -> Tally:
     tally = Tally()
-    for trap in TRAPS:
-        _, failed, recalled = await world.attempt(trap, getattr(trap, wording))
+    for trap in traps:
+        _, failed, script = await world.attempt(trap, wording)
         tally.failed += failed
-        tally.recalled += recalled
+        tally.told += script.was_told
+        tally.foreign += script.foreign
     return tally
 
 
-async def injected_elsewhere(world: World) -> int:
-    """Unrelated tasks that are given a trap's lesson, be it by their goal or by the tools that they call."""
+async def told_elsewhere(world: World, unrelated: Sequence[Unrelated]) -> int:
+    """Unrelated tasks that are told a lesson, be it by their goal or by the call planned for them."""
     count = 0
-    for goal in UNRELATED:
-        hits = [*await world.know(TENANT, goal, ()), *await world.know(TENANT, goal, _MORE_TOOLS)]
-        count += any(hit.item.content.kind is MemoryKind.LESSON for hit in hits)
+    for task in unrelated:
+        if task.tool:
+            script = Fixed(task, world.memory)
+            await world.planned(script, task.goal)
+            count += script.foreign > 0
+        else:
+            hits = await world.know(TENANT, task.goal)
+            count += any(hit.item.content.kind is MemoryKind.LESSON for hit in hits)
     return count
 
 
-async def corrected(world: World) -> bool:
+async def corrected(world: World, trap: Trap) -> bool:
     """A wrong lesson, voted down with a correction, is not recalled again; the correction is."""
-    trap = TRAPS[0]
-    run_id, _, _ = await world.attempt(trap, trap.second)
-    hits = await world.know(TENANT, trap.second, [trap.tool])
+    run_id, _, _ = await world.attempt(trap, 1)
+    goal = trap.tasks[1]["goal"]
+    hits = await world.know(TENANT, goal, trap)
     wrong = next(hit for hit in hits if _about(hit.item, trap))
     await world.memory.edit(
         TENANT, wrong.item.id, {"text": "Wrong advice."}, author="bench", reason="spoil it"
@@ -217,35 +215,52 @@ async def corrected(world: World) -> bool:
     said = "Drain the host before any restart."
     feedback = Feedback(run_id=run_id, verdict="down", item=wrong.item.id, correction=said)
     await world.memory.feedback(TENANT, feedback, author="bench")
-    texts = [hit.item.content.text for hit in await world.know(TENANT, trap.second, [trap.tool])]
+    texts = [hit.item.content.text for hit in await world.know(TENANT, goal, trap)]
     return said in texts and "Wrong advice." not in texts
+
+
+async def measure(
+    world: World, traps: Sequence[Trap], unrelated: Sequence[Unrelated]
+) -> dict[str, int | bool]:
+    """Everything that is claimed of learning, as counts."""
+    await world.memory.snapshot(TENANT, "before")
+    found: dict[str, int | bool] = {"traps": len(traps), "unrelated": len(unrelated)}
+    for wording, name in enumerate(ROUNDS):
+        tally = await round_of(world, traps, wording)
+        found |= {
+            f"failed_{name}": tally.failed,
+            f"told_{name}": tally.told,
+            f"foreign_{name}": tally.foreign,
+        }
+        if wording == 0:
+            found["unrelated_told"] = await told_elsewhere(world, unrelated)
+    found["corrected"] = await corrected(world, traps[0])
+    other = await world.know("other", traps[0].tasks[1]["goal"], traps[0])
+    found["other_tenant"] = len(other)
+    await world.memory.restore(TENANT, "before", author="bench")
+    found["failed_after_rollback"] = (await round_of(world, traps, 1)).failed
+    return found
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--traps", type=Path, default=DATA / "traps.jsonl", help="the trap tasks")
+    parser.add_argument("--unrelated", type=Path, default=DATA / "unrelated.jsonl", help="the other tasks")
     parser.add_argument("--model-folder", type=Path, help="where the MiniLM files are, if not installed")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
     options = parser.parse_args()
+    traps = [Trap(**json.loads(line)) for line in options.traps.read_text().splitlines()]
+    unrelated = [Unrelated(**json.loads(line)) for line in options.unrelated.read_text().splitlines()]
+    embedder = MiniLM.find(options.model_folder)
     async with a_database() as database:
-        embedder = MiniLM.find(options.model_folder)
         world = World(PostgresMemory(database=database, embedder=embedder, new_lessons=MemoryStatus.ACTIVE))
-        await world.memory.snapshot(TENANT, "before")
-        first = await round_of(world, "first")
-        second, third = await round_of(world, "second"), await round_of(world, "third")
-        elsewhere = await injected_elsewhere(world)
-        fixed = await corrected(world)
-        other = await world.know("other", TRAPS[0].second, [TRAPS[0].tool])
-        await world.memory.restore(TENANT, "before", author="bench")
-        again = await round_of(world, "second")
+        found = await measure(world, traps, unrelated)
+    if options.json:
+        print(json.dumps(found))
+        return
     print(f"embedding model: {embedder.model if embedder else 'none, words alone'}")
-    print(f"trap tasks                          {len(TRAPS)}")
-    print(f"failed actions, first time          {first.failed}")
-    for name, tally in (("reworded", second), ("reworded again", third)):
-        print(f"failed actions, {name:20}{tally.failed} ({tally.failed / first.failed:.0%} of the first)")
-        print(f"lesson told, {name:23}{tally.recalled / len(TRAPS):.0%}")
-    print(f"unrelated tasks given a lesson      {elsewhere / len(UNRELATED):.0%}")
-    print(f"failed actions after rolling back   {again.failed}")
-    print(f"another tenant recalls              {len(other)}")
-    print(f"a wrong lesson is corrected         {'yes' if fixed else 'no'}")
+    for name, value in found.items():
+        print(f"{name.replace('_', ' '):28}{value}")
 
 
 if __name__ == "__main__":

@@ -147,6 +147,9 @@ class Cues(Payload):
     runbooks: tuple[str, ...] = ()
     alert: str = ""
     tools: tuple[str, ...] = ()
+    programs: tuple[str, ...] = Field(
+        default=(), description="What commands run, such as `kubectl drain`, where a tool runs any program."
+    )
     error: str = ""
     agent: str = ""
     environment: str = ""

@@ -53,5 +53,5 @@ def _contradicts(new: MemoryContent, old: MemoryContent) -> bool:
     if new.kind is MemoryKind.LESSON:
         about = ("goal_kind", "runbook", "tool", "error")
         same = all(getattr(new.signature, name) == getattr(old.signature, name) for name in about)
-        return same and bool(new.signature.tool)
+        return same and bool(new.signature.tool) and new.data.get("programs") == old.data.get("programs")
     return False

@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 
 from holdfast.errors import HoldfastError
+from holdfast.memory.commands import command_of, disregards_command, programs_of
 from holdfast.memory.contexts import hit_as_recalled
 from holdfast.ports import Planner
 from schemas.base import JsonObject
@@ -33,13 +34,15 @@ NOT_KNOWN = Finding(
     " knowledge now. Where it applies, plan accordingly.",
     fatal=False,
 )
+MOST = 4
+"""So many lessons at most, the best of those that the plan disregards."""
 RELEVANT = 0.3
 """So near to the goal is a lesson in words alone, or the plan is not made anew for it."""
 
 
 class Lessons(Protocol):
     async def teaches(self, tenant: str, tools: Sequence[str]) -> bool: ...
-    async def search(self, tenant: str, cues: Cues) -> Sequence[MemoryHit]: ...
+    async def lessons_on(self, tenant: str, cues: Cues) -> Sequence[MemoryHit]: ...
     async def note_use(self, tenant: str, run_id: str, hits: Sequence[MemoryHit]) -> None: ...
 
 
@@ -99,10 +102,18 @@ class HeedingPlanner:
         tools = tuple(dict.fromkeys(call.tool for call in calls))
         if not await self._lessons.teaches(scope.tenant, tools):
             return ()
-        cues = Cues(text=goal[:8000], tools=tools, agent=scope.agent, environment=scope.environment)
+        cues = Cues(
+            text=goal[:8000],
+            tools=tools,
+            programs=tuple({name: None for call in calls for name in programs_of(call.arguments)}),
+            agent=scope.agent,
+            environment=scope.environment,
+        )
         known = {item.cite.id for item in recalled.items}
-        found = await self._lessons.search(scope.tenant, cues)
-        hits = [hit for hit in found if hit.item.id not in known and any(disregards(c, hit) for c in calls)]
+        found = [
+            hit for hit in await self._lessons.lessons_on(scope.tenant, cues) if hit.item.id not in known
+        ]
+        hits = [hit for hit in found if any(disregards(call, hit) for call in calls)][:MOST]
         if hits:
             await self._lessons.note_use(scope.tenant, scope.run_id, hits)
         return hits
@@ -117,6 +128,9 @@ def disregards(call: ToolStep, hit: MemoryHit) -> bool:
     do = content.data.get("do", content.data.get("after"))
     if not isinstance(avoid, dict):
         return hit.parts.get("relevance", 0.0) >= RELEVANT
+    command, failed = command_of(call.arguments), command_of(avoid)
+    if command and failed:
+        return disregards_command(command, failed, command_of(do) if isinstance(do, dict) else None)
     if not isinstance(do, dict):
         return call.arguments == avoid
     return any(_repeats(name, call.arguments, avoid, do) for name in {*avoid, *do})

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 
+from holdfast.memory.commands import command_of, mends, programs_of
 from holdfast.memory.signatures import alert_of, goal_kind
 from schemas.base import JsonObject
 from schemas.memory import (
@@ -57,13 +58,14 @@ def lessons_of(
         "runbook": runbook,
         "alert": evidence.alert or alert_of(request.goal),
     }
-    drawn = [*_from_corrections(evidence), *_from_failures(evidence)]
-    seen: set[tuple[str, str]] = set()
+    drawn = [*_from_corrections(evidence), *_from_failures(evidence, request.goal)]
+    seen: set[tuple[object, ...]] = set()
     lessons = []
     for text, data, about, call in drawn:
-        if (about.tool, about.error) in seen:
+        met = (about.tool, about.error, *data.get("programs", ()))
+        if met in seen:
             continue
-        seen.add((about.tool, about.error))
+        seen.add(met)
         human = data.get("by") == "human"
         lessons.append(
             MemoryContent(
@@ -85,12 +87,12 @@ def lessons_of(
 _Drawn = tuple[str, JsonObject, Signature, Call | None]
 
 
-def _from_failures(evidence: Evidence) -> Iterator[_Drawn]:
+def _from_failures(evidence: Evidence, goal: str) -> Iterator[_Drawn]:
     for at, call in enumerate(evidence.calls):
         if call.ok:
             continue
         about = Signature(tool=call.tool, error=call.error)
-        fix = next((later for later in evidence.calls[at + 1 :] if _mends(call, later)), None)
+        fix = next((later for later in evidence.calls[at + 1 :] if _mends(call, later, goal)), None)
         if call.refused:
             text = f"Do not call {call.tool} with {shown(call.arguments)}: it was refused ({quoted(call.message)})."
             yield text, _data("refused", call, None), about, call
@@ -104,8 +106,21 @@ def _from_failures(evidence: Evidence) -> Iterator[_Drawn]:
             yield text, _data("constraint", call, None), about, call
 
 
-def _mends(failed: Call, later: Call) -> bool:
-    return later.ok and later.tool == failed.tool and later.arguments != failed.arguments
+def _mends(failed: Call, later: Call, goal: str) -> bool:
+    """Whether a later call is the failed one made better: neither the same again, nor the next thing to be done."""
+    if not later.ok or later.tool != failed.tool or later.arguments == failed.arguments:
+        return False
+    before, after = command_of(failed.arguments), command_of(later.arguments)
+    return mends(before, after) if before and after else not _next_of_many(failed, later, goal)
+
+
+def _next_of_many(failed: Call, later: Call, goal: str) -> bool:
+    """The goal names both values of all that differs: it wanted the one done, and then the other."""
+    names = {*failed.arguments, *later.arguments}
+    differing = [name for name in names if failed.arguments.get(name) != later.arguments.get(name)]
+    words = set(re.findall(r"[\w./:@-]+", goal.lower()))
+    values = [str(call.arguments.get(name, "")).lower() for name in differing for call in (failed, later)]
+    return all(value in words for value in values)
 
 
 def _fixed(failed: Call, fix: Call) -> str:
@@ -125,7 +140,7 @@ def _from_corrections(evidence: Evidence) -> Iterator[_Drawn]:
             why = f": {each.comment[:_QUOTED]}" if each.comment else ""
             text = f"Do not propose {each.tool} with {shown(each.before)}: a person said no{why}."
             data = {"rule": "refused", "by": "human", "before": each.before}
-        yield text, {**data, "approver": each.approver}, about, None
+        yield text, {**data, **_programs(each.before), "approver": each.approver}, about, None
 
 
 def _changes(each: Correction) -> str:
@@ -140,7 +155,14 @@ def _changes(each: Correction) -> str:
 
 def _data(rule: str, call: Call, fix: Call | None) -> JsonObject:
     data: JsonObject = {"rule": rule, "tool": call.tool, "avoid": call.arguments, "step": call.step_id}
+    data |= _programs(call.arguments)
     return data if fix is None else {**data, "do": fix.arguments}
+
+
+def _programs(arguments: JsonObject) -> JsonObject:
+    """What a command runs: a tool that runs any program is known by them alone."""
+    programs = programs_of(arguments)
+    return {"programs": list(programs)} if programs else {}
 
 
 def _call_line(call: Call) -> str:

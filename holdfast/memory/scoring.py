@@ -33,12 +33,19 @@ def match_of(item: MemoryItem, cues: Cues, kind: str) -> Match:
     exact = (
         (about.goal_kind and about.goal_kind == kind)
         or (about.alert and about.alert == cues.alert)
-        or (about.tool and about.tool in cues.tools and about.error and about.error == cues.error)
+        or (_of_tool(item, cues) and about.error and about.error == cues.error)
     )
     if exact:
         return "signature"
     related = about.runbook in cues.runbooks if about.runbook else False
-    return "related" if related or (about.tool and about.tool in cues.tools) else "like"
+    return "related" if related or _of_tool(item, cues) else "like"
+
+
+def _of_tool(item: MemoryItem, cues: Cues) -> bool:
+    """Whether it is about a tool at hand; of a tool that runs any program, about a program at hand."""
+    programs = item.content.data.get("programs")
+    met = not programs or not set(programs).isdisjoint(cues.programs)
+    return item.content.signature.tool in cues.tools and met
 
 
 def relevance(cosine: float | None, shared: float) -> float:

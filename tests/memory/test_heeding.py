@@ -121,7 +121,7 @@ class Away:
     async def teaches(self, tenant: str, tools: Sequence[str]) -> bool:
         raise Unavailable("Postgres is away.")
 
-    async def search(self, tenant: str, cues: Cues) -> Sequence[MemoryHit]:
+    async def lessons_on(self, tenant: str, cues: Cues) -> Sequence[MemoryHit]:
         return ()
 
     async def note_use(self, tenant: str, run_id: str, hits: Sequence[MemoryHit]) -> None:

@@ -73,6 +73,38 @@ def test_the_same_call_made_again_is_luck_and_no_fix() -> None:
     assert lesson.data["rule"] == "constraint"
 
 
+def _shell(step: str, command: str, *, ok: bool) -> Call:
+    error = "" if ok else "exit_1"
+    return Call(step_id=step, tool="shell", arguments={"command": command}, ok=ok, error=error)
+
+
+def test_of_commands_what_was_done_next_is_no_fix_and_the_same_made_better_is() -> None:
+    (lesson,) = _lessons(
+        _shell("a", "kubectl drain n-1", ok=False),
+        _shell("b", "kubectl get pods", ok=True),
+        _shell("c", "kubectl drain n-1 --ignore-daemonsets", ok=True),
+    )
+    assert lesson.data["do"] == {"command": "kubectl drain n-1 --ignore-daemonsets"}
+    assert lesson.data["programs"] == ["kubectl drain"]
+
+
+def test_two_commands_that_fail_teach_two_lessons() -> None:
+    lessons = _lessons(_shell("a", "kubectl drain n-1", ok=False), _shell("b", "helm upgrade a b", ok=False))
+    assert [lesson.data["programs"] for lesson in lessons] == [["kubectl drain"], ["helm upgrade"]]
+
+
+def test_the_next_of_two_that_the_goal_names_is_no_fix() -> None:
+    evidence = Evidence(
+        calls=(
+            Call(step_id="a", tool="restart", arguments={"host": "web-1"}, ok=False, error="busy"),
+            Call(step_id="b", tool="restart", arguments={"host": "web-2"}, ok=True),
+        )
+    )
+    request = REQUEST.model_copy(update={"goal": "Restart web-1 and web-2"})
+    (lesson,) = lessons_of(request, evidence, runbook="", status=MemoryStatus.ACTIVE)
+    assert lesson.data["rule"] == "constraint"
+
+
 def test_a_refusal_holds_in_its_environment_only() -> None:
     (lesson,) = _lessons(Call(step_id="a", tool="t", ok=False, error="denied", message="no", refused=True))
     assert (lesson.data["rule"], lesson.scope.environment) == ("refused", "prod")

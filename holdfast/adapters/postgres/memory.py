@@ -91,6 +91,14 @@ class PostgresMemory(MemoryMoving):
 
     async def search(self, tenant: str, cues: Cues) -> Sequence[MemoryHit]:
         """The items worth knowing, each with the parts of its score and why."""
+        return [_hit(each) for each in chosen(await self._found(tenant, cues), self._settings)]
+
+    async def lessons_on(self, tenant: str, cues: Cues) -> Sequence[MemoryHit]:
+        """Every lesson on the tools and programs of the cues, the best first."""
+        found = await self._found(tenant, cues, lessons=True)
+        return [_hit(each) for each in sorted(found, key=lambda one: (-one.score, one.item.id))]
+
+    async def _found(self, tenant: str, cues: Cues, *, lessons: bool = False) -> Sequence[Scored]:
         model, vector = await self._embedded(cues.text)
         kind = goal_kind(cues.text)
         async with self._database.tenant(tenant) as connection:
@@ -103,14 +111,9 @@ class PostgresMemory(MemoryMoving):
                 terms=list(rarities),
                 model=model,
                 vector=vector,
+                lessons=lessons,
             )
-        scored = [self._scored(row, cues, kind, rarities) for row in rows]
-        return [
-            MemoryHit(
-                item=each.item, score=each.score, match=each.match, parts=dict(each.parts), why=told(each)
-            )
-            for each in chosen(scored, self._settings)
-        ]
+        return [self._scored(row, cues, kind, rarities) for row in rows]
 
     async def teaches(self, tenant: str, tools: Sequence[str]) -> bool:
         """Whether there is any lesson on these tools: most have none, and nothing else has to be asked."""
@@ -229,6 +232,7 @@ class PostgresMemory(MemoryMoving):
             goal = row["goal"]
         meant = await self.read(tenant, feedback.item) if feedback.item else None
         about = meant.content.signature if meant else Signature(goal_kind=goal_kind(goal))
+        programs = meant.content.data.get("programs") if meant else None
         content = MemoryContent(
             kind=MemoryKind.LESSON,
             # A complaint says what went wrong, not what to do: somebody has to make a lesson of it.
@@ -237,6 +241,7 @@ class PostgresMemory(MemoryMoving):
             data={
                 "goal": (meant.content.data.get("goal") if meant else None) or goal,
                 "corrected_by": author,
+                **({"programs": programs} if programs else {}),
             },
             signature=about,
             scope=meant.content.scope
@@ -303,6 +308,12 @@ def _sure_runbooks(request: RecallRequest, found: SearchResult | None) -> tuple[
     if request.runbook:
         return (request.runbook,)
     return (found.hits[0].document.id,) if found and found.answered and found.hits else ()
+
+
+def _hit(each: Scored) -> MemoryHit:
+    return MemoryHit(
+        item=each.item, score=each.score, match=each.match, parts=dict(each.parts), why=told(each)
+    )
 
 
 def _given(hit: MemoryHit, kept: Sequence[Recalled]) -> bool:

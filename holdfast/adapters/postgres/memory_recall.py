@@ -14,6 +14,7 @@ from holdfast.knowledge.terms import terms_of
 from schemas.memory import Cues
 
 _CANDIDATES = 60
+_LESSONS_MEASURED = 200
 _TERMS = 64
 _COUNTED = 1_000
 """A word in so many items says nothing, and is counted no further."""
@@ -27,12 +28,14 @@ _RECALLED = """
   and coalesce((i.content->>'expires_at')::timestamptz, 'infinity') > clock_timestamp()
 """
 
+_OF_PROGRAM = "coalesce(jsonb_exists_any(i.content->'data'->'programs', %(programs)s), true)"
+
 _CANDIDATE_ITEMS = f"""
 with by_signature as materialized (
   select i.id from memory_items i
   where {_RECALLED} and (
     i.goal_kind = %(kind)s and i.goal_kind <> '' or i.alert = %(alert)s and i.alert <> ''
-    or i.runbook = any(%(runbooks)s) or i.tool = any(%(tools)s))
+    or i.runbook = any(%(runbooks)s) or i.tool = any(%(tools)s) and {_OF_PROGRAM})
   order by i.confirmed_at desc limit {_CANDIDATES}
 ), by_meaning as materialized (
   select i.id from memory_vectors v join memory_items i on i.id = v.item
@@ -52,6 +55,20 @@ left join memory_vectors v on v.item = i.id and v.model = %(model)s
 """
 
 
+_LESSONS = f"""
+select {COLUMNS}, i.terms, -(v.embedding <#> %(vector)s::vector) as cosine
+from (
+  select i.id from memory_items i
+  where {_RECALLED} and i.kind = 'lesson' and i.tool = any(%(tools)s) and {_OF_PROGRAM}
+  order by cardinality(array(select unnest(i.terms) intersect select unnest(%(terms)s::text[]))) desc,
+    i.confirmed_at desc limit {_LESSONS_MEASURED}
+) c
+join memory_items i on i.id = c.id
+left join memory_vectors v on v.item = i.id and v.model = %(model)s
+"""
+"""Of the lessons on these tools and programs, those that share most words with the goal."""
+
+
 async def candidates(
     connection: Connection,
     tenant: str,
@@ -61,9 +78,11 @@ async def candidates(
     terms: list[str],
     model: str,
     vector: str | None,
+    lessons: bool = False,
 ) -> list[dict[str, Any]]:
+    """Of all items, or of the `lessons` on the tools of the cues."""
     cursor = await connection.execute(
-        _CANDIDATE_ITEMS,
+        _LESSONS if lessons else _CANDIDATE_ITEMS,
         {
             "tenant": tenant,
             "vector": vector,
@@ -76,6 +95,7 @@ async def candidates(
             "alert": cues.alert,
             "runbooks": list(cues.runbooks),
             "tools": list(cues.tools),
+            "programs": list(cues.programs),
             "terms": terms,
         },
     )
