@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from schemas.base import Digest, JsonObject, Labels, Name, Payload, Request, RunId
 
@@ -83,9 +83,9 @@ class MemoryDraft(Request):
     scope: MemoryScope = MemoryScope()
     confidence: float = Field(default=0.8, ge=0, le=1)
     importance: float = Field(default=0.5, ge=0, le=1)
-    valid_from: datetime | None = None
-    valid_to: datetime | None = None
-    expires_at: datetime | None = None
+    valid_from: AwareDatetime | None = None
+    valid_to: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
     pinned: bool = False
     supersedes: MemoryId | None = None
     external: bool = Field(

@@ -1,7 +1,6 @@
 """What the doors to runbooks and memory take, beyond what both already have words for."""
 
 import re
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Base64Bytes, BeforeValidator, Field, StringConstraints
@@ -126,9 +125,9 @@ class MemoryEdit(Request):
     scope: Annotated[MemoryScope, strictly(MemoryScope)] = MemoryScope()
     confidence: float = Field(default=0.8, ge=0, le=1)
     importance: float = Field(default=0.5, ge=0, le=1)
-    valid_from: datetime | None = None
-    valid_to: datetime | None = None
-    expires_at: datetime | None = None
+    valid_from: AwareDatetime | None = None
+    valid_to: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
     pinned: bool = False
     reason: Reason = "corrected"
 

@@ -59,18 +59,20 @@ def runbook_as_recalled(hit: SearchHit) -> Recalled:
     )
 
 
-def thread_as_recalled(rows: Sequence[Mapping[str, Any]]) -> list[Recalled]:
-    """The earlier runs of a conversation, newest first: two in full, ten in a line each, all before them as one."""
+def thread_as_recalled(rows: Sequence[Mapping[str, Any]], *, runs: int) -> list[Recalled]:
+    """The earlier runs of a conversation, newest first: two in full, ten in a line each, all before them as one. `runs` says
+    how many there are in all.
+    """
     single = [_earlier(row, room) for row, room in zip(rows, (_RECENT,) * 2 + (_OLDER,) * 10, strict=False)]
     older = rows[len(single) :]
-    return [*single, _summed_up(older)] if older else single
+    return [*single, _summed_up(older, runs - len(single))] if older else single
 
 
-def _summed_up(rows: Sequence[Mapping[str, Any]]) -> Recalled:
+def _summed_up(rows: Sequence[Mapping[str, Any]], runs: int) -> Recalled:
     goals = "; ".join(f"{row['goal'][:_NAMED].strip()} ({row['status']})" for row in rows)
     return Recalled(
         cite=Citation(source="memory", id=rows[0]["id"], title="earlier runs"),
-        text=f"Before that, {len(rows)} runs: {goals}"[:_ONE],
+        text=f"Before that, {runs} runs, the last of them: {goals}"[:_ONE],
         why="the same thread",
         untrusted=True,
     )

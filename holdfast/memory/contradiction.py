@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from schemas.canonical import digest_of
-from schemas.memory import MemoryContent, MemoryItem, MemoryKind
+from schemas.memory import MemoryContent, MemoryItem, MemoryKind, MemoryStatus
 
 
 class Standing(NamedTuple):
@@ -43,13 +44,46 @@ def relation(new: MemoryContent, standing: Sequence[MemoryItem]) -> Standing:
     return Standing("new")
 
 
+def ends_at(new: MemoryContent, old: MemoryContent, now: datetime) -> datetime | None:
+    """When an old fact ceases to be so, where the new one is so only from then on."""
+    starts = new.valid_from
+    if new.kind is not MemoryKind.FACT or starts is None or starts <= now:
+        return None
+    return starts if old.valid_from is None or old.valid_from < starts else None
+
+
+def renewed(old: MemoryContent, new: MemoryContent) -> MemoryContent:
+    """An item that is said again: surer, in force again where it had ended, and no less vouched for."""
+    told_anew = new.status is MemoryStatus.ACTIVE and new.trust > old.trust
+    status = new.status if told_anew or old.status is MemoryStatus.PROPOSED else old.status
+    ended = old.valid_to is not None and (new.valid_from is None or new.valid_from >= old.valid_to)
+    return old.model_copy(
+        update={
+            "status": status,
+            "confidence": min(0.99, old.confidence + 0.1 * (1 - old.confidence)),
+            "trust": max(old.trust, new.trust),
+            "tainted": old.tainted and (new.tainted or not told_anew),
+            "valid_from": new.valid_from if ended else old.valid_from,
+            "valid_to": new.valid_to,
+            "expires_at": new.expires_at,
+        }
+    )
+
+
+def _overlap(new: MemoryContent, old: MemoryContent) -> bool:
+    """Whether there is a time at which both would be so."""
+    ends, starts = (new.valid_to, old.valid_to), (old.valid_from, new.valid_from)
+    return all(end is None or start is None or start < end for end, start in zip(ends, starts, strict=True))
+
+
 def _contradicts(new: MemoryContent, old: MemoryContent) -> bool:
     if new.kind is not old.kind or new.scope != old.scope:
         return False
     if new.kind is MemoryKind.FACT:
         names = ("subject", "attribute")
         named = all(new.data.get(name) for name in names)
-        return named and all(new.data.get(name) == old.data.get(name) for name in names)
+        same = all(new.data.get(name) == old.data.get(name) for name in names)
+        return named and same and _overlap(new, old)
     if new.kind is MemoryKind.LESSON:
         about = ("goal_kind", "runbook", "tool", "error")
         same = all(getattr(new.signature, name) == getattr(old.signature, name) for name in about)

@@ -189,12 +189,12 @@ def test_a_long_conversation_is_told_shorter_the_older_it_is() -> None:
         {"id": f"run_{at}", "goal": f"goal {at} " + "x" * 300, "status": "succeeded", "answer": "y" * 2000}
         for at in range(30)
     ]
-    told = thread_as_recalled(rows)
+    told = thread_as_recalled(rows, runs=97)
     assert len(told) == 13
     sizes = [tokens_in(item.text) for item in told]
     assert sizes[0] > 4 * sizes[2]
-    assert "18 runs" in told[-1].text
+    assert "85 runs" in told[-1].text
     assert "goal 29" in told[-1].text
     assert all(item.untrusted for item in told)
     assert sum(sizes) < 2_500
-    assert thread_as_recalled([]) == []
+    assert thread_as_recalled([], runs=0) == []

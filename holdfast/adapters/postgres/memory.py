@@ -293,14 +293,15 @@ class PostgresMemory(MemoryMoving):
         return await self._library.search(tenant, SearchRequest(query=request.goal[:4000], limit=5))
 
     async def _thread(self, tenant: str, request: RecallRequest) -> list[Recalled]:
-        """The earlier runs of the conversation."""
+        """The earlier runs of the conversation, in this environment: what was said in another stays there."""
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(
-                """select id, goal, status, answer from runs where thread = %s and id <> %s
-                   order by created_at desc limit 40""",
-                (request.thread, request.scope.run_id),
+                """select id, goal, status, answer, count(*) over () as runs from runs
+                   where thread = %s and environment = %s and id <> %s order by created_at desc limit 40""",
+                (request.thread, request.scope.environment, request.scope.run_id),
             )
-            return thread_as_recalled(await cursor.fetchall())
+            rows = await cursor.fetchall()
+            return thread_as_recalled(rows, runs=rows[0]["runs"] if rows else 0)
 
 
 def _sure_runbooks(request: RecallRequest, found: SearchResult | None) -> tuple[str, ...]:

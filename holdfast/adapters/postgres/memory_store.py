@@ -4,6 +4,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -23,7 +24,7 @@ from holdfast.adapters.postgres.memory_rows import (
 from holdfast.errors import Conflict, HoldfastError, InvalidInput, NotFound
 from holdfast.ids import new_id
 from holdfast.knowledge.indexing import View
-from holdfast.memory.contradiction import relation
+from holdfast.memory.contradiction import ends_at, relation, renewed
 from schemas.memory import (
     MemoryContent,
     MemoryDraft,
@@ -53,6 +54,7 @@ class MemoryStore:
         names = MemoryDraft.model_fields.keys() & MemoryContent.model_fields.keys()
         fields = {name: getattr(draft, name) for name in names}
         content = MemoryContent(**fields, status=status, trust=trust, tainted=draft.external)
+        _refuse_reversed(content)
         if draft.supersedes and draft.external:
             raise InvalidInput(
                 "What is from outside supersedes nothing.", remedy="Confirm it first, then retire the other."
@@ -68,9 +70,7 @@ class MemoryStore:
         vector = await self._early_vector(tenant, content)
         async with self._database.tenant(tenant) as connection:
             provenance = await _with_sources(connection, provenance)
-            await connection.execute(
-                "select pg_advisory_xact_lock(hashtextextended('memory ' || %s, 0))", (tenant,)
-            )
+            await _one_at_a_time(connection, tenant)
             met = relation(content, await standing(connection, content))
             if met.relation == "same" and met.item and not replaces:
                 return await self._again(connection, tenant, met.item, content, provenance)
@@ -78,7 +78,7 @@ class MemoryStore:
                 content = with_status(content, MemoryStatus.PROPOSED)
             item_id = new_id("mem")
             if met.relation == "supersedes" and met.item and content.status is MemoryStatus.ACTIVE:
-                await self._supersede(connection, tenant, met.item, item_id, provenance.author)
+                await self._give_way(connection, tenant, met.item, content, item_id, provenance.author)
             if replaces and (met.item is None or met.item.id != replaces):
                 old = await locked(connection, replaces)
                 await self._supersede(connection, tenant, old, item_id, provenance.author)
@@ -97,9 +97,9 @@ class MemoryStore:
         content: MemoryContent,
         provenance: Provenance,
     ) -> MemoryItem:
-        sure = min(0.99, old.content.confidence + 0.1 * (1 - old.content.confidence))
-        status = content.status if old.content.status is MemoryStatus.PROPOSED else old.content.status
-        kept = with_status(old.content, status, confidence=sure, trust=max(old.content.trust, content.trust))
+        if content.trust is Trust.EXTERNAL and old.content.trust is not Trust.EXTERNAL:
+            return old  # what comes from outside vouches for nothing
+        kept = renewed(old.content, content)
         return await write_item(
             connection, tenant, old.id, kept, old.provenance, author=provenance.author, reason="seen again", confirms=True
         )  # fmt: skip
@@ -111,6 +111,37 @@ class MemoryStore:
         await write_item(
             connection, tenant, old.id, content, old.provenance, author=author, reason=f"superseded by {by}"
         )
+
+    async def _give_way(
+        self, connection: Connection, tenant: str, old: MemoryItem, new: MemoryContent, by: str, author: str
+    ) -> None:
+        """What is contradicted is superseded, or is so until the new fact begins to be."""
+        end = ends_at(new, old.content, datetime.now(UTC))
+        if end is None:
+            await self._supersede(connection, tenant, old, by, author)
+            return
+        content = with_status(old.content, old.content.status, valid_to=end)
+        await write_item(
+            connection, tenant, old.id, content, old.provenance, author=author, reason=f"until {end}, then {by}"
+        )  # fmt: skip
+
+    async def _settled(
+        self, connection: Connection, tenant: str, item: MemoryItem, content: MemoryContent, author: str
+    ) -> MemoryContent:
+        """What an item that is changed does to the others, as if it were told anew."""
+        if content.status is not MemoryStatus.ACTIVE:
+            return content
+        others = [each for each in await standing(connection, content) if each.id != item.id]
+        while (met := relation(content, others)).item is not None:
+            if met.relation == "same":
+                raise Conflict(
+                    f"Memory {met.item.id} says this already.", remedy="Reject or forget one of the two.", id=met.item.id
+                )  # fmt: skip
+            if met.relation == "outranked":
+                return with_status(content, MemoryStatus.PROPOSED)
+            await self._give_way(connection, tenant, met.item, content, item.id, author)
+            others.remove(met.item)
+        return content
 
     async def _vector(self, tenant: str, content: MemoryContent) -> Any:
         if self._embedder is None:
@@ -177,17 +208,21 @@ class MemoryStore:
         version: int | None = None,
     ) -> MemoryItem:
         """A new version with these fields changed. With `version`, only if nobody changed it since."""
-        item = await self.read(tenant, item_id)
-        content = MemoryContent.model_validate(item.content.model_dump() | changes)
-        anew = situation(content) != situation(item.content)
+        read = await self.read(tenant, item_id)
+        content = MemoryContent.model_validate(read.content.model_dump() | changes)
+        _refuse_reversed(content)
+        anew = situation(content) != situation(read.content)
         vector = await self._vector(tenant, content) if anew else None
         async with self._database.tenant(tenant) as connection:
+            await _one_at_a_time(connection, tenant)
             item = await locked(connection, item_id)
-            if version is not None and item.version != version:
+            if item.version != (read.version if version is None else version):
                 raise Conflict(
-                    f"Memory {item_id} is at version {item.version}, not {version}.", remedy="Read it again."
+                    f"Memory {item_id} is at version {item.version}, not {version or read.version}.",
+                    remedy="Read it again.",
                 )
             _refuse_forgotten(item)
+            content = await self._settled(connection, tenant, item, content, author)
             item = await write_item(
                 connection,
                 tenant,
@@ -230,6 +265,11 @@ class MemoryStore:
         )
 
 
+async def _one_at_a_time(connection: Connection, tenant: str) -> None:
+    """Two items that contradict each other must not both come to stand."""
+    await connection.execute("select pg_advisory_xact_lock(hashtextextended('memory ' || %s, 0))", (tenant,))
+
+
 async def locked(connection: Connection, item_id: str) -> MemoryItem:
     cursor = await connection.execute(
         f"select {COLUMNS} from memory_items i where id = %s for update", (item_id,)
@@ -240,6 +280,14 @@ async def locked(connection: Connection, item_id: str) -> MemoryItem:
             f"There is no memory {item_id}.", remedy="`holdfast memory ls` lists them.", id=item_id
         )
     return item_of(row)
+
+
+def _refuse_reversed(content: MemoryContent) -> None:
+    if content.valid_from and content.valid_to and content.valid_from >= content.valid_to:
+        raise InvalidInput(
+            f"It would be so from {content.valid_from} until {content.valid_to}, which is no time at all.",
+            remedy="Let it end after it begins.",
+        )
 
 
 def _refuse_forgotten(item: MemoryItem) -> None:
