@@ -16,6 +16,7 @@ from holdfast.runtime.embedded.temporal import TIME_SKIPPING, TUNED, EmbeddedTem
 from holdfast.runtime.exit import leave
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from tests.databases import Databases, administer, with_database
+from tests.places import quick_folder
 
 if TYPE_CHECKING:
     from holdfast.adapters.postgres.database import Database
@@ -68,12 +69,12 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(scope="session")
-async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
-    folder = tmp_path_factory.mktemp("postgres")
-    server = EmbeddedPostgres(folder, log=folder / "postgres.log", options=THROWAWAY)
-    await server.start()
-    yield server
-    await server.stop()
+async def postgres() -> AsyncIterator[EmbeddedPostgres]:
+    with quick_folder() as folder:
+        server = EmbeddedPostgres(folder, log=folder / "postgres.log", options=THROWAWAY)
+        await server.start()
+        yield server
+        await server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,7 @@ class Databases:
 
     async def _copy(self) -> str:
         name = f"test_{next(self._numbers)}"
-        copy = sql.SQL("create database {} template {}")
+        copy = sql.SQL("create database {} template {} strategy file_copy")
         await administer(self._url, copy.format(sql.Identifier(name), sql.Identifier(self._template)))
         return name
 

@@ -15,6 +15,7 @@ from holdfast.runtime.embedded.keeper import LONGEST_PAUSE_S, pause_before
 from holdfast.runtime.embedded.lock import FolderLock
 from holdfast.runtime.settings import Queue
 from tests.ground.stack_under_test import Stack, Up, innermost, names_of, nursery_of, processes_in, until
+from tests.places import quick_folder
 
 PARTS = {
     "postgres",
@@ -28,15 +29,16 @@ PARTS = {
 
 
 @pytest.fixture(scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Stack, Up]]:
+async def running() -> AsyncIterator[tuple[Stack, Up]]:
     environment = {
         "OPENAI_API_KEY": "sk-for-the-llm-worker",
         "HOLDFAST_STACK__SILENCE_S": "4",
         "HOLDFAST_WORKERS__METRICS_PORT": "19464",
     }
-    stack = Stack(tmp_path_factory.mktemp("stack"), **environment)
-    async with stack.up() as up:
-        yield stack, up
+    with quick_folder() as folder:
+        stack = Stack(folder, **environment)
+        async with stack.up() as up:
+            yield stack, up
 
 
 async def test_status_shows_every_part_ready_and_where(running: tuple[Stack, Up]) -> None:

@@ -7,24 +7,25 @@ import pytest
 from holdfast.adapters.postgres.migrate import migrate
 from holdfast.runtime.embedded.ports import any_free
 from holdfast.runtime.embedded.postgres import THROWAWAY, EmbeddedPostgres, program
+from tests.places import quick_folder
 from tests.runtime.deployment import DEPLOY, PASSWORDS, login, run_sh
 
 
 @pytest.fixture(scope="module")
-async def deployed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[int]:
+async def deployed() -> AsyncIterator[int]:
     """The port of a Postgres with the roles of a deployment, migrated by the owner, as the compose file does."""
-    folder = tmp_path_factory.mktemp("deployed")
-    server = EmbeddedPostgres(folder, log=folder / "log", port=any_free(), options=THROWAWAY)
-    await server.start()
-    await run_sh(
-        program("psql"),
-        server.url,
-        "--quiet",
-        "--file",
-        str(DEPLOY / "postgres" / "10-roles.sql"),
-        **PASSWORDS,
-    )
-    port = int(server.address.rpartition(":")[2])
-    await migrate(login("owner", port))
-    yield port
-    await server.stop()
+    with quick_folder() as folder:
+        server = EmbeddedPostgres(folder, log=folder / "log", port=any_free(), options=THROWAWAY)
+        await server.start()
+        await run_sh(
+            program("psql"),
+            server.url,
+            "--quiet",
+            "--file",
+            str(DEPLOY / "postgres" / "10-roles.sql"),
+            **PASSWORDS,
+        )
+        port = int(server.address.rpartition(":")[2])
+        await migrate(login("owner", port))
+        yield port
+        await server.stop()
