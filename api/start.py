@@ -70,7 +70,7 @@ async def make_good(held: Services) -> None:
             await lost.sweep()
         except HoldfastError as error:
             log.warning("making_good_waits", why=error.code)
-        await asyncio.sleep(_FORGOTTEN_S)
+        await asyncio.sleep(held.settings.api.look_after_s)
 
 
 async def _start_forgotten(held: Services, seen: set[str]) -> set[str]:

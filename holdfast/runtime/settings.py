@@ -160,6 +160,9 @@ class ApiSettings(Section):
     approval_idle_s: Seconds = Field(
         3_600, description="Seconds a question waits for people until `approval.idle` is told, once."
     )
+    look_after_s: Seconds = Field(
+        10, description="Seconds between two looks for runs whose process or workflow ended without a word."
+    )
     docs: bool = Field(default=True, description="Serve the OpenAPI pages under /docs.")
     drain_s: Seconds = Field(10, description="Seconds a stopping API gives its requests and streams.")
 

@@ -23,7 +23,7 @@ from schemas.plans import AgentStep, Plan, Step, ToolStep, WaitStep
 from schemas.runs import RunInput, RunOutput, RunState, RunStatus
 from schemas.tools import Catalogue
 from tests.certificate.table import note
-from tests.certificate.test_certificate import Scene, answer_truthfully, worked
+from tests.certificate.test_certificate import NOTICED, Scene, answer_truthfully, worked
 from tests.certificate.victim import tools_for
 from tests.certificate.world import World
 from workflows.agent_run import AgentRun
@@ -121,7 +121,9 @@ async def begun(scene: Scene, steps: Sequence[Step], *, moves: bool = False) -> 
         state=RunState(plan=None if moves else Plan(steps=tuple(steps))),
     )
     await PostgresRuns(database=scene.database).create(run)
-    return await scene.client.start_workflow(AgentRun.run, run, id=run.run_id, task_queue="orchestration")
+    return await scene.client.start_workflow(
+        AgentRun.run, run, id=run.run_id, task_queue="orchestration", task_timeout=NOTICED
+    )
 
 
 @pytest.mark.timeout(150)

@@ -19,6 +19,7 @@ from holdfast.runtime.embedded.temporal import EmbeddedTemporal
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from schemas.runs import RunStatus
 from tests.certificate.test_certificate import (
+    NOTICED,
     Scene,
     answer_truthfully,
     everything_happened_once,
@@ -93,7 +94,9 @@ async def test_killed_servers_lose_and_repeat_nothing(
 ) -> None:
     run = reference_run(scene.world)
     await PostgresRuns(database=scene.database).create(run)
-    await scene.client.start_workflow("AgentRun", run, id=run.run_id, task_queue="orchestration")
+    await scene.client.start_workflow(
+        "AgentRun", run, id=run.run_id, task_queue="orchestration", task_timeout=NOTICED
+    )
     await outlived(ground, scene, run.run_id, victim, moment)
     await everything_happened_once(scene, run.run_id, f"{victim}:event {moment}")
 

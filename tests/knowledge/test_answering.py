@@ -15,9 +15,9 @@ from tests.knowledge.test_embedding import installed
 SHIPPED = Path(__file__).parents[2] / "examples" / "runbooks"
 
 
-@pytest.fixture
-async def library(database: Database) -> PostgresLibrary:
-    library = PostgresLibrary(database=database, embedder=MiniLM.find())
+@pytest.fixture(scope="module")
+async def library(module_database: Database) -> PostgresLibrary:
+    library = PostgresLibrary(database=module_database, embedder=MiniLM.find())
     await library.ingest("default", read_path(SHIPPED).drafts, author="ann")
     return library
 

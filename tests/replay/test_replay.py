@@ -42,8 +42,8 @@ def test_there_are_histories_of_every_workflow_and_many_of_runs() -> None:
 
 
 @pytest.mark.parametrize("file", HISTORIES, ids=lambda file: file.stem)
-async def test_a_recorded_run_replays(file: Path, database: Database) -> None:
-    plugin = HoldfastPlugin(payloads=PostgresPayloads(database))
+async def test_a_recorded_run_replays(file: Path, module_database: Database) -> None:
+    plugin = HoldfastPlugin(payloads=PostgresPayloads(module_database))
     await Replayer(workflows=WORKFLOWS, plugins=[plugin]).replay_workflow(history(file))
 
 
@@ -81,8 +81,8 @@ class Patched(AgentRun):
         return await super().run(start)
 
 
-async def test_a_changed_order_of_commands_is_noticed_unless_it_is_patched(database: Database) -> None:
-    plugin = HoldfastPlugin(payloads=PostgresPayloads(database))
+async def test_a_changed_order_of_commands_is_noticed_unless_it_is_patched(module_database: Database) -> None:
+    plugin = HoldfastPlugin(payloads=PostgresPayloads(module_database))
     begun = next(found for found in map(history, HISTORIES) if kind_of(found) == "AgentRun")
     with pytest.raises(NondeterminismError):
         await Replayer(workflows=[Reordered], plugins=[plugin]).replay_workflow(begun)

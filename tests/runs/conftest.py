@@ -34,6 +34,7 @@ from schemas.plans import Plan, Step
 from schemas.runs import Run, RunInput, RunOutput, RunState
 from schemas.tools import EffectClass, ToolResult
 from tests.histories import write_down
+from tests.patience import pauses
 from tests.runs.acting import ByName, Forgetful, Script
 from tests.runs.deciding import decide
 from workers import pools
@@ -134,12 +135,13 @@ class Stage:
 
     async def until(self, run_id: str, event: str, times: int = 1) -> RunEvent:
         """The event, as soon as it is told."""
+        waits = pauses()
         async with asyncio.timeout(60):
             while True:
                 found = [told for told in await self.story(run_id) if told.type.value == event]
                 if len(found) >= times:
                     return found[times - 1]
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(next(waits))
 
     async def decide(self, run_id: str, *, approve: bool = True, **fields: Any) -> None:
         await self.answer(await self.until(run_id, "approval.requested"), approve=approve, **fields)

@@ -25,7 +25,7 @@ from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.adapters.postgres.tools import PostgresTools
 from holdfast.guardian.guardian import PolicyGuardian
 from holdfast.runs import Acceptance
-from holdfast.runtime.settings import TemporalSettings, WorkerSettings
+from holdfast.runtime.settings import ApiSettings, TemporalSettings, WorkerSettings
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.tools.builtin.calculator import calc
 from holdfast.tools.host import RegistryToolHost
@@ -33,6 +33,7 @@ from holdfast.tools.registry import Registry
 from schemas.base import JsonObject
 from schemas.events import RunEvent
 from tests.api.conftest import RunningApi, reaching, serve
+from tests.patience import pauses
 from tests.runs.acting import Forgetful, Script
 from tests.runs.conftest import World
 from workers import pools
@@ -75,9 +76,10 @@ class House:
     async def until(
         self, look: Callable[[], Awaitable[Any]], seen: Callable[[Any], Any], *, patience_s: float = 40
     ) -> Any:
+        waits = pauses()
         async with asyncio.timeout(patience_s):
             while not seen(found := await look()):  # noqa: ASYNC110 - the world outside sets no event of ours
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(next(waits))
         return found
 
     async def event(self, run_id: str, kind: str, times: int = 1) -> RunEvent:
@@ -126,7 +128,8 @@ async def _same(http: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
 @asynccontextmanager
 async def opened(database_url: str, temporal_address: str) -> AsyncIterator[House]:
     async with AsyncExitStack() as stack:
-        api = await stack.enter_async_context(serve(database_url, reaching(temporal_address)))
+        settings = ApiSettings(look_after_s=1)
+        api = await stack.enter_async_context(serve(database_url, reaching(temporal_address), api=settings))
         database = api.services.database
         plugin = HoldfastPlugin(payloads=PostgresPayloads(database))
         client = await connect(plugin, address=temporal_address)

@@ -150,7 +150,9 @@ async def test_a_run_waits_for_the_key_it_was_encrypted_with(
 ) -> None:
     queue, run_id = f"runtime-{uuid4()}", f"run_{uuid4().hex}"
     before = await connect(HoldfastPlugin(keyring=Keyring.parse(f"a:{OLD}")), address=temporal_address)
-    begun = await before.start_workflow(Echo.run, letter(20), id=run_id, task_queue=queue)
+    begun = await before.start_workflow(
+        Echo.run, letter(20), id=run_id, task_queue=queue, task_timeout=timedelta(seconds=2)
+    )
     without = await connect(HoldfastPlugin(keyring=ring), address=temporal_address)
     async with Worker(without, task_queue=queue, workflows=WORKFLOWS, activities=[double]):
         await seen(begun, "workflow_task_failed_event_attributes")

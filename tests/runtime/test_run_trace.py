@@ -22,8 +22,16 @@ PLAN = Plan(steps=(ToolStep(id="note", tool="shell", arguments={"command": "echo
 
 
 @asynccontextmanager
-async def working(*arguments: str, log: Path, environment: Mapping[str, str]) -> AsyncIterator[Program]:
-    nursery = Nursery(os.environ, log=log.with_suffix(".nursery.log"))
+async def born(log: Path) -> AsyncIterator[Nursery]:
+    nursery = Nursery(os.environ, log=log)
+    yield nursery
+    await nursery.close()
+
+
+@asynccontextmanager
+async def working(
+    nursery: Nursery, *arguments: str, log: Path, environment: Mapping[str, str]
+) -> AsyncIterator[Program]:
     program = Program(
         arguments[0],
         arguments,
@@ -38,7 +46,6 @@ async def working(*arguments: str, log: Path, environment: Mapping[str, str]) ->
         yield program
     finally:
         await program.stop()
-        await nursery.close()
 
 
 async def test_a_run_is_one_trace_over_a_killed_worker_and_a_wait(
@@ -55,10 +62,11 @@ async def test_a_run_is_one_trace_over_a_killed_worker_and_a_wait(
         }
         worker = ("worker", "--queue", "all")
         async with (
-            working("api", log=tmp_path / "api.log", environment=environment),
+            born(tmp_path / "nursery.log") as nursery,
+            working(nursery, "api", log=tmp_path / "api.log", environment=environment),
             Holdfast(f"http://127.0.0.1:{port}", key) as holdfast,
         ):
-            async with working(*worker, log=tmp_path / "1.log", environment=environment) as first:
+            async with working(nursery, *worker, log=tmp_path / "1.log", environment=environment) as first:
                 run = await holdfast.runs.start(
                     RunRequest(goal="write it down", environment="prod", plan=PLAN)
                 )
@@ -66,7 +74,7 @@ async def test_a_run_is_one_trace_over_a_killed_worker_and_a_wait(
                 os.kill(first.child.pid, signal.SIGKILL)
             (approval,) = (await holdfast.approvals.page(run_id=run.id)).items
             await holdfast.approvals.decide(approval, "approve")
-            async with working(*worker, log=tmp_path / "2.log", environment=environment):
+            async with working(nursery, *worker, log=tmp_path / "2.log", environment=environment):
                 async for _ in holdfast.runs.follow(run.id):
                     pass
             assert (await holdfast.runs.read(run.id)).status is RunStatus.SUCCEEDED
