@@ -161,9 +161,9 @@ class Stage:
 
 @pytest.fixture(scope="module")
 async def impatient_temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """A server that asks for a new execution after 150 events instead of 4,096."""
+    """A server that asks for a new execution after 60 events instead of 4,096."""
     log = tmp_path_factory.mktemp("impatient") / "temporal.log"
-    server = EmbeddedTemporal(log=log, dynamic={**TUNED, "limit.historyCount.suggestContinueAsNew": "150"})
+    server = EmbeddedTemporal(log=log, dynamic={**TUNED, "limit.historyCount.suggestContinueAsNew": "60"})
     await server.start()
     yield server.address
     await server.stop()

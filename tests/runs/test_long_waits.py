@@ -10,7 +10,7 @@ from tests.runs.house import House, say
 
 ODD = "action.arguments.text.endsWith('odd')"
 LONGEST = 1_000
-"""The server asks for a new execution after 150 events; more signals arrive while the workflow task is on its way."""
+"""The server asks for a new execution after 60 events; more signals arrive while the workflow task is on its way."""
 
 
 @pytest.fixture
