@@ -7,6 +7,7 @@ from schemas.sandbox import Limits, SandboxRequest
 _MAX_PROGRAM = 8 * 1024 * 1024
 _MAX_ARGUMENT = 120 * 1024
 _MAX_ARGUMENTS = 1024 * 1024
+_MAX_ARGUMENT_COUNT = 8000  # bubblewrap takes nine thousand words, its own among them
 _MAX_FILES = 64 * 1024 * 1024
 _MAX_COLLECT = 256
 
@@ -49,6 +50,10 @@ def _unfit_arguments(request: SandboxRequest) -> str | None:
     if any("\x00" in argument for argument in request.argv):
         return "argv holds a NUL character, which no program can receive"
     sizes = [len(argument.encode()) for argument in request.argv]
+    if len(sizes) > _MAX_ARGUMENT_COUNT:
+        return (
+            f"argv has {len(sizes)} arguments, of at most {_MAX_ARGUMENT_COUNT}; pass many as stdin or files"
+        )
     if max(sizes, default=0) > _MAX_ARGUMENT or sum(sizes) + 8 * len(sizes) > _MAX_ARGUMENTS:
         return (
             f"argv is too long: {_MAX_ARGUMENT} bytes an argument at most; pass large input as stdin or files"

@@ -126,6 +126,8 @@ _UNCOUNTED_MEMORY: dict[str, _Numbers] = {
     "semget": (64, 190),
     "msgget": (68, 186),
     "sched_setaffinity": (203, 122),
+    "sched_setscheduler": (144, 119),
+    "sched_setattr": (314, 274),
 }
 _CLONE3: _Numbers = (435, 435)
 _CLONE: _Numbers = (56, 220)

@@ -214,4 +214,11 @@ FILES = (
         argv=("", "-x", "--", "$(id)", *(["a" * 500] * 996)),
         check=lambda r: r.stdout == "1000\n--",
     ),
+    Case(
+        name="more_arguments_than_bubblewrap_takes",
+        program="print('ESC'+'APED')",
+        argv=("x",) * 9000,
+        ends=("refused",),
+        check=lambda r: "stdin or files" in (r.error or ""),
+    ),
 )

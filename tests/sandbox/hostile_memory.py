@@ -9,7 +9,7 @@ _STOPPED = ("memory", "error", "signal", "ok")
 
 
 def _memory_was_held(result: SandboxResult) -> bool:
-    slack = 1.6 if result.isolation.degraded else 1.05  # between two looks of the watchdog
+    slack = 1.5 if result.isolation.degraded else 1.05  # between two looks of the watchdog
     return (result.usage.memory_peak_bytes or 0) <= 64 * _MIB * slack + _MIB
 
 
@@ -278,6 +278,18 @@ MEMORY = (
             "for _ in range(3): threading.Thread(target=fill).start()\n"
         ),
         ends=("memory", "error"),
+        limits=_MEMORY,
+        check=_memory_was_held,
+    ),
+    Case(
+        name="memory_taken_by_sixty_at_one_word",
+        program=(
+            "import ctypes, mmap, os, time\nr, w = os.pipe()\nfor _ in range(60):\n  if os.fork() == 0:\n"
+            "    os.close(w); os.read(r, 1); m = mmap.mmap(-1, 16 << 20)\n"
+            "    ctypes.memset((ctypes.c_char * len(m)).from_buffer(m), 1, len(m)); time.sleep(9)\n"
+            "os.close(w); time.sleep(5); print('ESC'+'APED')"
+        ),
+        ends=("memory",),
         limits=_MEMORY,
         check=_memory_was_held,
     ),

@@ -2,7 +2,28 @@
 
 from tests.sandbox.cases import Case, wants
 
+_TERMINALS = """
+import os, time
+total = 0
+for _ in range(50):
+    r, w = os.pipe()
+    if os.fork() == 0:
+        kept = []
+        try:
+            while True: kept.append(os.open('/dev/ptmx', os.O_RDWR | os.O_NOCTTY))
+        except OSError: os.write(w, str(len(kept)).encode())
+        time.sleep(30)
+    total += int(os.read(r, 10)); os.close(r); os.close(w)
+print(total)
+"""
+
 REACH = (
+    Case(
+        name="terminals_of_the_host",  # of which there are four thousand for everybody
+        program=_TERMINALS,
+        check=lambda result: 0 < int(result.stdout) <= 64,
+    ),
+    wants("os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))", name="the_priority_of_its_watchdog"),
     Case(
         name="no_directory_but_three_is_writable",
         program=(

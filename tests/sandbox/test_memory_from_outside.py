@@ -16,7 +16,7 @@ from tests.sandbox.test_battery import ordinary_user
 
 _MIB = 1024 * 1024
 _LIMIT = 64 * _MIB
-_OVERSHOOT = 0.6
+_OVERSHOOT = 0.5
 _OF_THE_KERNEL = 12 * _MIB
 """Page tables, stacks and the like of up to 64 processes; a group counts them, the watchdog only in part."""
 

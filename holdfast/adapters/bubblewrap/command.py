@@ -89,7 +89,7 @@ def _private_directories() -> list[str]:
     arguments += ["--tmpfs", "/proc/1", "--remount-ro", "/proc/1"]
     for source, place in (("shm", "/dev/shm"), ("tmp", "/tmp"), ("workspace", WORKSPACE)):  # noqa: S108
         arguments += ["--bind", f"{HOLD}/{source}", place]
-    return arguments
+    return [*arguments, "--dev-bind", f"{HOLD}/terminals", "/dev/pts"]
 
 
 def _files(files: Mapping[str, int]) -> list[str]:

@@ -26,6 +26,7 @@ from holdfast.sandbox.profile import ALIAS_PORT, PROXY_PORT
 _MIB = 1024 * 1024
 _STOPPED_COPY_S = 0.1
 _PRIVATE_INODES = 16
+_TERMINALS = 32
 
 
 class Refused(Exception):
@@ -82,6 +83,8 @@ class Keeper:
         for name, mode in (("shm", 0o1777), ("tmp", 0o1777), ("workspace", 0o755)):
             os.mkdir(f"{HOLD}/{name}")  # noqa: PTH102
             os.chmod(f"{HOLD}/{name}", mode)  # noqa: PTH101
+        os.mkdir(f"{HOLD}/terminals")  # noqa: PTH102
+        kernel.mount_terminals(f"{HOLD}/terminals", most=_TERMINALS)
         size = limits["disk_mb"] * _MIB
         kernel.mount_tmpfs(f"{HOLD}/workspace", size=size, inodes=limits["inodes"] + 1, mode=0o755)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import os
+import platform
 import socket
 import struct
 from typing import Final
@@ -11,6 +12,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 NEW_NAMESPACES: Final = 0x10000000 | 0x00020000 | 0x40000000  # user, mount, network
 MOUNT_FLAGS: Final = 0x2 | 0x4  # nosuid, nodev
+_NO_SUID, _NO_EXEC = 0x2, 0x8
 _READ_ONLY, _REMOUNT, _BIND, _RECURSIVE, _PRIVATE = 0x1, 0x20, 0x1000, 0x4000, 0x40000
 _NEW_MOUNTS: Final = 0x00020000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
@@ -21,6 +23,8 @@ _RESOLVE: Final = 0x01 | 0x02 | 0x04 | 0x08  # no other mounts, no magic links, 
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 _PIDFD_GET_INFO: Final = (3 << 30) | (64 << 16) | (0xFF << 8) | 11
 _PIDFD_INFO_EXIT: Final = 1 << 3
+_SYS_SCHED_SETATTR: Final = ctypes.c_long({"x86_64": 314, "aarch64": 274}.get(platform.machine(), -1))
+_SCHED_OTHER, _SHORT_SLICE_NS = 0, 200_000
 _SYS_LANDLOCK_CREATE, _SYS_LANDLOCK_RESTRICT = 444, 446
 _LANDLOCK_SCOPES: Final = 0x1 | 0x2  # abstract Unix sockets, signals
 
@@ -40,6 +44,13 @@ def mount_tmpfs(target: str, *, size: int, inodes: int, mode: int) -> None:
     options = f"size={size},nr_inodes={inodes},mode={mode:o}".encode()
     result = _libc.mount(b"tmpfs", target.encode(), b"tmpfs", ctypes.c_ulong(MOUNT_FLAGS), options)
     _checked(result, f"mount tmpfs on {target}")
+
+
+def mount_terminals(target: str, *, most: int) -> None:
+    """Pseudo-terminals of a call's own. Without a maximum it could take those of the whole host, of which there are few."""
+    options = f"newinstance,ptmxmode=0666,mode=620,max={most}".encode()
+    result = _libc.mount(b"devpts", target.encode(), b"devpts", ctypes.c_ulong(_NO_SUID | _NO_EXEC), options)
+    _checked(result, f"mount devpts on {target}")
 
 
 def bind_in_namespace_of_own(source: str, target: str) -> None:
@@ -81,6 +92,14 @@ def refuse_new_privileges() -> None:
 def take_memory_in_small_pages() -> None:
     """For this process and all that it starts: two megabytes a fault are more than a watchdog can count by."""
     _checked(_libc.prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0), "prctl THP_DISABLE")
+
+
+def take_short_turns(pid: int, *, nice: int) -> None:
+    """Ordinary priority in slices of a fraction of a millisecond, so that whoever shares a processor with this process
+    waits no longer than that. Kernels before 6.12 take the priority alone."""
+    attributes = struct.pack("=IIQiIQQQII", 56, _SCHED_OTHER, 0, nice, 0, _SHORT_SLICE_NS, 0, 0, 0, 0)
+    result = _libc.syscall(_SYS_SCHED_SETATTR, ctypes.c_int(pid), attributes, ctypes.c_uint(0))
+    _checked(result, "sched_setattr")
 
 
 def receive(channel: socket.socket, most: int) -> tuple[bytes, list[int]]:

@@ -18,9 +18,12 @@ from holdfast.adapters.bubblewrap.tree import Tree
 _MIB = 1024 * 1024
 _FASTEST_WRITER = 8 * 1024 * _MIB  # bytes a second; decides how long we may look away
 _FASTEST_TAKER = 2 * 1024 * _MIB  # bytes a second on one processor, a page at a time
-_MIB_A_PROCESSOR = 64
+_MIB_A_PROCESSOR = 128
 _SHORTEST_S, _SELDOM_S = 0.001, 0.01
 _FULL = 0.995
+
+WATCH_PRIORITY = 1
+"""Of a watchdog that may have real time, if only just. It sleeps at least as long as it looks."""
 
 OWN_PROCESSES = 3
 """The keeper, bubblewrap's monitor and the namespace's first process are counted with the tool's."""

@@ -7,6 +7,7 @@ for while nobody does. What belongs to one call, its uid above all, comes with i
 import contextlib
 import gc
 import os
+import resource
 import signal
 import socket
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from holdfast.adapters.bubblewrap import kernel
 from holdfast.adapters.bubblewrap.cgroups import CallGroup, GroupParents
 from holdfast.adapters.bubblewrap.identity import Identity
 from holdfast.adapters.bubblewrap.keeper import Keeper, Refused
-from holdfast.adapters.bubblewrap.meter import OWN_PROCESSES
+from holdfast.adapters.bubblewrap.meter import OWN_PROCESSES, WATCH_PRIORITY
 from holdfast.adapters.bubblewrap.rehearsal import rehearse
 from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherSpec
 from holdfast.sandbox.profile import USER_ID
@@ -95,6 +96,11 @@ class Spare:
         if self.own_uid:
             self.launcher = replace(self.launcher, bwrap=_within_reach(self.launcher.bwrap))
             os.setgroups([])
+        if group is None:
+            with contextlib.suppress(
+                ValueError
+            ):  # its own watchdog holds the memory, and only root may come first
+                resource.setrlimit(resource.RLIMIT_RTPRIO, (WATCH_PRIORITY, WATCH_PRIORITY))
         # Asked before: inside, until it is mapped, everybody is `nobody`.
         ours = Identity(os.geteuid(), os.getegid(), own=False)
         kernel.unshare(kernel.NEW_NAMESPACES)

@@ -24,7 +24,7 @@ from holdfast.adapters.bubblewrap.command import (
     bubblewrap_arguments,
     stage_command,
 )
-from holdfast.adapters.bubblewrap.meter import processors_for
+from holdfast.adapters.bubblewrap.meter import WATCH_PRIORITY, processors_for
 from holdfast.adapters.bubblewrap.spec import CallSpec, LauncherSpec
 from holdfast.sandbox.profile import PROGRAM, command_for, environment, etc_files
 from holdfast.sandbox.seccomp import seccomp_filter
@@ -32,6 +32,7 @@ from holdfast.sandbox.seccomp import seccomp_filter
 _MIB = 1024 * 1024
 _MOST_RESERVED = 4 * 1024 * _MIB
 _NICE = 10
+_NICE_SESSION = 5
 _ABOVE_STAGE = 20
 _PLACES = (0, 1, 2, STAGE_READY, STAGE_GO)
 
@@ -159,9 +160,10 @@ def limit_tool(pid: int, limits: dict[str, Any], *, grouped: bool) -> None:
         resource.RLIMIT_MEMLOCK: 64 * 1024,
         resource.RLIMIT_MSGQUEUE: 64 * 1024,
         resource.RLIMIT_SIGPENDING: 1024,
+        resource.RLIMIT_RTPRIO: 0,
+        resource.RLIMIT_NICE: 0,
     }
     if not grouped:
-        _slow_down(pid, limits["memory_mb"])
         # Far above the limit, so that the watchdog, which can tell why, is the first to bite.
         values[resource.RLIMIT_DATA] = limits["memory_mb"] * _MIB + _MOST_RESERVED
     for kind, value in values.items():
@@ -170,12 +172,21 @@ def limit_tool(pid: int, limits: dict[str, Any], *, grouped: bool) -> None:
         resource.prlimit(pid, kind, (held, held))
 
 
-def _slow_down(pid: int, memory_mb: int) -> None:
-    """Where a watchdog alone holds the memory it must come first: before the tool, and before many of it at once."""
-    os.setpriority(os.PRIO_PROCESS, pid, _NICE)
-    _written(
-        f"/proc/{pid}/autogroup", str(_NICE)
-    )  # a session of its own has a share of its own, whatever its priority
+def let_the_watch_come_first(pid: int, memory_mb: int) -> None:
+    """Where a watchdog alone holds the memory it must come before the tool, and before many of it at once.
+
+    A small limit is passed in a moment. So it has one processor, on which the watchdog sits too, and a smaller share of
+    it: however busy the machine is, the tool cannot run there for long while the watchdog waits.
+    """
+    kernel.take_short_turns(pid, nice=_NICE)
     allowed = sorted(os.sched_getaffinity(pid))
-    count = min(len(allowed), processors_for(memory_mb))
-    os.sched_setaffinity(pid, random.sample(allowed, count))
+    processors = random.sample(allowed, min(len(allowed), processors_for(memory_mb)))
+    os.sched_setaffinity(pid, processors)
+    if processors_for(memory_mb) == 1:
+        os.sched_setaffinity(0, processors)
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/autogroup", "w") as file:  # noqa: PTH123
+            file.write(
+                str(_NICE_SESSION)
+            )  # where sessions share the processor, priorities count within one alone
+    with contextlib.suppress(PermissionError):  # allowed where the launcher is root
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(WATCH_PRIORITY))

@@ -14,7 +14,7 @@ from typing import Any
 
 from holdfast.adapters.bubblewrap import kernel
 from holdfast.adapters.bubblewrap.meter import Meter
-from holdfast.adapters.bubblewrap.start import Started, limit_tool
+from holdfast.adapters.bubblewrap.start import Started, let_the_watch_come_first, limit_tool
 from holdfast.adapters.bubblewrap.tree import children_of
 from holdfast.sandbox.bounded import BoundedOutput
 
@@ -93,6 +93,8 @@ class Watch:
             for descriptor, _ in self._poll.poll(int(wait * 1000) + 1):
                 if descriptor in self._handlers:
                     self._handlers[descriptor]()
+        if not self._grouped:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))  # what is left to do is not urgent
         self._drain()
         self._settle()
         return self._ending
@@ -180,6 +182,8 @@ class Watch:
         self._on(self._tool, self._tool_ended)
         self.meter.watch(self._first_pid)
         limit_tool(self._tool_pid, self._limits, grouped=self._grouped)
+        if not self._grouped:
+            let_the_watch_come_first(self._tool_pid, self._limits["memory_mb"])
         self._ending.started = True
         self._began = time.monotonic()
         self._phase, self._deadline = _Phase.RUNNING, self._began + self._limits["wall_s"]
