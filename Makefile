@@ -45,7 +45,7 @@ $(BIN)/uv:
 
 # The lock decides what is installed, so the cache is asked first; the network only for what it lacks.
 .stamps/venv: pyproject.toml uv.lock | $(BIN)/uv
-	@$(BIN)/uv sync -q --frozen --all-extras --offline 2>/dev/null || $(BIN)/uv sync -q --frozen --all-extras
+	@$(BIN)/uv sync -q --frozen --extra embedded --offline 2>/dev/null || $(BIN)/uv sync -q --frozen --extra embedded
 	@mkdir -p .stamps && touch $@
 
 # Two at a time: mypy alone takes as long as all the others.

@@ -1,15 +1,15 @@
 """The library in a real Postgres, found by words alone."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from holdfast.adapters.postgres import knowledge_ingest
 from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
-from holdfast.adapters.postgres.knowledge_entries import ByModel, Outcome, write_entry
+from holdfast.adapters.postgres.knowledge_entries import Outcome, Ready, write_entries
 from holdfast.errors import NotFound
-from holdfast.knowledge.indexing import Entry
 from schemas.knowledge import DocumentDraft, DocumentKind, IngestJob, SearchFilter, SearchRequest
 from tests.knowledge.victim import HashedWords
 
@@ -132,13 +132,13 @@ async def test_a_document_that_cannot_be_stored_keeps_no_other_out(
     library: PostgresLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def write(
-        connection: Connection, tenant: str, entry: Entry, vectors: ByModel, author: str
-    ) -> Outcome:
-        if entry.reading.document.id == "odd":
+        connection: Connection, tenant: str, entries: Sequence[Ready], author: str
+    ) -> list[Outcome]:
+        if any(entry.reading.document.id == "odd" for entry, _ in entries):
             await connection.execute("select 1 / 0")
-        return await write_entry(connection, tenant, entry, vectors, author)
+        return await write_entries(connection, tenant, entries, author)
 
-    monkeypatch.setattr(knowledge_ingest, "write_entry", write)
+    monkeypatch.setattr(knowledge_ingest, "write_entries", write)
     drafts = [DocumentDraft(id=name, text=DISK + name) for name in ("one", "odd", "two")]
     report = await library.ingest(TENANT, drafts, author="ann")
     assert (report.added, [failure.id for failure in report.failures]) == (2, ["odd"])

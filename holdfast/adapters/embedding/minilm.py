@@ -1,8 +1,12 @@
-"""all-MiniLM-L6-v2 in numpy: six transformer layers of width 384, mean pooling, unit length. No torch, no download."""
+"""all-MiniLM-L6-v2 in numpy: six transformer layers of width 384, mean pooling, unit length. No torch, no download.
+
+Where the extra `quick` is installed, the layers run in onnxruntime.
+"""
 
 import asyncio
+import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,11 +33,14 @@ class MiniLM:
     model = MODEL
     dimensions = DIMENSIONS
 
-    def __init__(self, files: ModelFiles) -> None:
+    def __init__(self, files: ModelFiles, *, quick: bool | None = None) -> None:
+        """`quick` says whether onnxruntime is used; without it, where it is there."""
         verify(files)
         keep_blas_to_one_thread()
         self._tokens = WordPiece.read(files.tokenizer)
-        self._encoder = Encoder(read_tensors(files.weights))
+        self._encoder = Encoder(
+            read_tensors(files.weights), quick=quick_is_there() if quick is None else quick
+        )
 
     @classmethod
     def find(cls, folder: Path | None = None) -> "MiniLM | None":
@@ -75,6 +82,10 @@ def _batches(ids: Sequence[Sequence[int]]) -> list[list[int]]:
     return batches
 
 
+Layers = Callable[[Vectors, NDArray[np.int32]], Vectors]
+"""Embedded tokens and which of them are real in, the last hidden state out."""
+
+
 class _Layer:
     def __init__(self, tensors: Tensors, number: int) -> None:
         at = f"encoder.layer.{number}"
@@ -102,12 +113,12 @@ def _norm_of(tensors: Tensors, name: str) -> Norm:
 class Encoder:
     """The transformer: token ids in, unit vectors out."""
 
-    def __init__(self, tensors: Tensors) -> None:
+    def __init__(self, tensors: Tensors, *, quick: bool = False) -> None:
         self._words = tensors["embeddings.word_embeddings.weight"]
         segment = tensors["embeddings.token_type_embeddings.weight"][0]
         self._places = tensors["embeddings.position_embeddings.weight"] + segment
         self._norm = _norm_of(tensors, "embeddings.LayerNorm")
-        self._layers = [_Layer(tensors, number) for number in range(LAYERS)]
+        self._through = _quick(tensors) if quick else _Layers(tensors)
 
     def encode(self, ids: Sequence[Sequence[int]]) -> Vectors:
         longest = max(len(row) for row in ids)
@@ -117,10 +128,30 @@ class Encoder:
             padded[at, : len(row)] = row
             real[at, : len(row)] = 1.0
         hidden = _normed(self._words[padded] + self._places[:longest], self._norm)
-        ignore = ((1.0 - real) * np.float32(-1e9))[:, None, None, :]
+        return _pooled(self._through(hidden, real.astype(np.int32)), real)
+
+
+class _Layers:
+    """The layers in numpy."""
+
+    def __init__(self, tensors: Tensors) -> None:
+        self._layers = [_Layer(tensors, number) for number in range(LAYERS)]
+
+    def __call__(self, hidden: Vectors, real: NDArray[np.int32]) -> Vectors:
+        ignore = ((real - 1) * np.float32(1e9))[:, None, None, :].astype(np.float32)
         for layer in self._layers:
             hidden = _through(hidden, layer, ignore)
-        return _pooled(hidden, real)
+        return hidden
+
+
+def quick_is_there() -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime"))
+
+
+def _quick(tensors: Tensors) -> Layers:
+    from holdfast.adapters.embedding.quick import quick_layers  # noqa: PLC0415 -- an extra
+
+    return quick_layers(tensors, layers=LAYERS, heads=HEADS)
 
 
 def _through(hidden: Vectors, layer: _Layer, ignore: Vectors) -> Vectors:

@@ -3,6 +3,7 @@
 # ruff: noqa: S608 -- only our own constants are written into SQL text
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from psycopg.types.json import Jsonb
@@ -20,10 +21,36 @@ ByModel = Mapping[str, Placed]
 Outcome = Literal["added", "changed", "unchanged"]
 
 
-async def write_entry(
-    connection: Connection, tenant: str, entry: Entry, vectors: ByModel, author: str
+Ready = tuple[Entry, ByModel]
+"""What can be written: a document as it is indexed, and its vectors."""
+
+
+async def write_entries(
+    connection: Connection, tenant: str, entries: Sequence[Ready], author: str
+) -> list[Outcome]:
+    """Documents and everything derived from them."""
+    grown = _Growth()
+    outcomes = [
+        await _write_entry(connection, tenant, entry, by_model, author, grown) for entry, by_model in entries
+    ]
+    # Last in the transaction: the tenant's row of totals is locked as briefly as may be.
+    await connection.execute(
+        "select count_knowledge(%s, %s, %s)", (grown.documents, grown.chunks, grown.length)
+    )
+    return outcomes
+
+
+@dataclass
+class _Growth:
+    documents: int = 0
+    chunks: int = 0
+    length: float = 0.0
+
+
+async def _write_entry(
+    connection: Connection, tenant: str, entry: Entry, vectors: ByModel, author: str, grown: _Growth
 ) -> Outcome:
-    """The document and everything derived from it; nothing, where the same was written while this one was embedded."""
+    """Nothing, where the same was written while this one was embedded."""
     before = await _standing(connection, tenant, entry)
     row = await _row(connection, tenant, entry, author)
     if row is None:
@@ -39,7 +66,10 @@ async def write_entry(
     if version > 1:
         await _take_out(connection, key)
     await _put(connection, tenant, key, entry, vectors)
-    await _count(connection, entry, before)
+    was = before or {"documents": 0, "chunks": 0, "length": 0.0}
+    grown.documents += 1 - was["documents"]
+    grown.chunks += len(entry.reading.chunks) - was["chunks"]
+    grown.length += entry.length - was["length"]
     return "added" if version == 1 else "changed"
 
 
@@ -59,13 +89,6 @@ async def _put(connection: Connection, tenant: str, key: int, entry: Entry, vect
     await _put_postings(connection, tenant, key, entry)
     for model, places in vectors.items():
         await put_vectors(connection, tenant, model, key, places)
-
-
-async def _count(connection: Connection, entry: Entry, before: dict[str, Any] | None) -> None:
-    """Last in the transaction: the tenant's row of totals is locked as briefly as may be."""
-    was = before or {"documents": 0, "chunks": 0, "length": 0.0}
-    now = (1 - was["documents"], len(entry.reading.chunks) - was["chunks"], entry.length - was["length"])
-    await connection.execute("select count_knowledge(%s, %s, %s)", now)
 
 
 async def _row(connection: Connection, tenant: str, entry: Entry, author: str) -> tuple[int, int] | None:

@@ -11,9 +11,10 @@ from holdfast.adapters.postgres.knowledge_entries import (
     ByModel,
     Outcome,
     Placed,
+    Ready,
     index_entry,
     put_vectors,
-    write_entry,
+    write_entries,
 )
 from holdfast.adapters.postgres.knowledge_growth import keep_pace, recount
 from holdfast.adapters.postgres.knowledge_lending import lent_words, names_lent, runbooks_for
@@ -32,6 +33,9 @@ from holdfast.errors import HoldfastError
 from holdfast.knowledge.indexing import Entry, View, entry_of, placed
 from holdfast.knowledge.reading import Reading, read_draft
 from schemas.knowledge import DocumentDraft, IngestFailure, IngestProgress, IngestReport
+
+_TOGETHER = 20
+"""So many documents are written at once: a commit each would wait for the disk as long as all the rest takes."""
 
 
 @dataclass
@@ -67,18 +71,10 @@ class LibraryWriter:
         if batch.unchanged and self._embedder is not None:
             await self.embed_missing(tenant, limit=len(drafts))
         written = Counter[Outcome]()
-        for entry, by_model in zip(entries, vectors, strict=True):
-            try:
-                async with self._database.tenant(tenant) as connection:
-                    outcome = await write_entry(connection, tenant, entry, by_model, author)
-                written[outcome] += 1
-            except HoldfastError as error:
-                if error.retryable:
-                    raise
-                # One document that Postgres cannot hold keeps none of the others out.
-                batch.failures.append(
-                    IngestFailure(id=entry.reading.document.id, code=error.code, message=str(error))
-                )
+        # In one order always: two that write the same documents wait for each other, and never both.
+        ready = sorted(zip(entries, vectors, strict=True), key=lambda each: each[0].reading.document.id)
+        for first in range(0, len(ready), _TOGETHER):
+            written += await self._write(tenant, ready[first : first + _TOGETHER], author, batch.failures)
         await self._lend(tenant, names_lent(batch.fresh))
         if entries and not more:
             await self._keep_pace(tenant)
@@ -90,6 +86,23 @@ class LibraryWriter:
             embedded=embedded,
             failures=tuple(batch.failures),
         )
+
+    async def _write(
+        self, tenant: str, entries: Sequence[Ready], author: str, failures: list[IngestFailure]
+    ) -> Counter[Outcome]:
+        """Several in one transaction. One that Postgres cannot hold keeps none of the others out."""
+        try:
+            async with self._database.tenant(tenant) as connection:
+                return Counter(await write_entries(connection, tenant, entries, author))
+        except HoldfastError as error:
+            if error.retryable:
+                raise
+            if len(entries) > 1:
+                apart = [await self._write(tenant, [each], author, failures) for each in entries]
+                return sum(apart, Counter())
+            (entry, _), *_ = entries
+            failures.append(IngestFailure(id=entry.reading.document.id, code=error.code, message=str(error)))
+            return Counter()
 
     async def _sorted(self, tenant: str, drafts: Sequence[DocumentDraft]) -> _Batch:
         standing = await self._digests(tenant, [draft.id for draft in drafts])
