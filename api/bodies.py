@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -15,6 +16,8 @@ _READ_S = 30.0
 _LONG_BYTES = 256 * 1024
 """Checking more than this takes long enough to be done beside other requests, not before them."""
 DEPTH = 64
+CONTENT = frozenset({"text", "data"})
+"""Where each item of a body is judged by itself, what these members hold is for the route to judge."""
 
 
 class UnsupportedMediaType(HoldfastError):
@@ -52,10 +55,11 @@ class Bodies:
             raise RequestTooSlow(f"The body did not come within {_READ_S:g} s.") from error
         _refuse_encoded(headers)
         content_type = headers.get("content-type", "")
+        apart = CONTENT if rule.apart else frozenset[str]()
         if len(body) > _LONG_BYTES:
-            await asyncio.to_thread(check_json, body, content_type)
+            await asyncio.to_thread(check_json, body, content_type, apart=apart)
         else:
-            check_json(body, content_type)
+            check_json(body, content_type, apart=apart)
         scope["state"]["body"] = body
         await self._app(scope, _replay(body, receive), send)
 
@@ -98,7 +102,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def check_json(body: bytes, content_type: str) -> None:
+def check_json(body: bytes, content_type: str, *, apart: AbstractSet[str] = frozenset()) -> None:
     if not body:
         return
     if content_type.partition(";")[0].strip().lower() != "application/json":
@@ -113,10 +117,10 @@ def check_json(body: bytes, content_type: str) -> None:
         raise _too_deep() from None
     except ValueError:
         raise InvalidInput("The body is no JSON in UTF-8.") from None
-    _walk(value)
+    _walk(value, apart)
 
 
-def _walk(value: Any) -> None:
+def _walk(value: Any, apart: AbstractSet[str]) -> None:
     """Without recursion, as that is what it guards against. Refuses also what Postgres cannot keep as text."""
     level = [value]
     for _ in range(DEPTH + 1):
@@ -124,7 +128,9 @@ def _walk(value: Any) -> None:
         for one in level:
             if isinstance(one, dict):
                 following.extend(one.keys())
-                following.extend(one.values())
+                following.extend(
+                    held for name, held in one.items() if not (name in apart and isinstance(held, str))
+                )
             elif isinstance(one, list):
                 following.extend(one)
             elif isinstance(one, str):

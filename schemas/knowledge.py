@@ -150,6 +150,7 @@ class IngestReport(Payload):
     removed: int = 0
     chunks: int = Field(default=0, description="Chunks of the documents given.")
     embedded: int = Field(default=0, description="Of these, chunks whose text had no embedding yet.")
+    left: int = Field(default=0, description="Documents of a sync that wait for the same call once more.")
     failures: tuple[IngestFailure, ...] = ()
 
 

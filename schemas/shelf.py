@@ -1,26 +1,14 @@
 """What the doors to runbooks and memory take, beyond what both already have words for."""
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Base64Bytes, BeforeValidator, Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from schemas.base import JsonObject, Labels, Name, Payload, Request, strictly
 from schemas.knowledge import DocumentDraft, DocumentId, IngestProgress, LintFinding
 from schemas.memory import MemoryId, MemoryItem, MemoryScope, Signature
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*={0,2}\s*")
 Reason = Annotated[str, StringConstraints(max_length=1000)]
-
-
-def _of_base64(value: object) -> object:
-    """pydantic leaves out what is no base64; here it is refused."""
-    if not isinstance(value, str) or not _BASE64.fullmatch(value):
-        raise ValueError("must be base64")
-    return value
-
-
-FileBytes = Annotated[Base64Bytes, BeforeValidator(_of_base64)]
 
 
 class UploadRequest(Request):
@@ -33,7 +21,7 @@ class DocumentFile(Request):
     """A file as it is. The end of its id says what it is: Markdown without one, and a PDF whatever its name."""
 
     id: DocumentId
-    data: FileBytes
+    data: str = Field(description="Its bytes, in base64.", json_schema_extra={"format": "base64"})
     source: str = Field(default="", max_length=300, description="The collection it belongs to.")
 
 

@@ -13,7 +13,7 @@ RouteClass = Literal["read", "write", "stream"]
 class Rule:
     """One route: its template, its permission (None: any known credentials), its rate class. What a route with
     `everywhere` does or tells is of all environments, so it takes a permission that holds in all of them; an `open`
-    one asks nobody who they are."""
+    one asks nobody who they are. In an `apart` one, what a document holds that is no text keeps no other out."""
 
     method: str
     path: str
@@ -22,6 +22,7 @@ class Rule:
     upload: bool = False
     everywhere: bool = False
     open: bool = False
+    apart: bool = False
 
 
 def _open(path: str) -> Rule:
@@ -43,8 +44,9 @@ def _write(
     *,
     upload: bool = False,
     everywhere: bool = False,
+    apart: bool = False,
 ) -> Rule:
-    return Rule(method, path, permission, "write", upload, everywhere)
+    return Rule(method, path, permission, "write", upload, everywhere, apart=apart)
 
 
 RULES: tuple[Rule, ...] = (
@@ -129,12 +131,12 @@ RULES: tuple[Rule, ...] = (
     _read("/v1/webhooks/{webhook_id}/deliveries", Permission.WEBHOOKS_READ),
     _write("POST", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/retry", Permission.WEBHOOKS_WRITE),
     _read("/v1/runbooks", Permission.RUNBOOKS_READ),
-    _write("POST", "/v1/runbooks", Permission.RUNBOOKS_WRITE, upload=True),
+    _write("POST", "/v1/runbooks", Permission.RUNBOOKS_WRITE, upload=True, apart=True),
     _write("POST", "/v1/runbooks/search", Permission.RUNBOOKS_READ),
-    _write("POST", "/v1/runbooks/files", Permission.RUNBOOKS_WRITE, upload=True),
-    _write("POST", "/v1/runbooks/sync", Permission.RUNBOOKS_WRITE, upload=True, everywhere=True),
+    _write("POST", "/v1/runbooks/files", Permission.RUNBOOKS_WRITE, upload=True, apart=True),
+    _write("POST", "/v1/runbooks/sync", Permission.RUNBOOKS_WRITE, upload=True, apart=True, everywhere=True),
     _write("POST", "/v1/runbooks/lint", Permission.RUNBOOKS_READ, upload=True),
-    _write("POST", "/v1/ingestions", Permission.RUNBOOKS_WRITE, upload=True),
+    _write("POST", "/v1/ingestions", Permission.RUNBOOKS_WRITE, upload=True, apart=True),
     _read("/v1/ingestions/{ingestion_id}", Permission.RUNBOOKS_READ),
     _read("/v1/library", Permission.RUNBOOKS_READ),
     _write("POST", "/v1/library-jobs", Permission.RUNBOOKS_WRITE, everywhere=True),

@@ -2,6 +2,7 @@
 so it is named in the query."""
 
 import asyncio
+import base64
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -12,13 +13,14 @@ from api.problems import documented
 from api.routes.ingestion import refuse_foreign, refuse_foreign_drafts
 from api.services import Caller, Held, Services
 from api.shelf import refuse_to_reach_further, visible
-from holdfast.errors import NotFound
+from holdfast.errors import InvalidInput, NotFound
 from holdfast.knowledge.sources import Found, read_bytes
 from schemas.access import Principal
 from schemas.knowledge import (
     Document,
     DocumentId,
     DocumentKind,
+    IngestFailure,
     IngestReport,
     SearchFilter,
     SearchRequest,
@@ -133,10 +135,21 @@ async def roll_document_back(request: DocumentRollback, held: Held, caller: Call
 def _read(files: Sequence[DocumentFile]) -> Found:
     found = Found()
     for file in files:
-        one = read_bytes(file.id, file.data, source=file.source)
+        one = _opened(file)
         found.drafts.extend(one.drafts)
         found.failures.extend(one.failures)
     return found
+
+
+def _opened(file: DocumentFile) -> Found:
+    try:
+        data = base64.b64decode("".join(file.data.split()), validate=True)
+    except ValueError:
+        refused = InvalidInput(
+            f"The data of {file.id} is no base64.", remedy="Encode its bytes: `base64 -w0`."
+        )
+        return Found(failures=[IngestFailure(id=file.id, code=refused.code, message=str(refused))])
+    return read_bytes(file.id, data, source=file.source)
 
 
 async def _own(held: Services, caller: Principal, document_id: str, version: int | None = None) -> Document:

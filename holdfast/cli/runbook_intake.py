@@ -17,6 +17,9 @@ from schemas.base import JsonObject
 from schemas.knowledge import IngestReport
 from schemas.shelf import Ingestion
 
+LARGE = 500_000
+"""A document of more characters is no matter of one request: embedding its passages takes minutes."""
+
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path, allow_dash=True))
@@ -78,7 +81,13 @@ def _from_stdin(document_id: str | None, source: str) -> Found:
 async def _added(holdfast: Holdfast, found: Found, *, quiet: bool) -> IngestReport:
     shown = not quiet and sys.stderr.isatty()
     total: JsonObject = {"failures": tuple(found.failures)}
-    async for report in holdfast.library.add(found.drafts):
+    large = [draft for draft in found.drafts if len(draft.text) > LARGE]
+    async for standing in holdfast.library.ingest(large):
+        click.echo(
+            f"{standing.left} large, put down for workers to read; see: holdfast runbooks progress {standing.id}",
+            err=True,
+        )
+    async for report in holdfast.library.add([draft for draft in found.drafts if len(draft.text) <= LARGE]):
         for name in IngestReport.model_fields:
             total[name] = total.get(name, () if name == "failures" else 0) + getattr(report, name)
         if shown:

@@ -9,7 +9,7 @@ from schemas.knowledge import Document, DocumentDraft, IngestReport, LibraryStat
 from schemas.pages import Items
 from schemas.shelf import Ingestion, LibraryJob, Removal
 
-_A_CALL, _BYTES_A_CALL = 50, 2_000_000
+_A_CALL, _BYTES_A_CALL = 50, 200_000
 _A_JOB, _BYTES_A_JOB = 2_000, 16_000_000
 _PATIENCE_S = 600
 """Documents are embedded before they are answered for."""
@@ -40,10 +40,15 @@ class LibraryClient:
     async def sync(
         self, source: str, drafts: Sequence[DocumentDraft], *, kept: Sequence[str] = ()
     ) -> IngestReport:
-        """Make a collection hold exactly these, and those `kept` as they stand."""
+        """Make a collection hold exactly these, and those `kept` as they stand; as many calls as that takes."""
         body: JsonObject = {"source": source, "documents": [_body(draft) for draft in drafts]}
         body |= {"kept": list(kept)} if kept else {}
-        return IngestReport.model_validate_json(await self._post("/v1/runbooks/sync", body))
+        total = IngestReport()
+        while True:
+            report = IngestReport.model_validate_json(await self._post("/v1/runbooks/sync", body))
+            total = _gone_on(total, report)
+            if not report.left:
+                return total
 
     async def ingest(self, drafts: Sequence[DocumentDraft]) -> AsyncIterator[Ingestion]:
         """Put documents down for workers to read, as many a call as the server takes; see `ingestion` for how far each is."""
@@ -76,6 +81,14 @@ class LibraryClient:
 
     async def _post(self, path: str, body: JsonObject) -> bytes:
         return (await self._wire.post(path, body, patience_s=_PATIENCE_S)).content
+
+
+def _gone_on(before: IngestReport, report: IngestReport) -> IngestReport:
+    """A sync that went on: what an earlier call put in stands unchanged in a later one."""
+    counts = ("added", "changed", "moved", "removed", "embedded")
+    summed = {name: getattr(before, name) + getattr(report, name) for name in counts}
+    unchanged = max(0, report.unchanged - before.added - before.changed)
+    return report.model_copy(update={**summed, "unchanged": unchanged})
 
 
 def _pages(drafts: Sequence[DocumentDraft], *, most: int, size: int) -> Iterator[list[JsonObject]]:

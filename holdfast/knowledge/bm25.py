@@ -11,6 +11,8 @@ LEAD_WEIGHT = 2.0
 QUESTION_WEIGHT = 1.0
 MEANING_WEIGHT = 2.0
 LEAD_MEANING_WEIGHT = 1.0
+KIND_WEIGHT = 0.7
+"""What another word for the same weighs, against the word itself."""
 
 
 def rarity(documents: int, containing: int) -> float:
@@ -18,11 +20,11 @@ def rarity(documents: int, containing: int) -> float:
     return math.log(1 + (documents - containing + 0.5) / (containing + 0.5))
 
 
-def weight(rare: float, times: int) -> float:
-    """What a word weighs in a query. Rarity counts by its root: the rarest words of an alert are names of hosts and
-    pods. A word said twice is meant more than one said once, but a pasted log does not drown the rest.
+def weight(rare: float, times: float, *, kind: bool = False) -> float:
+    """What a word, or the kind of one, weighs in a query. Rarity counts by its root: the rarest words of an alert are names
+    of hosts and pods. A word said twice is meant more than one said once, but a pasted log does not drown the rest.
     """
-    return math.sqrt(rare) * times * (REPEATS + 1) / (times + REPEATS)
+    return (KIND_WEIGHT if kind else 1.0) * math.sqrt(rare) * times * (REPEATS + 1) / (times + REPEATS)
 
 
 def saturation(frequency: float, length: float, average_length: float) -> float:

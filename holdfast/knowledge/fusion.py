@@ -13,7 +13,7 @@ from schemas.knowledge import SearchHit, Signal
 
 SignalName = Literal["lexical", "dense"]
 
-WEIGHTS: Mapping[SignalName, float] = {"dense": 0.7, "lexical": 0.3}
+WEIGHTS: Mapping[SignalName, float] = {"dense": 0.65, "lexical": 0.35}
 CANDIDATES = 50
 
 OWN, PASSAGE, SAYING = 0.6, 0.2, 0.2

@@ -17,6 +17,7 @@ from holdfast.knowledge.bm25 import (
     TITLE_WEIGHT,
 )
 from holdfast.knowledge.glossary import Plain, said_plainly
+from holdfast.knowledge.kin import with_kinds
 from holdfast.knowledge.ports import Vectors
 from holdfast.knowledge.reading import Reading
 from holdfast.knowledge.sentences import first_sentences
@@ -68,7 +69,7 @@ def entry_of(reading: Reading, lent: Sequence[str] = ()) -> Entry:
         ]
     )
     views = tuple(_views(reading, lent, title, lead))
-    return Entry(reading, dict(frequencies), float(sum(frequencies.values())), views)
+    return Entry(reading, with_kinds(frequencies), float(sum(frequencies.values())), views)
 
 
 def _views(reading: Reading, lent: Sequence[str], plain: Plain, plain_lead: Plain) -> list[View]:

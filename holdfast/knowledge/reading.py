@@ -34,7 +34,7 @@ class Reading:
 
 def read_draft(draft: DocumentDraft) -> Reading:
     """Raises InvalidInput or TooLarge, naming the document, for what cannot be read."""
-    _refuse_unreadable(draft)
+    refuse_unreadable(draft)
     text = markdown_of_html(draft.text) if draft.media == "html" else draft.text
     meta, offset = _front_matter(draft, text)
     title = (
@@ -56,7 +56,8 @@ def read_draft(draft: DocumentDraft) -> Reading:
     return Reading(document, chunks, lead=lead.split("\n\n", 1)[0], body=text[offset:])
 
 
-def _refuse_unreadable(draft: DocumentDraft) -> None:
+def refuse_unreadable(draft: DocumentDraft) -> None:
+    """Raises InvalidInput or TooLarge for what cannot even be kept."""
     if len(draft.text) > MAX_CHARS:
         raise TooLarge(
             f"{draft.id} has {len(draft.text):,} characters; the limit is {MAX_CHARS:,}.",

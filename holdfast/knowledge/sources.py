@@ -41,6 +41,17 @@ def read_path(path: Path, *, source: str = "") -> Found:
     root = path if path.is_dir() else path.parent
     for file in [path] if path.is_file() else _files(path):
         _read_file(file, _name_of(file, root), source or root.resolve().name, found)
+    return _each_once(found)
+
+
+def _each_once(found: Found) -> Found:
+    """Two files may be called alike, as `disk.md` and `disk.markdown` are: the first is the document."""
+    kept: dict[str, DocumentDraft] = {}
+    for draft in found.drafts:
+        if kept.setdefault(draft.id, draft) is not draft:
+            message = "Another file before it gives a document of this id."
+            found.failures.append(IngestFailure(id=draft.id, code="duplicate_id", message=message))
+    found.drafts = list(kept.values())
     return found
 
 

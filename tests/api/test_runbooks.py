@@ -1,6 +1,7 @@
 """The library over HTTP: given, found, read, taken out, brought back; and nobody else's."""
 
 import base64
+import json
 
 import httpx
 import pytest
@@ -99,18 +100,43 @@ async def test_files_go_in_as_they_are_and_those_that_cannot_be_read_are_told(ap
         "files/empty.md": b"",
     }
     sent = [{"id": name, "data": base64.b64encode(data).decode()} for name, data in files.items()]
+    sent.append({"id": "files/mangled.md", "data": "IyBEaXNr?\0"})
     async with api.http() as http:
         report = (await http.post("/v1/runbooks/files", json={"files": sent})).json()
         read = (await http.get("/v1/runbook", params={"id": "files/page.html"})).json()
-        nonsense = await http.post("/v1/runbooks/files", json={"files": [{"id": "x", "data": "?"}]})
+        nonsense = await http.post("/v1/runbooks/files", json={"files": [{"id": "x", "data": 7}]})
     assert report["added"] == 4
     assert {one["id"] for one in report["failures"]} == {
         "files/broken.pdf",
         "files/old.txt",
         "files/empty.md",
+        "files/mangled.md",
     }
     assert read["text"].startswith("# Page")
     assert nonsense.status_code == 422
+
+
+@pytest.mark.parametrize("broken", ["# Disk\0\n", "# Half \ud800\n"])
+@pytest.mark.parametrize("route", ["/v1/runbooks", "/v1/runbooks/sync"])
+async def test_a_document_that_is_no_text_keeps_no_other_out(
+    api: RunningApi, route: str, broken: str
+) -> None:
+    documents = [body("mixed/bad", broken), body("mixed/good")]
+    more = {"source": "mixed"} if route.endswith("sync") else {}
+    content = json.dumps({"documents": documents, **more})
+    async with api.http() as http:
+        answer = await http.post(route, content=content, headers={"Content-Type": "application/json"})
+        read = await http.get("/v1/runbook", params={"id": "mixed/good"})
+    assert [one["id"] for one in answer.json()["failures"]] == ["mixed/bad"], answer.text
+    assert read.status_code == 200
+
+
+async def test_a_job_tells_at_once_what_is_no_text_and_reads_the_rest(api: RunningApi) -> None:
+    documents = [body("staged/bad", "# Disk\0\n"), body("staged/good")]
+    async with api.http() as http:
+        answer = await http.post("/v1/ingestions", json={"documents": documents})
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["outcomes"]["failed"] == 1
 
 
 @pytest.mark.parametrize("query", [{"source": "a\0b"}, {"cursor": "a\0b"}, {"limit": "0"}])

@@ -9,6 +9,8 @@ from holdfast.adapters.postgres import knowledge_ingest
 from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
 from holdfast.adapters.postgres.knowledge_entries import Outcome, Ready, write_entries
+from holdfast.adapters.postgres.knowledge_ingest import LibraryWriter
+from holdfast.adapters.postgres.knowledge_upkeep import LibraryKeeper
 from holdfast.errors import NotFound
 from schemas.knowledge import DocumentDraft, DocumentKind, IngestJob, SearchFilter, SearchRequest
 from tests.knowledge.victim import HashedWords
@@ -118,6 +120,18 @@ async def test_a_sync_adds_changes_moves_and_removes(library: PostgresLibrary) -
     assert [each.id for each in await library.documents(TENANT)] == ["host/disk", "mine", "node"]
     again = await library.sync(TENANT, "git", second, author="ann")
     assert (again.unchanged, again.changed + again.added + again.moved + again.removed) == (2, 0)
+
+
+async def test_a_long_sync_ends_in_time_and_the_same_call_goes_on(database: Database) -> None:
+    writer = LibraryWriter(database=database, embedder=None)
+    keeper = LibraryKeeper(database=database, writer=writer, patience_s=0)
+    await keeper.sync(TENANT, "git", [DocumentDraft(id="gone", text=DISK)], author="ann", kept=())
+    drafts = [DocumentDraft(id=f"d{at}", text=f"{DISK}{at}") for at in range(45)]
+    reports = [
+        await keeper.sync(TENANT, "git", [*drafts, drafts[0]], author="ann", kept=()) for _ in range(3)
+    ]
+    assert [(each.added, each.left, each.removed) for each in reports] == [(20, 25, 0), (20, 5, 0), (5, 0, 1)]
+    assert [each.code for each in reports[-1].failures] == ["duplicate_id"]
 
 
 async def test_a_sync_keeps_what_could_not_be_read_just_now(library: PostgresLibrary) -> None:

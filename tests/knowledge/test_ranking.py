@@ -14,6 +14,7 @@ from holdfast.knowledge.bm25 import rarity, score, weight
 from holdfast.knowledge.confidence import SURE, confidence
 from holdfast.knowledge.fusion import Candidate, diversified, fuse, standardised
 from holdfast.knowledge.indexing import entry_of
+from holdfast.knowledge.kin import is_kind, met_otherwise, with_kinds
 from holdfast.knowledge.reading import read_draft
 from holdfast.knowledge.terms import terms_of
 from schemas.knowledge import DocumentDraft, SearchHit, SearchRequest
@@ -33,9 +34,12 @@ async def test_the_sql_computes_the_bm25_that_is_written_down(database: Database
     await library.ingest("default", DRAFTS, author="ann")
     entries = {draft.id: entry_of(read_draft(draft)) for draft in DRAFTS}
     query = "full disk of a queue, full"
-    holding = {term: sum(term in entry.frequencies for entry in entries.values()) for term in terms_of(query)}
-    times = Counter(terms_of(query))
-    weights = {term: weight(rarity(len(DRAFTS), count), times[term]) for term, count in holding.items()}
+    times = with_kinds(Counter(terms_of(query)))
+    holding = {term: sum(term in entry.frequencies for entry in entries.values()) for term in times}
+    weights = {
+        term: weight(rarity(len(DRAFTS), count), times[term], kind=is_kind(term))
+        for term, count in holding.items()
+    }
     average = sum(entry.length for entry in entries.values()) / len(DRAFTS)
     found = await library.search("default", SearchRequest(query=query, signals="lexical"))
     assert len(found.hits) == 3
@@ -43,6 +47,23 @@ async def test_the_sql_computes_the_bm25_that_is_written_down(database: Database
         entry = entries[hit.document.id]
         expected = score(weights, entry.frequencies, length=entry.length, average_length=average)
         assert hit.signals[0].raw == pytest.approx(expected, rel=1e-4)
+
+
+async def test_what_is_asked_in_other_words_is_found_by_words_alone_and_says_so(database: Database) -> None:
+    library = PostgresLibrary(database=database)
+    await library.ingest("default", DRAFTS, author="ann")
+    found = await library.search(
+        "default", SearchRequest(query="the server is unreachable", signals="lexical")
+    )
+    assert found.hits[0].document.id == "b"
+    assert found.hits[0].words == ()
+    assert "has other words for node" in found.hits[0].why
+
+
+def test_a_kind_counts_as_often_as_its_words_and_is_told_only_where_none_of_them_is() -> None:
+    counted = with_kinds(Counter(terms_of("a host, and a machine")))
+    assert (counted["host"], counted["machin"], counted["~node"]) == (1, 1, 2)
+    assert met_otherwise(["~node", "~disk", "disk"]) == ["node"]
 
 
 class ByLength:

@@ -115,6 +115,14 @@ def test_a_folder_gives_its_documents_and_names_what_it_cannot_read(tmp_path: Pa
     assert [failure.id for failure in found.failures] == ["c.txt", "d", "e.pdf"]
 
 
+def test_of_two_files_with_one_id_the_first_is_the_document(tmp_path: Path) -> None:
+    (tmp_path / "disk.markdown").write_text("# Disk one")
+    (tmp_path / "disk.md").write_text("# Disk two")
+    found = read_path(tmp_path)
+    assert [draft.text for draft in found.drafts] == ["# Disk one"]
+    assert [(failure.id, failure.code) for failure in found.failures] == [("disk", "duplicate_id")]
+
+
 def test_alert_rules_become_documents_that_name_their_runbook() -> None:
     text = """
 groups:

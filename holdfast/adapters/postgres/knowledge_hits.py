@@ -1,6 +1,6 @@
 """What a search gives back: the hits with their passages and why they were found, and how sure it is of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from holdfast.adapters.postgres.database import Connection
@@ -9,6 +9,7 @@ from holdfast.adapters.postgres.knowledge_rows import document_of
 from holdfast.adapters.postgres.knowledge_statements import HITS
 from holdfast.knowledge.confidence import SURE, confidence, share_of_words
 from holdfast.knowledge.fusion import Candidate
+from holdfast.knowledge.kin import is_kind, met_otherwise
 from holdfast.knowledge.snippets import best_chunk, snippet_of
 from schemas.knowledge import Chunk, SearchHit, SearchResult
 
@@ -37,14 +38,20 @@ def _hit(query: Query, candidate: Candidate, row: dict[str, Any]) -> SearchHit:
         snippet=shown.text if shown else "",
         start=shown.start if shown else 0,
         end=shown.end if shown else 0,
-        words=tuple(sorted(candidate.words, key=lambda term: -query.rarities.get(term, 0.0))),
+        words=_rarest(query, (term for term in candidate.words if not is_kind(term))),
         why=_why(query, candidate),
     )
 
 
+def _rarest(query: Query, words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(words, key=lambda term: -query.rarities.get(term, 0.0)))
+
+
 def _why(query: Query, candidate: Candidate) -> str:
-    words = sorted(candidate.words, key=lambda term: -query.rarities.get(term, 0.0))[:5]
+    words = _rarest(query, (term for term in candidate.words if not is_kind(term)))[:5]
     parts = [f"shares the words {', '.join(words)}"] if words else []
+    if others := met_otherwise(candidate.words)[:3]:
+        parts.append(f"has other words for {', '.join(others)}")
     if query.vector is not None:
         parts.append(f"means nearly the same (cosine {candidate.dense or 0:.2f})")
     return " and ".join(parts) or "nothing in it speaks for it"

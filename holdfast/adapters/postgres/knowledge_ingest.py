@@ -227,7 +227,7 @@ def _read(drafts: Sequence[DocumentDraft], standing: Mapping[str, str]) -> _Batc
     seen: set[str] = set()
     for draft in drafts:
         if draft.id in seen:
-            batch.failures.append(_failure(draft, "duplicate_id", "Two documents of one call have this id."))
+            batch.failures.append(twice(draft))
             continue
         seen.add(draft.id)
         try:
@@ -245,6 +245,10 @@ def _read(drafts: Sequence[DocumentDraft], standing: Mapping[str, str]) -> _Batc
 
 def _computed_chunks(views: Sequence[View], computed: frozenset[str]) -> int:
     return sum(view.position >= 0 and view.digest in computed for view in views)
+
+
+def twice(draft: DocumentDraft) -> IngestFailure:
+    return _failure(draft, "duplicate_id", "Two documents of one call have this id.")
 
 
 def _failure(draft: DocumentDraft, code: str, message: str) -> IngestFailure:

@@ -6,6 +6,8 @@ from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge_ingest import LibraryWriter
+from holdfast.errors import HoldfastError
+from holdfast.knowledge.reading import refuse_unreadable
 from schemas.knowledge import DocumentDraft, IngestJob, IngestProgress
 
 _PAGE = 500
@@ -20,23 +22,27 @@ class LibraryJobs:
         self._writer = writer
 
     async def stage(self, tenant: str, job: str, drafts: Sequence[DocumentDraft], *, first: int = 0) -> int:
-        """Put documents down for a job, numbered from `first`; how many are down now. Of two with one id the first goes in."""
-        repeated = _repeated(drafts)
+        """Put documents down for a job, numbered from `first`; how many are down now. Of two with one id the first goes in;
+        what cannot be kept as text is told at once.
+        """
+        refused = _refused(drafts)
         async with self._database.tenant(tenant) as connection:
             for at in range(0, len(drafts), _PAGE):
                 page = drafts[at : at + _PAGE]
                 await connection.execute(
                     """insert into knowledge_staged (tenant, job, number, draft, outcome, message)
-                       select %s, %s, s.number, s.draft, case when s.again then 'failed' end, case when s.again then %s else '' end
-                       from unnest(%s::int[], %s::jsonb[], %s::bool[]) s (number, draft, again)
+                       select %s, %s, s.number, s.draft, case when s.refused <> '' then 'failed' end, s.refused
+                       from unnest(%s::int[], %s::jsonb[], %s::text[]) s (number, draft, refused)
                        on conflict do nothing""",
                     (
                         tenant,
                         job,
-                        TWICE,
                         list(range(first + at, first + at + len(page))),
-                        [Jsonb(draft.model_dump(mode="json")) for draft in page],
-                        repeated[at : at + len(page)],
+                        [
+                            None if why else Jsonb(draft.model_dump(mode="json"))
+                            for draft, why in zip(page, refused[at:], strict=False)
+                        ],
+                        refused[at : at + len(page)],
                     ),
                 )
             cursor = await connection.execute(
@@ -88,9 +94,19 @@ class LibraryJobs:
         return await self.progress(job.tenant, job.job)
 
 
-def _repeated(drafts: Sequence[DocumentDraft]) -> list[bool]:
-    """For each, whether one before it has its id."""
-    first: dict[str, int] = {}
-    for at, draft in enumerate(drafts):
-        first.setdefault(draft.id, at)
-    return [first[draft.id] != at for at, draft in enumerate(drafts)]
+def _refused(drafts: Sequence[DocumentDraft]) -> list[str]:
+    """For each, why it cannot go in; empty, where nothing is known against it."""
+    seen: set[str] = set()
+    refused: list[str] = []
+    for draft in drafts:
+        refused.append(TWICE if draft.id in seen else _unkeepable(draft))
+        seen.add(draft.id)
+    return refused
+
+
+def _unkeepable(draft: DocumentDraft) -> str:
+    try:
+        refuse_unreadable(draft)
+    except HoldfastError as error:
+        return str(error)
+    return ""

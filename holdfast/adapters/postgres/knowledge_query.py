@@ -9,13 +9,14 @@ from psycopg.types.json import Jsonb
 from holdfast.adapters.postgres.knowledge_rows import where_json
 from holdfast.knowledge.bm25 import weight
 from holdfast.knowledge.fusion import CANDIDATES
+from holdfast.knowledge.kin import is_kind
 from schemas.knowledge import SearchRequest
 
 EXACT_DOCUMENTS, OWN_DOCUMENTS = 1_500, 10_000
 """So many that pass a filter are all measured; so many are chosen from by their own vectors. The graph would have to pass by
 too many others to find them.
 """
-TERMS, FEWEST = 32, 2
+TERMS, FEWEST = 56, 2
 POSTINGS = 6_000
 """So many postings a search can afford."""
 COMMON = 3_000
@@ -35,7 +36,7 @@ class Query:
 
     tenant: str
     request: SearchRequest
-    times: Mapping[str, int] = field(default_factory=dict)
+    times: Mapping[str, float] = field(default_factory=dict)
     model: str | None = None
     vector: str | None = None
     dimensions: int = 0
@@ -76,7 +77,7 @@ class Query:
         return chosen
 
     def weight(self, term: str) -> float:
-        return weight(self.rarities[term], self.times[term])
+        return weight(self.rarities[term], self.times[term], kind=is_kind(term))
 
     def parameters(self, **more: Any) -> dict[str, Any]:
         terms = self.terms()

@@ -15,6 +15,7 @@ from holdfast.adapters.postgres.knowledge_query import Query
 from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder, to_text
 from holdfast.errors import HoldfastError
 from holdfast.knowledge.fusion import Candidate, diversified, fuse, reordered
+from holdfast.knowledge.kin import with_kinds
 from holdfast.knowledge.ports import Reranker
 from holdfast.knowledge.terms import terms_of
 from schemas.knowledge import SearchHit, SearchRequest, SearchResult
@@ -36,7 +37,7 @@ class LibraryReader:
         self._embedders = {embedder.model: embedder for embedder in embedders}
 
     async def search(self, tenant: str, request: SearchRequest) -> SearchResult:
-        query = Query(tenant, request, times=Counter(terms_of(request.query)))
+        query = Query(tenant, request, times=with_kinds(Counter(terms_of(request.query))))
         # Before a connection is taken: an endpoint far away may be slow.
         if request.signals != "lexical" and self._embedders:
             await _embed(query, next(iter(self._embedders.values())))

@@ -9,10 +9,14 @@ from holdfast.adapters.postgres.knowledge_rows import COLUMNS
 from holdfast.knowledge.bm25 import K1, B
 from holdfast.knowledge.fusion import OWN, PASSAGE, SAID, SAYING
 
-RARITY = """
+LEAST, MOST = 100, 400
+"""So far the graph looks around: the larger it is, the farther, or it misses more."""
+
+RARITY = f"""
 select (
-  select concat(set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', '100', true),
-                set_config('enable_sort', 'off', true))
+  select concat(set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('enable_sort', 'off', true),
+                set_config('hnsw.ef_search', least({MOST}, greatest({LEAST}, sqrt(chunks / 10)))::int::text, true))
+  from knowledge_totals where tenant = %(tenant)s
 ) as graph_settings, t.documents, t.chunks, t.length / greatest(t.documents, 1) as length, q.term, (
   select m.model from knowledge_models m where m.tenant = %(tenant)s and m.state = 'active'
 ) as model, case when c.few < %(counted)s then c.few else coalesce((

@@ -2,22 +2,26 @@
 
 # ruff: noqa: S608 -- only our own constants are written into SQL text
 
+import time
 from collections.abc import Sequence
 
 from holdfast.adapters.postgres.database import Connection, Database
-from holdfast.adapters.postgres.knowledge_ingest import LibraryWriter
+from holdfast.adapters.postgres.knowledge_ingest import LibraryWriter, twice
 from holdfast.adapters.postgres.knowledge_vectors import draft_of_row
 from holdfast.errors import HoldfastError, NotFound
 from holdfast.knowledge.reading import read_draft
 from schemas.knowledge import DocumentDraft, IngestReport
 
-_PAGE = 100
+_PAGE = 20
+PATIENCE_S = 45.0
+"""A sync that takes longer stops after a page: whoever asked is still there to ask again."""
 
 
 class LibraryKeeper:
-    def __init__(self, *, database: Database, writer: LibraryWriter) -> None:
+    def __init__(self, *, database: Database, writer: LibraryWriter, patience_s: float = PATIENCE_S) -> None:
         self._database = database
         self._writer = writer
+        self._patience_s = patience_s
 
     async def sync(
         self,
@@ -29,15 +33,20 @@ class LibraryKeeper:
         kept: Sequence[str],
     ) -> IngestReport:
         """Make a source hold these documents and no others but those `kept` as they stand. A document under a new name is
-        moved, not embedded again.
+        moved, not embedded again. What there is no time for is `left`: the same call goes on with it.
         """
-        given = [draft.model_copy(update={"source": source}) for draft in drafts]
+        since = time.monotonic()
+        firsts = {draft.id: draft for draft in reversed(drafts)}
+        given = [draft.model_copy(update={"source": source}) for draft in drafts if firsts[draft.id] is draft]
+        repeated = tuple(twice(draft) for draft in drafts if firsts[draft.id] is not draft)
         moved = await self._follow_moves(tenant, source, given, kept)
-        total = IngestReport(moved=moved)
+        total = IngestReport(moved=moved, failures=repeated)
         for first in range(0, len(given), _PAGE):
-            total = added(
-                total, await self._writer.ingest(tenant, given[first : first + _PAGE], author=author)
-            )
+            page = given[first : first + _PAGE]
+            total = added(total, await self._writer.ingest(tenant, page, author=author))
+            left = len(given) - first - len(page)
+            if left and total.added + total.changed and time.monotonic() - since > self._patience_s:
+                return total.model_copy(update={"left": left})
         gone = await self._absent(tenant, source, given, kept)
         await self.remove(tenant, gone)
         return added(total, IngestReport(removed=len(gone)))
