@@ -1,5 +1,6 @@
 """`holdfast runbooks add`, `sync` and `progress`: how documents come in."""
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,11 +15,12 @@ from holdfast.client import Holdfast
 from holdfast.errors import InvalidInput
 from holdfast.knowledge.sources import Found, read_bytes, read_path
 from schemas.base import JsonObject
-from schemas.knowledge import IngestReport
+from schemas.knowledge import DocumentDraft, IngestReport
 from schemas.shelf import Ingestion
 
-LARGE = 500_000
-"""A document of more characters is no matter of one request: embedding its passages takes minutes."""
+LARGE = 500
+"""A document of more passages is no matter of one request: embedding them takes minutes."""
+_HEADING = re.compile(r"^#|^[=~^-]{3,}\s*$|<h[1-6]", re.MULTILINE | re.IGNORECASE)
 
 
 @click.command()
@@ -81,13 +83,13 @@ def _from_stdin(document_id: str | None, source: str) -> Found:
 async def _added(holdfast: Holdfast, found: Found, *, quiet: bool) -> IngestReport:
     shown = not quiet and sys.stderr.isatty()
     total: JsonObject = {"failures": tuple(found.failures)}
-    large = [draft for draft in found.drafts if len(draft.text) > LARGE]
+    large = [draft for draft in found.drafts if _is_large(draft)]
     async for standing in holdfast.library.ingest(large):
         click.echo(
             f"{standing.left} large, put down for workers to read; see: holdfast runbooks progress {standing.id}",
             err=True,
         )
-    async for report in holdfast.library.add([draft for draft in found.drafts if len(draft.text) <= LARGE]):
+    async for report in holdfast.library.add([draft for draft in found.drafts if not _is_large(draft)]):
         for name in IngestReport.model_fields:
             total[name] = total.get(name, () if name == "failures" else 0) + getattr(report, name)
         if shown:
@@ -96,6 +98,11 @@ async def _added(holdfast: Holdfast, found: Found, *, quiet: bool) -> IngestRepo
     if shown:
         click.echo("", err=True)
     return IngestReport(**total)
+
+
+def _is_large(draft: DocumentDraft) -> bool:
+    """By a guess: a passage has some thousand characters, or a heading of its own."""
+    return len(draft.text) // 1_000 + sum(1 for _ in _HEADING.finditer(draft.text)) > LARGE
 
 
 def _put_down(found: Found, *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from schemas.canonical import digest_of_bytes
 from schemas.knowledge import Chunk, Media
 
 CHUNK_WORDS = 180
+_LONGEST_WORD = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def _pieces(block: Block, path: tuple[str, ...], body: str) -> Iterator[_Span]:
     words, first = 0, block.start
     at = block.start
     for line in body[block.start : block.end].splitlines(keepends=True):
-        count = len(line.split())
+        count = _words(line)
         if words and words + count > CHUNK_WORDS:
             yield _Span(path, first, at, words, block.kind == "code")
             words, first = 0, at
@@ -77,8 +78,13 @@ def _slices(path: tuple[str, ...], first: int, end: int, body: str, *, code: boo
         stop = min(end, first + limit)
         if stop < end and (space := body.rfind(" ", first + 1, stop)) > first:
             stop = space
-        yield _Span(path, first, stop, len(body[first:stop].split()), code)
+        yield _Span(path, first, stop, _words(body[first:stop]), code)
         first = stop
+
+
+def _words(text: str) -> int:
+    """So many words, or as many as it would be long: some languages, and data on one line, have no spaces."""
+    return max(len(text.split()), len(text) // _LONGEST_WORD)
 
 
 def _packed(spans: Iterator[_Span]) -> Iterator[_Span]:

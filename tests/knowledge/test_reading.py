@@ -65,6 +65,12 @@ def test_any_text_is_cut_into_spans_in_order(text: str, media: Media) -> None:
     assert all(before.end <= after.start for before, after in pairwise(chunks))
 
 
+def test_a_line_without_spaces_is_cut_as_any_other() -> None:
+    chunks = cut("数据库已满" * 2000, "markdown", title="")
+    assert len(chunks) > 5
+    assert "".join(chunk.text for chunk in chunks) == "数据库已满" * 2000
+
+
 def test_a_document_over_the_limit_is_refused_by_name() -> None:
     with pytest.raises(TooLarge, match="big"):
         read_draft(DocumentDraft(id="big", text="x" * (MAX_CHARS + 1)))
