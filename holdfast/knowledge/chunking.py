@@ -12,6 +12,7 @@ from schemas.knowledge import Chunk, Media
 
 CHUNK_WORDS = 180
 _LONGEST_WORD = 16
+"""In bytes: what is written in one letter a word has longer ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def _slices(path: tuple[str, ...], first: int, end: int, body: str, *, code: boo
 
 def _words(text: str) -> int:
     """So many words, or as many as it would be long: some languages, and data on one line, have no spaces."""
-    return max(len(text.split()), len(text) // _LONGEST_WORD)
+    return max(len(text.split()), len(text.encode("utf-8", "replace")) // _LONGEST_WORD)
 
 
 def _packed(spans: Iterator[_Span]) -> Iterator[_Span]:

@@ -36,11 +36,9 @@ class LibraryKeeper:
         moved, not embedded again. What there is no time for is `left`: the same call goes on with it.
         """
         since = time.monotonic()
-        firsts = {draft.id: draft for draft in reversed(drafts)}
-        given = [draft.model_copy(update={"source": source}) for draft in drafts if firsts[draft.id] is draft]
-        repeated = tuple(twice(draft) for draft in drafts if firsts[draft.id] is not draft)
+        given, repeated = _once(source, drafts)
         moved = await self._follow_moves(tenant, source, given, kept)
-        total = IngestReport(moved=moved, failures=repeated)
+        total = IngestReport(moved=moved, failures=tuple(twice(draft) for draft in repeated))
         for first in range(0, len(given), _PAGE):
             page = given[first : first + _PAGE]
             total = added(total, await self._writer.ingest(tenant, page, author=author))
@@ -113,6 +111,18 @@ class LibraryKeeper:
             raise NotFound(f"There is no version {version} of {document_id!r}.", id=document_id)
         draft = draft_of_row({"id": document_id, "content": row["content"]})
         return await self._writer.ingest(tenant, [draft], author=author)
+
+
+def _once(source: str, drafts: Sequence[DocumentDraft]) -> tuple[list[DocumentDraft], list[DocumentDraft]]:
+    """As documents of this source, each id once; and those whose id another had before."""
+    given: dict[str, DocumentDraft] = {}
+    repeated: list[DocumentDraft] = []
+    for draft in drafts:
+        if draft.id in given:
+            repeated.append(draft)
+        else:
+            given[draft.id] = draft.model_copy(update={"source": source})
+    return list(given.values()), repeated
 
 
 def added(left: IngestReport, right: IngestReport) -> IngestReport:
