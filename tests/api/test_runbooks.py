@@ -121,7 +121,7 @@ async def test_files_go_in_as_they_are_and_those_that_cannot_be_read_are_told(ap
 async def test_a_document_that_is_no_text_keeps_no_other_out(
     api: RunningApi, route: str, broken: str
 ) -> None:
-    documents = [body("mixed/bad", broken), body("mixed/good")]
+    documents = [{"id": "mixed/bad", "text": broken}, {"id": "mixed/good", "text": DISK}]
     more = {"source": "mixed"} if route.endswith("sync") else {}
     content = json.dumps({"documents": documents, **more})
     async with api.http() as http:
@@ -132,7 +132,7 @@ async def test_a_document_that_is_no_text_keeps_no_other_out(
 
 
 async def test_a_job_tells_at_once_what_is_no_text_and_reads_the_rest(api: RunningApi) -> None:
-    documents = [body("staged/bad", "# Disk\0\n"), body("staged/good")]
+    documents = [{"id": "staged/bad", "text": "# Disk\0\n"}, {"id": "staged/good", "text": DISK}]
     async with api.http() as http:
         answer = await http.post("/v1/ingestions", json={"documents": documents})
     assert answer.status_code == 202, answer.text
