@@ -15,7 +15,7 @@ from temporalio import activity
 from activities.fitting import fit
 from activities.heartbeat import Pulse, heartbeats
 from activities.stopping import Stop, stoppable
-from holdfast.errors import HoldfastError, NotBegun, Unavailable
+from holdfast.errors import BrokeOff, HoldfastError, NotBegun, Unavailable
 from holdfast.plan.tales import CANCELLED
 from holdfast.ports import Artifacts, Dispatch, Ledger, ToolHost
 from schemas.stages import ActReport, ActReports, ActRequest, ActRow
@@ -24,6 +24,7 @@ from schemas.tools import EffectClass, ToolError, ToolResult, ToolSpec
 log = structlog.get_logger()
 
 _LONGEST_PAUSE_S = 2.0
+_MOST_TRIES = 8
 _HARMLESS_TWICE = (EffectClass.READ_ONLY, EffectClass.IDEMPOTENT)
 Answer = TypeVar("Answer")
 
@@ -121,10 +122,10 @@ class ActActivities:
     ) -> tuple[ActReport, Dispatch | None]:
         try:
             result = await stop.cuttable(self._tools.call(call.action, spec, idempotency_key=call.digest))
-        except NotBegun as error:
-            if spec.effect in _HARMLESS_TWICE:
+        except (NotBegun, BrokeOff) as error:
+            if not _ends_here(error, spec):
                 raise
-            result = _not_begun(error)  # another attempt could not tell this from a call that went out
+            result = _away(error)
         except asyncio.CancelledError:
             if stop.for_good:  # else it stays in doubt, as after a crash: another attempt finds out
                 await self._told(call, _STOPPED, stop)
@@ -192,7 +193,15 @@ async def _patiently(ask: Callable[[], Awaitable[Answer]], stop: Stop) -> Answer
         pause = min(pause * 2, _LONGEST_PAUSE_S)
 
 
-def _not_begun(error: NotBegun) -> ToolResult:
+def _ends_here(error: Unavailable, spec: ToolSpec) -> bool:
+    """What a tool calls is no part that we stand on: a harmless call is tried again for half a minute, and no longer. Of any
+    other, another attempt could not tell a call that never began from one that went out."""
+    if spec.effect in _HARMLESS_TWICE:
+        return activity.info().attempt >= _MOST_TRIES
+    return isinstance(error, NotBegun)
+
+
+def _away(error: Unavailable) -> ToolResult:
     told = ToolError(code=error.code, message=error.message, remedy=error.remedy)
     return ToolResult(ok=False, error=told, untrusted=False)
 

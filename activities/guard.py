@@ -121,4 +121,4 @@ class GuardActivities:
 def _outcome(request: CheckRequest, report: CheckReport) -> list[NewEvent]:
     if report.fatal:
         return [tales.plan_rejected(request.key, report.findings)]
-    return [tales.plan_accepted(request.key, request.plan)] if request.accepts else []
+    return [tales.plan_accepted(request.key, request.plan, report.findings)] if request.accepts else []

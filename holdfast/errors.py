@@ -17,7 +17,8 @@
     ├── ModelRefused        the model will not answer this        502
     ├── Misconfigured       a setting is missing or wrong         500
     └── Unavailable         a part we stand on is away            503
-        └── NotBegun        away before anything was asked of it  503
+        ├── NotBegun        away before anything was asked of it  503
+        └── BrokeOff        went away before it answered          503
 
 `retryable` says whether the same call may succeed later without anybody changing anything. The mapping to Temporal
 failures stands in `holdfast.runtime.failures`, the one to problem+json in `api.problems`.
@@ -171,3 +172,7 @@ class Unavailable(HoldfastError):
 
 class NotBegun(Unavailable):
     """A part that the call needs is away, and nothing was asked of it."""
+
+
+class BrokeOff(Unavailable):
+    """What was called went away before it answered; it may have done its work."""

@@ -86,6 +86,11 @@ class ToolSpec(Digested):
         return f"{self.name}@{self.version}"
 
     @property
+    def warning(self) -> str:
+        """What whoever uses it should hear; nothing where it is current."""
+        return f"{self.key} is deprecated: {self.deprecated}" if self.deprecated else ""
+
+    @property
     def fast(self) -> bool:
         """Whether a call may be made where it is judged."""
         return self.lane is Lane.FAST and self.effect is EffectClass.READ_ONLY

@@ -27,7 +27,7 @@ def _words(event: RunEvent) -> list[str]:
             f"{data.get('duration_ms', 0)} ms",
         ]
     if event.type == EventType.PLAN_ACCEPTED:
-        return [f"{len(data['plan'].get('steps', ()))} steps"]
+        return [f"{len(data['plan'].get('steps', ()))} steps", *_notes(data)]
     if event.type == EventType.APPROVAL_REQUESTED:
         return [str(data.get("approval_id", "")), short(data.get("summary", {}).get("what", ""))]
     named = (
@@ -46,7 +46,11 @@ def _words(event: RunEvent) -> list[str]:
     found = [short(str(data[name])) for name in named if data.get(name)]
     if isinstance(data.get("error"), dict):
         found.append(short(data["error"].get("message", "")))
-    return found
+    return [*found, *_notes(data)]
+
+
+def _notes(data: dict[str, Any]) -> list[str]:
+    return [f"note: {short(str(note))}" for note in data.get("notes", ())]
 
 
 def verdict_text(data: dict[str, Any]) -> str:

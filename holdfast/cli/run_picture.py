@@ -84,7 +84,7 @@ def _head(view: RunView, now: datetime | None) -> Iterator[RenderableType]:
 
 
 def _foot(view: RunView) -> Iterator[RenderableType]:
-    for note in view.notes[-1:]:
+    for note in view.notes[-3:]:
         yield _cut(note, "dim")
     waiting = view.waiting()
     for approval_id, what in list(waiting.items())[:_MOST_WAITING]:

@@ -104,6 +104,7 @@ class RunView:
 
     def _take_run(self, event: RunEvent) -> None:
         data = event.data
+        self.notes += [note for note in data.get("notes", ()) if note not in self.notes]
         match event.type:
             case EventType.RUN_STARTED:
                 self.status = RunStatus.RUNNING

@@ -1,6 +1,7 @@
 """`holdfast tools`: see which tools there are, how they fare, try them, and switch them on and off."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ import click
 import yaml
 
 from holdfast.cli.connection import as_json, ask, pairs, print_json, report, value_of
+from holdfast.cli.plain import plain
 from holdfast.cli.runs import exit_code, watched
 from holdfast.cli.terminal import line
 from holdfast.client import Holdfast
-from holdfast.errors import NotFound
+from holdfast.errors import Conflict, NotFound
 from schemas.base import JsonObject
 from schemas.effects import Effect, EffectStatus
 from schemas.runs import Run
@@ -111,7 +113,10 @@ def call(
 
     async def made(holdfast: Holdfast) -> int:
         offered = await holdfast.tools.offered(environment=environment)
-        schema = next((spec.input_schema for spec in offered if spec.name == name), {})
+        spec = next((spec for spec in offered if spec.name == name), None)
+        if spec is not None and spec.deprecated:
+            click.echo(f"note: {spec.warning}", err=True)
+        schema = spec.input_schema if spec else {}
         run = await holdfast.tools.call(name, _as_asked(given, schema), environment=environment)
         if watch:
             return await watched(holdfast, run, as_json=as_json)
@@ -146,7 +151,7 @@ def _print_call(run: Run, effect: Effect | None) -> None:
         click.echo(json.dumps(effect.result.output, indent=2, ensure_ascii=False))
         if effect.result.error:
             error = effect.result.error
-            click.echo(f"{error.code}: {error.message} {error.remedy}".rstrip(), err=True)
+            click.echo(plain(f"{error.code}: {error.message} {error.remedy}").rstrip(), err=True)
     elif run.status.ended:
         click.echo(f"not called: {run.reason or run.answer or run.status.value}", err=True)
 
@@ -232,6 +237,38 @@ def _switch(name: str, environment: str, *, enabled: bool, as_json: bool) -> Non
     place = "everywhere" if environment == "*" else f"in {environment}"
     words = f"{name} is {'on' if enabled else 'off'} {place}"
     report(words, as_json=as_json, tool=name, environment=environment, enabled=enabled)
+
+
+@tools.command()
+@click.argument("name")
+@click.option("--python", "as_module", is_flag=True, help="A Python module and its test, not a manifest.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where; else the folder that workers follow.",
+)
+@as_json
+def new(name: str, folder: Path | None, *, as_module: bool, as_json: bool) -> None:
+    """Write the beginning of a tool that works as it is: a manifest, or with --python a module and its test."""
+    from holdfast.cli.tool_starts import files_of  # noqa: PLC0415 - with what only this command needs
+    from holdfast.runtime.configuration import load  # noqa: PLC0415
+
+    if not re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_-]*)*", name):
+        raise click.BadParameter(f"{name!r} is no name of a tool: lower case, as in reports.count.")
+    if folder is None:
+        settings = load()
+        folder = settings.tools.folder or settings.data_dir / "tools"
+    files = {
+        folder / path: text
+        for path, text in files_of(name, kind="python" if as_module else "manifest").items()
+    }
+    for path in files:
+        if path.exists():
+            raise Conflict(f"{path} is there already.", remedy="Choose another name, or another folder.")
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        report(f"wrote {path}", as_json=as_json, tool=name, file=str(path))
 
 
 @tools.command()

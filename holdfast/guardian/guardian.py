@@ -22,10 +22,12 @@ from holdfast.guardian.vocabulary import View
 from schemas.base import Digest
 from schemas.brakes import Freeze
 from schemas.stages import JudgeRequest
+from schemas.tools import ToolSpec
 from schemas.verdicts import ApprovalTerms, Decision, Opinion, Reason, Settler, Verdict, VerdictRecord
 
 Clock = Callable[[], datetime]
 
+_DEPRECATION = "deprecation"
 _PROVISIONAL = datetime(1970, 1, 1, tzinfo=UTC)
 """When a verdict expires that somebody may still settle: long ago, by every clock. The ledger lets nothing go out on it,
 and puts the settled one in its place."""
@@ -191,7 +193,7 @@ def _record(view: View, ruled: _Ruled) -> VerdictRecord:
     verdict = Verdict(
         action_digest=view.action.digest,
         decision=ruling.outcome.decision,
-        reasons=ruling.reasons,
+        reasons=(*ruling.reasons, *_told_of(view.tool)),
         bundle=ruled.book.digest,
         terms=ruling.outcome.terms,
         expires_at=_PROVISIONAL if ruled.may_settle else ruling.expires_at,
@@ -206,6 +208,12 @@ def _record(view: View, ruled: _Ruled) -> VerdictRecord:
         judge=ruled.judge,
         in_advance=envelopable(view.action, ruling.outcome),
     )
+
+
+def _told_of(tool: ToolSpec) -> tuple[Reason, ...]:
+    """Decides nothing, and is read by whoever reads the verdict."""
+    said = Reason(policy=_DEPRECATION, effect=Decision.ALLOW, message=tool.warning)
+    return (said,) if tool.deprecated else ()
 
 
 def _held(verdict: Verdict, freeze: Freeze) -> Verdict:

@@ -75,7 +75,8 @@ def tools_text(catalogue: Catalogue, key: str) -> str:
 
 def _tool_text(tool: ToolSpec, key: str) -> str:
     """The words of a tool that another server offers are that server's, and so are fenced."""
-    body = f"{tool.description}\narguments: {_json(tool.input_schema)}"
+    warning = f"\n{tool.warning}" if tool.deprecated else ""
+    body = f"{tool.description}{warning}\narguments: {_json(tool.input_schema)}"
     if tool.output_schema:
         body += f"\noutput: {_json(tool.output_schema)}"
     for example in tool.examples:

@@ -1,10 +1,8 @@
 """What can be known to be wrong with a plan before anybody acts on it."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 import jsonschema
-from referencing.exceptions import Unresolvable
 
 from holdfast.plan import conditions
 from holdfast.plan.graph import (
@@ -15,6 +13,7 @@ from holdfast.plan.graph import (
     references_within,
 )
 from holdfast.plan.references import Reference, ReferenceProblem, parse, references_in
+from holdfast.shapes import BadSchema, Shape
 from schemas.agents import RunLimits
 from schemas.base import JsonObject
 from schemas.panels import misfits
@@ -159,9 +158,11 @@ def _about_call(step: ToolStep, name: str, arguments: JsonObject, catalogue: Cat
             step=step.id, code="unknown_tool", message=f"There is no tool {name}. There are: {known}."
         )
         return
+    if tool.deprecated:
+        yield Finding(step=step.id, code="deprecated_tool", message=tool.warning, fatal=False)
     try:
-        errors = list(jsonschema.Draft202012Validator(tool.input_schema).iter_errors(arguments))
-    except (Unresolvable, jsonschema.SchemaError, jsonschema.exceptions.UnknownType, re.error) as problem:
+        errors = Shape(tool.input_schema).errors(arguments)
+    except BadSchema as problem:
         yield Finding(
             step=step.id,
             code="broken_tool",

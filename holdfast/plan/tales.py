@@ -30,8 +30,10 @@ def of_the_run(place: str, kind: EventType, data: JsonObject, *, step: str | Non
     return NewEvent(key=f"{place}.{words}", type=kind, step_id=step, data=data)
 
 
-def plan_accepted(place: str, plan: Plan) -> NewEvent:
-    return of_the_run(place, EventType.PLAN_ACCEPTED, {"plan": plan.compact()})
+def plan_accepted(place: str, plan: Plan, findings: Sequence[Finding] = ()) -> NewEvent:
+    notes = [finding.message for finding in findings if not finding.fatal]
+    data: JsonObject = {"plan": plan.compact()}
+    return of_the_run(place, EventType.PLAN_ACCEPTED, data | ({"notes": notes[:20]} if notes else {}))
 
 
 def plan_rejected(place: str, findings: Sequence[Finding]) -> NewEvent:

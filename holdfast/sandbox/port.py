@@ -1,11 +1,12 @@
 """The port every sandbox backend fulfils. Tool failures are results; only a bug raises."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from schemas.sandbox import SandboxHealth, SandboxRequest, SandboxResult
+from schemas.sandbox import Isolation, NetworkDecision, SandboxHealth, SandboxRequest, SandboxResult
 
 
 class Sandbox(Protocol):
@@ -30,10 +31,13 @@ class Sandbox(Protocol):
 
 @dataclass(frozen=True)
 class Conversation:
-    """A running program's input and output. Its output ends when the program does."""
+    """A running program's input and output, and what is seen of it. Its output ends when the program does."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    isolation: Isolation
+    network: Callable[[], Sequence[NetworkDecision]]
+    """The connections that ended since it was asked last."""
 
 
 @runtime_checkable

@@ -2,16 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
-import jsonschema
 import structlog
 from pydantic import ValidationError
 
 from holdfast.errors import HoldfastError, SandboxUnavailable, Unavailable
+from holdfast.shapes import Shape
 from holdfast.tools.builtin.remedies import remedy_of
 from holdfast.tools.declare import Tool, ToolContext
+from holdfast.tools.plain import plain
 from holdfast.tools.registry import Registry
 from schemas.actions import Action
 from schemas.base import JsonObject
@@ -29,7 +31,7 @@ class RegistryToolHost:
         self._own = registry
         self._offered: dict[str, Sequence[Tool]] = {}
         self._registry = registry
-        self._validators: dict[str, jsonschema.Draft202012Validator] = {}
+        self._shapes: dict[tuple[str, str], Shape] = {}
 
     def catalogue(self) -> Catalogue:
         return self._registry.newest()
@@ -49,12 +51,12 @@ class RegistryToolHost:
     async def call(self, action: Action, spec: ToolSpec, *, idempotency_key: str) -> ToolResult:
         """What the tool brought. Raises only where a retry may help: the sandbox or a service is away."""
         tool = self._registry.find(spec.name, spec.version)
-        complaint = self._complaint(tool.spec, action.arguments)
+        complaint = self._shape(tool.spec, "input").complaint(action.arguments)
         if complaint:
             return _failed("bad_arguments", complaint, remedy=_SCHEMA)
         context = ToolContext(action=action, spec=spec, idempotency_key=idempotency_key)
         started = time.monotonic()
-        result = await self._bounded(tool, action.arguments, context)
+        result = self._kept(tool.spec, await self._bounded(tool, action.arguments, context))
         return result.model_copy(update={"duration_ms": (time.monotonic() - started) * 1000})
 
     async def probe(self, action: Action, spec: ToolSpec) -> bool | None:
@@ -94,16 +96,25 @@ class RegistryToolHost:
             log.warning("tool_crashed", tool=tool.spec.key, error=type(error).__name__)
             return _failed("tool_crashed", f"{tool.spec.name} failed: {type(error).__name__}: {error}"[:1000])
 
-    def _complaint(self, spec: ToolSpec, arguments: Mapping[str, object]) -> str:
-        validator = self._validators.get(spec.digest)
-        if validator is None:
-            validator = jsonschema.Draft202012Validator(spec.input_schema)
-            self._validators[spec.digest] = validator
-        error = next(iter(validator.iter_errors(arguments)), None)
-        if error is None:
-            return ""
-        where = "/".join(str(part) for part in error.absolute_path) or "arguments"
-        return f"{where}: {error.message}"[:500]
+    def _kept(self, spec: ToolSpec, result: ToolResult) -> ToolResult:
+        """Its output as it can be written down; a failure where that is not what the tool's schema promises."""
+        result = result.model_copy(update={"output": plain(result.output)})
+        promised = result.output.get("structured") if spec.source == "mcp" else result.output
+        if not result.ok or not spec.output_schema or promised is None or result.output.get("truncated"):
+            return result
+        complaint = self._shape(spec, "output").complaint(promised)
+        if not complaint:
+            return result
+        said = f"{spec.name} was called, and what it brought breaks its output schema: {complaint}"
+        error = ToolError(code="bad_output", message=said[:1000], remedy=remedy_of("bad_output"))
+        return result.model_copy(update={"ok": False, "error": error})
+
+    def _shape(self, spec: ToolSpec, side: Literal["input", "output"]) -> Shape:
+        shape = self._shapes.get((spec.digest, side))
+        if shape is None:
+            shape = Shape(spec.input_schema if side == "input" else spec.output_schema)
+            self._shapes[spec.digest, side] = shape
+        return shape
 
 
 def _failed(code: str, message: str, *, remedy: str = "") -> ToolResult:

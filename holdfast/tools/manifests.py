@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import jsonschema
 import yaml
 from pydantic import ValidationError
 
 from holdfast.errors import InvalidInput
 from holdfast.sandbox.egress import BadRule, EgressRules
 from holdfast.sandbox.port import Sandbox
+from holdfast.shapes import BadSchema, Shape, check_schema
 from holdfast.tools.builtin.programs import told
 from holdfast.tools.declare import Tool, ToolContext
 from holdfast.tools.registry import Registry
@@ -145,15 +145,16 @@ def _structured(result: ToolResult) -> ToolResult:
         return result
     if not isinstance(printed, dict):
         return result
-    return result.model_copy(update={"output": printed})
+    seen = {"network": result.output["network"]} if "network" in result.output else {}
+    return result.model_copy(update={"output": {**printed, **seen}})  # the proxy's word, never the tool's
 
 
 def _check(manifest: ToolManifest) -> None:
     for name, schema in (("input", manifest.input), ("output", manifest.output)):
         try:
-            jsonschema.Draft202012Validator.check_schema(schema)
-        except jsonschema.SchemaError as error:
-            raise BadManifest(f"{name}: this is no JSON schema: {error.message[:300]}") from error
+            check_schema(schema)
+        except BadSchema as error:
+            raise BadManifest(f"{name}: {error}") from error
     if manifest.input.get("type", "object") != "object":
         raise BadManifest("input.type: arguments are an object.")
     if manifest.permissions.host_read:
@@ -185,8 +186,7 @@ def _check_places(manifest: ToolManifest) -> None:
 
 def check_examples(spec: ToolSpec) -> None:
     """Raises BadManifest for the first that the tool itself would not take."""
-    validator = jsonschema.Draft202012Validator(spec.input_schema)
+    shape = Shape(spec.input_schema)
     for number, example in enumerate(spec.examples):
-        error = next(iter(validator.iter_errors(example.arguments)), None)
-        if error is not None:
-            raise BadManifest(f"examples.{number}: {error.message[:300]}")
+        if complaint := shape.complaint(example.arguments):
+            raise BadManifest(f"examples.{number}: {complaint}")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import ModuleType
 
 from holdfast.sandbox.egress import BadRule, EgressRules
+from holdfast.shapes import BadSchema, check_schema
 from holdfast.tools.declare import Tool
 from holdfast.tools.manifests import BadManifest, check_examples
 from schemas.canonical import digest_of
@@ -67,4 +68,9 @@ def _check(tool: Tool) -> None:
         EgressRules.of(spec.permissions.network)
     except BadRule as error:
         raise BadManifest(f"{spec.key}: permissions.network: {error}") from error
+    for side, schema in (("input", spec.input_schema), ("output", spec.output_schema)):
+        try:
+            check_schema(schema)
+        except BadSchema as error:
+            raise BadManifest(f"{spec.key}: {side}: {error}") from error
     check_examples(spec)

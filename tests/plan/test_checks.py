@@ -162,3 +162,11 @@ def test_no_text_in_a_plan_makes_the_checks_stumble(argument: str, condition: st
 def test_a_plan_of_five_thousand_steps_is_checked_in_seconds() -> None:
     steps = [look(f"s{n}", depends_on=(f"s{n - 1}",) if n else ()) for n in range(5000)]
     assert not codes(*steps, steps=5000)
+
+
+def test_a_deprecated_tool_is_told_and_no_error() -> None:
+    old = LOOK.model_copy(update={"deprecated": "Use see."})
+    plan = Plan(steps=(ToolStep(id="a", tool="look", arguments={"path": "x"}),))
+    [finding] = findings_in(plan, catalogue=Catalogue(tools=(old,)), inputs={}, limits=RunLimits())
+    assert (finding.code, finding.fatal) == ("deprecated_tool", False)
+    assert finding.message == "look@1.0.0 is deprecated: Use see."

@@ -25,7 +25,6 @@ from schemas.sandbox import (
     CollectedFile,
     Isolation,
     LayerCheck,
-    NetworkDecision,
     SandboxHealth,
     SandboxRequest,
     SandboxResult,
@@ -35,7 +34,7 @@ from schemas.sandbox import (
 
 _BACKEND = "bubblewrap"
 _COLLECT_BYTES = 16 * 1024 * 1024
-_MOST_LINE = 16 * 1024 * 1024
+_CHUNK = 64 * 1024
 _GROUP_REMEDY = "run as root, or delegate the memory and pids controllers (systemd: Delegate=yes)"
 _ALWAYS = ("user", "mount", "pid", "network", "ipc", "uts", "cgroup_namespace", "no_capabilities")
 _MORE = (
@@ -111,7 +110,8 @@ class BubblewrapSandbox:
         workspace = workspace_name(request.run) if request.run is not None else passing_name()
         spec = _call_spec(request, workspace, aliases=sorted(rules.aliases))
         try:
-            report, decisions = await self._call(client, spec, rules)
+            proxy = self._proxy(rules)
+            report = await self._call(client, spec, proxy)
         except LauncherLost as error:
             return self._broken(str(error))
         finally:
@@ -119,7 +119,7 @@ class BubblewrapSandbox:
                 await asyncio.to_thread(forget, self._store, workspace)
         place = str(self._store / workspace) if request.run is not None else None
         result = self._result(report, _isolation(client.report), place)
-        return result.model_copy(update={"network": decisions})
+        return result.model_copy(update={"network": tuple(proxy.decisions)})
 
     @asynccontextmanager
     async def converse(self, request: SandboxRequest) -> AsyncIterator[Conversation]:
@@ -135,14 +135,15 @@ class BubblewrapSandbox:
         except (OSError, LauncherLost) as error:
             raise SandboxUnavailable(str(error)) from error
         opened: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
-        call = asyncio.create_task(self._call(client, spec, rules, opened.set_result))
+        proxy = self._proxy(rules)
+        call = asyncio.create_task(self._call(client, spec, proxy, opened.set_result))
         try:
             await asyncio.wait((opened, call), return_when=asyncio.FIRST_COMPLETED)
             if not opened.done():
                 raise SandboxUnavailable(f"The sandbox failed: {_why_ended(call)}")
-            reader, writer = await asyncio.open_unix_connection(sock=opened.result(), limit=_MOST_LINE)
+            reader, writer = await asyncio.open_unix_connection(sock=opened.result(), limit=_CHUNK)
             try:
-                yield Conversation(reader, writer)
+                yield Conversation(reader, writer, _isolation(client.report), proxy.taken)
             finally:
                 writer.close()
         finally:
@@ -154,17 +155,18 @@ class BubblewrapSandbox:
         self,
         client: LauncherClient,
         spec: CallSpec,
-        rules: EgressRules,
+        proxy: EgressProxy,
         stream_received: StreamReceived = socket.socket.close,
-    ) -> tuple[CallReport, tuple[NetworkDecision, ...]]:
-        proxy = EgressProxy(
-            rules, secrets=self._secrets, limits=self._egress_limits, resolver=self._resolver, tls=self._tls
-        )
+    ) -> CallReport:
         try:
-            report = await client.call(spec, proxy.start, stream_received)
+            return await client.call(spec, proxy.start, stream_received)
         finally:
             await proxy.stop()
-        return report, tuple(proxy.decisions)
+
+    def _proxy(self, rules: EgressRules) -> EgressProxy:
+        return EgressProxy(
+            rules, secrets=self._secrets, limits=self._egress_limits, resolver=self._resolver, tls=self._tls
+        )
 
     async def _launcher(self) -> LauncherClient:
         async with self._starting:
@@ -270,9 +272,9 @@ def _missing_interpreter(request: SandboxRequest) -> str | None:
     return f"{program} is not installed on this machine; install it, or use another language"
 
 
-def _why_ended(call: "asyncio.Task[tuple[CallReport, tuple[NetworkDecision, ...]]]") -> str:
+def _why_ended(call: "asyncio.Task[CallReport]") -> str:
     error = call.exception()
-    return str(error) if error else call.result()[0].problem or "it ended at once"
+    return str(error) if error else call.result().problem or "it ended at once"
 
 
 def _call_spec(

@@ -28,6 +28,12 @@ class Decisions:
         first, before = self._summed.get(place, (number, None))
         self._summed[place] = (min(first, number), _sum(before, decision) if before else decision)
 
+    def taken(self) -> list[NetworkDecision]:
+        """Those since it was asked last, for a program that lives through many calls."""
+        found = self.in_order()
+        self._alone, self._summed = [], {}
+        return found
+
     def in_order(self) -> list[NetworkDecision]:
         entries = [*self._alone, *self._summed.values()]
         return [decision for _, decision in sorted(entries, key=lambda entry: entry[0])]

@@ -60,6 +60,10 @@ class EgressProxy:
         """In the order in which the tool connected, whichever connection ended first."""
         return self._decided.in_order()
 
+    def taken(self) -> list[NetworkDecision]:
+        """Those that ended since it was asked last."""
+        return self._decided.taken()
+
     async def start(self, listeners: Sequence[socket.socket]) -> None:
         for listener in listeners:
             listener.setblocking(False)

@@ -5,8 +5,11 @@ import json
 import re
 from collections.abc import Sequence
 
-from holdfast.adapters.mcp.connection import Answered, Connection
+from pydantic import ValidationError
+
+from holdfast.adapters.mcp.answered import Answered, Connection
 from holdfast.errors import ToolFailed
+from holdfast.shapes import BadSchema, check_schema
 from holdfast.tools.declare import Tool, ToolContext
 from schemas.base import Digest, JsonObject
 from schemas.canonical import digest_of
@@ -16,6 +19,8 @@ from schemas.tools import EffectClass, ToolError, ToolResult, ToolSpec
 _ODD = re.compile(r"[^a-z0-9_-]+")
 _MOST_TOOLS = 200
 _MOST_CHARS = 4_000
+_SLACK_S = 5.0
+"""So that a call that is too slow ends as what was seen of it, and not as cut off from outside."""
 
 
 def hash_of(found: Sequence[JsonObject]) -> Digest:
@@ -25,23 +30,37 @@ def hash_of(found: Sequence[JsonObject]) -> Digest:
 
 def tools_of(
     name: str, server: McpServer, connection: Connection, found: Sequence[JsonObject]
-) -> Sequence[Tool]:
-    """Raises ToolFailed where two of them would have one name, or there are too many."""
+) -> tuple[Sequence[Tool], Sequence[str]]:
+    """Its tools, and why others are left out. Raises ToolFailed where two would have one name, or there are too many."""
     wanted = [tool for tool in found if _matches(str(tool["name"]), server.tools)]
     if len(wanted) > _MOST_TOOLS:
         raise ToolFailed(
             f"It offers {len(wanted)} tools; {_MOST_TOOLS} are the most.", remedy="Narrow `tools`."
         )
-    made = [_tool(name, server, connection, tool) for tool in wanted]
+    made, problems = [], []
+    for tool in wanted:
+        try:
+            made.append(_tool(name, server, connection, tool))
+        except (BadSchema, ValueError) as error:
+            problems.append(f"{str(tool['name'])[:80]!r} is left out: {_short(error)}")
     names = [tool.spec.name for tool in made]
     twice = {one for one in names if names.count(one) > 1}
     if twice:
         raise ToolFailed(f"Several of its tools would be called {min(twice)}.", remedy="Narrow `tools`.")
-    return made
+    return made, problems
+
+
+def _short(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:300]
+    return str(error)[:300]
 
 
 def _tool(name: str, server: McpServer, connection: Connection, found: JsonObject) -> Tool:
     original = str(found["name"])
+    for side in ("inputSchema", "outputSchema"):
+        check_schema(found.get(side) or {}, patterns=False)
     spec = ToolSpec(
         name=f"mcp.{name}.{_slug(original)}",
         description=(str(found.get("description") or "") or f"The tool {original} of {name}.")[:_MOST_CHARS],
@@ -50,7 +69,7 @@ def _tool(name: str, server: McpServer, connection: Connection, found: JsonObjec
         effect=EffectClass.READ_ONLY if _matches(original, server.read_only) else EffectClass.IRREVERSIBLE,
         source="mcp",
         permissions=server.permissions,
-        timeout_s=server.timeout_s,
+        timeout_s=server.timeout_s + _SLACK_S,
         risk="medium",
         owner=name,
         way=digest_of(
@@ -64,8 +83,8 @@ def _tool(name: str, server: McpServer, connection: Connection, found: JsonObjec
         answered = await connection.call(
             original, arguments, run=context.workspace, timeout_s=server.timeout_s
         )
-        result = _result(answered.result, most=server.result_bytes)
-        return _with_sandbox(result, answered)
+        failed = ToolResult(ok=False, error=answered.failure) if answered.failure else None
+        return _with_sandbox(failed or _result(answered.result, most=server.result_bytes), answered)
 
     return Tool(spec=spec, call=call)
 
@@ -92,14 +111,14 @@ def _result(found: JsonObject, *, most: int) -> ToolResult:
     """Text together, structure apart, anything else as it came; cut where it is larger than it may be."""
     content = [part for part in found.get("content", []) if isinstance(part, dict)]
     text = "\n".join(str(part.get("text", "")) for part in content if part.get("type") == "text")
-    output: JsonObject = {"text": text.replace("\0", "�")}
+    output: JsonObject = {"text": text}
     if found.get("structuredContent") is not None:
         output["structured"] = found["structuredContent"]
     others = [part for part in content if part.get("type") != "text"]
     if others:
         output["content"] = others
     if len(json.dumps(output)) > most:
-        output = {"text": text[: most // 4].replace("\0", "�"), "truncated": True}
+        output = {"text": text[: most // 4], "truncated": True}
     ok = not found.get("isError")
     error = (
         None if ok else ToolError(code="mcp_error", message=text[:2000] or "The tool failed without a word.")

@@ -21,7 +21,7 @@ from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.shelf import Offers, Refusals
 
 if TYPE_CHECKING:
-    from holdfast.adapters.mcp.connection import Connection
+    from holdfast.adapters.mcp.answered import Connection
 from schemas.mcp import McpServer, McpServers
 
 log = structlog.get_logger()
@@ -111,8 +111,12 @@ class ServerFile:
                     " nobody has accepted.",
                     remedy=f"Look at them, and write `catalogue: {seen}` below the server's name.",
                 )
-            await self._swap(known, tools_of(name, server, known.connection, found))
-            await self._refusals.accept(f"mcp:{name}")
+            tools, problems = tools_of(name, server, known.connection, found)
+            await self._swap(known, tools)
+            if problems:
+                await self._refusals.refuse(f"mcp:{name}", "; ".join(problems)[:2000])
+            else:
+                await self._refusals.accept(f"mcp:{name}")
         except (HoldfastError, ValidationError) as error:
             await self._refusals.refuse(f"mcp:{name}", str(error))
             log.warning("mcp_server_refused", server=name, why=type(error).__name__)

@@ -183,4 +183,11 @@ def _created_data(run_input: RunInput) -> dict[str, Any]:
         "environment": run_input.environment,
         "mode": run_input.mode,
         "requested_by": run_input.requested_by,
+        **({"notes": warnings} if (warnings := _warnings(run_input)) else {}),
     }
+
+
+def _warnings(run_input: RunInput) -> list[str]:
+    """Of the tools that this run may come to use."""
+    offered = run_input.catalogue.allowed(run_input.agent.tools).tools
+    return [tool.warning for tool in offered if tool.deprecated][:20]

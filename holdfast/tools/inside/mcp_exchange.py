@@ -10,17 +10,20 @@ from typing import IO, Any
 
 VERSION = "2025-06-18"
 MOST_PAGES = 50
+SIDE = 2_000
+TOO_LARGE, UNREADABLE = -32090, -32091
 
 
 class Server:
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], most: int) -> None:
+        self.most = most
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.numbers = itertools.count(1)
 
     def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         number = next(self.numbers)
         self.send({"id": number, "method": method, "params": params})
-        for line in self.lines():
+        for line in self.lines(number):
             if not isinstance(line, dict):
                 continue
             if (
@@ -37,12 +40,27 @@ class Server:
         pipe.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
         pipe.flush()
 
-    def lines(self) -> Any:
-        for line in required(self.process.stdout):
+    def lines(self, number: int) -> Any:
+        """What it says, line by line; what is too large or broken becomes a refusal where it answers the request."""
+        pipe = required(self.process.stdout)
+        while line := pipe.readline(self.most + 1):
+            over = len(line) > self.most and not line.endswith(b"\n")
+            unasked = b'"method"' in line[:SIDE]
+            if over and not unasked:
+                yield refusal(number, TOO_LARGE)
+            while over and not line.endswith(b"\n") and (line := pipe.readline(self.most + 1)):
+                continue
+            if over:
+                continue
             try:
                 yield json.loads(line)
-            except ValueError:
-                continue  # a server that also prints is not rare
+            except (ValueError, RecursionError):  # a server that also prints is not rare
+                if b'"id"' in line and not unasked:
+                    yield refusal(number, UNREADABLE)
+
+
+def refusal(number: int, code: int) -> dict[str, Any]:
+    return {"id": number, "error": {"code": code, "message": ""}}
 
 
 def required(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -68,7 +86,7 @@ def every_tool(server: Server) -> dict[str, Any]:
 def main() -> None:
     request = json.load(sys.stdin)
     try:
-        server = Server(request["command"])
+        server = Server(request["command"], request["most"])
     except OSError as error:
         raise SystemExit(f"{request['command'][0]}: {error.strerror}") from error
     client = {"name": "holdfast", "version": "1"}
@@ -78,7 +96,10 @@ def main() -> None:
         server.send({"method": "notifications/initialized"})
         listing = request["method"] == "tools/list"
         answer = every_tool(server) if listing else server.ask(request["method"], request["params"])
-    json.dump({key: answer[key] for key in ("result", "error") if key in answer}, sys.stdout)
+    told = {key: answer[key] for key in ("result", "error") if key in answer}
+    text = json.dumps(told, ensure_ascii=False)
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # lone halves of characters
+    sys.stdout.buffer.write(whole.encode())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,55 @@
+"""An MCP server that runs beside the worker, outside any sandbox, because its operator said so."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+_GRACE_S = 2.0
+_CHUNK = 64 * 1024
+_PASSED_ON = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
+
+
+@asynccontextmanager
+async def started(command: Sequence[str]) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Its output and input. With the block it is asked to end, and then made to, with everything it started."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        start_new_session=True,
+        limit=_CHUNK,
+    )
+    reader, writer = process.stdout, process.stdin
+    if reader is None or writer is None:
+        raise OSError("the process has no pipes")
+    try:
+        yield reader, writer
+    finally:
+        await asyncio.shield(asyncio.ensure_future(_end(process, reader, writer)))
+
+
+async def _end(
+    process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """First its input is closed, which tells a server to go; then come the signals. What it still says is thrown away: a
+    process whose output nobody takes cannot end."""
+    writer.close()
+    for number in (None, signal.SIGTERM, signal.SIGKILL):
+        if number is not None:
+            _signal(process, number)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE_S):
+                while await reader.read(_CHUNK):
+                    continue
+                await process.wait()
+                break
+    _signal(process, signal.SIGKILL)  # what it started and left behind
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
