@@ -182,7 +182,7 @@ async def test_over_http_answers_are_bounded_too(
         url = f"http://127.0.0.1:{port}/mcp"
         await worker.set(h={"url": url, "catalogue": "any", "result_bytes": 100_000, "timeout_s": 20})
         if packed:
-            assert "cannot be read" in worker.told.problems["mcp:h"]
+            assert "unreadable" in worker.told.problems["mcp:h"]
             return
         result = await worker.call("mcp.h.ask")
         assert code_of(result) == code
