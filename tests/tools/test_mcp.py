@@ -293,6 +293,25 @@ async def test_a_server_that_is_not_there_is_a_problem_and_no_failure(worker: Wo
     assert worker.told.problems == {}
 
 
+async def test_outside_the_sandbox_is_no_place_in_production(
+    tmp_path: Path, roomy: BubblewrapSandbox
+) -> None:
+    told = Told()
+    servers = ServerFile(
+        tmp_path / "mcp.yaml",
+        host=Caller().host,
+        sandbox=roomy,
+        secrets=SecretFolder(tmp_path),
+        offers=told,
+        refusals=told,
+        unsandboxed=False,
+    )
+    (tmp_path / "mcp.yaml").write_text(yaml.safe_dump({"servers": {"tickets": beside()}}))
+    await servers.look()
+    assert "does not permit" in told.problems["mcp:tickets"]
+    assert told.published == {}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

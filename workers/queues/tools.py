@@ -97,6 +97,7 @@ async def _follow_servers(held: Parts, host: RegistryToolHost, database: Databas
         secrets=SecretFolder(_secrets(held)),
         offers=PostgresTools(database=database),
         refusals=PostgresToolNotice(database=database, worker=held.identity),
+        unsandboxed=held.settings.profile != "prod",
     )
     held.closes(servers.close)
     _keep(held, servers.follow())

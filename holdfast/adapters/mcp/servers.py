@@ -14,7 +14,7 @@ import structlog
 import yaml
 from pydantic import ValidationError
 
-from holdfast.errors import HoldfastError, InvalidInput
+from holdfast.errors import HoldfastError, InvalidInput, Misconfigured
 from holdfast.sandbox.port import Sandbox, SecretSource
 from holdfast.tools.declare import Tool
 from holdfast.tools.host import RegistryToolHost
@@ -44,8 +44,11 @@ class ServerFile:
         secrets: SecretSource,
         offers: Offers,
         refusals: Refusals,
+        unsandboxed: bool = True,
     ) -> None:
+        """`unsandboxed` says whether a server may run beside the worker at all."""
         self._file = file
+        self._unsandboxed = unsandboxed
         self._host = host
         self._sandbox = sandbox
         self._secrets = secrets
@@ -97,6 +100,11 @@ class ServerFile:
 
         try:
             known = self._known.get(name)
+            if server.unsandboxed and not self._unsandboxed:
+                raise Misconfigured(
+                    f"The server {name} asks to run outside the sandbox, which the prod profile does not permit.",
+                    remedy="Leave `unsandboxed` out, with `warm` in its place, or run it elsewhere and name its url.",
+                )
             if known is None:
                 connection = await connection_to(
                     server, name=name, sandbox=self._sandbox, secrets=self._secrets
