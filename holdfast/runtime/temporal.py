@@ -25,6 +25,7 @@ from holdfast.runtime.converter import ProcessPayloadConverter
 from holdfast.runtime.encryption import EncryptionCodec, Keyring
 from holdfast.runtime.failures import RUN_FAILURES, EncryptedFailureConverter, HoldfastFailureConverter
 from holdfast.runtime.log_context import LogContextInterceptor
+from holdfast.runtime.raw_messages import RawMessageInterceptor
 from holdfast.runtime.settings import TemporalSettings
 from holdfast.runtime.telemetry import StageSpans
 
@@ -116,8 +117,8 @@ def _interceptors(
     *, tracing: bool
 ) -> Sequence[temporalio.client.Interceptor | temporalio.worker.Interceptor]:
     if not tracing:
-        return (LogContextInterceptor(),)
-    return (OpenTelemetryInterceptor(), LogContextInterceptor(), StageSpans())
+        return (LogContextInterceptor(), RawMessageInterceptor())
+    return (OpenTelemetryInterceptor(), LogContextInterceptor(), RawMessageInterceptor(), StageSpans())
 
 
 def _without_sandbox(runner: WorkflowRunner | None) -> WorkflowRunner:

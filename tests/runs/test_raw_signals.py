@@ -1,16 +1,23 @@
 """Signals that say a decision was made which nobody made: told and audited, and true ones never doubted."""
 
+import asyncio
 import json
+from asyncio.subprocess import DEVNULL
+from collections.abc import Sequence
+
+from temporalio.client import WorkflowHandle
 
 from holdfast.adapters.postgres.audit import AuditFilter, PostgresAudit
 from holdfast.adapters.postgres.doubts import MOST_TOLD
+from holdfast.runtime.embedded.temporal import bundled_program
 from schemas.base import JsonObject
 from schemas.commands import PauseCommand, ResumeCommand
-from schemas.runs import RunStatus
+from schemas.runs import RunOutput, RunStatus
 from tests.runs import house as at_home
 from tests.runs.conftest import Stage
 from tests.runs.house import House
 from tests.runs.steps import say
+from workflows.agent_run import AgentRun
 
 
 async def test_a_signal_does_not_complete_a_quorum_and_its_votes_are_not_doubted(house: House) -> None:
@@ -96,3 +103,68 @@ async def audited(stage: Stage, run_id: str) -> list[JsonObject]:
     wanted = AuditFilter(object=f"/v1/runs/{run_id}")
     lines = await PostgresAudit(database=stage.database).found("default", wanted, after=0, limit=100)
     return [json.loads(line.entry) for line in lines]
+
+
+ODD: Sequence[Sequence[object]] = (
+    (),
+    (None,),
+    (7,),
+    ("x", "y", "z"),
+    ({"id": 7, "text": [], "name": "", "by": []},),
+    ([[[]]], {}),
+    ("run_" + "x" * 2000,),
+)
+"""What a hand in Temporal's tools may send: nothing, too much, or something else."""
+
+
+async def test_no_signal_from_temporals_own_tools_ends_or_breaks_a_run(stage: Stage) -> None:
+    handle = await stage.start(say("ask", "delicate"))
+    await stage.until(handle.id, "approval.requested")
+    names = ["post_event", "instruct", "approval_decided", "thawed", "tell_end_to", "agent_ended", "nobody"]
+    for arguments in ODD:
+        await asyncio.gather(*(by_hand(stage, ["signal"], handle.id, name, *arguments) for name in names))
+    await ends_well(stage, handle)
+
+
+async def test_no_update_from_temporals_own_tools_ends_or_breaks_a_run(stage: Stage) -> None:
+    handle = await stage.start(say("ask", "delicate"))
+    await stage.until(handle.id, "approval.requested")
+    for arguments in ODD:
+        for name in ("pause", "resume", "cancel", "nobody"):
+            assert await by_hand(stage, ["update", "execute"], handle.id, name, *arguments) != 0
+    assert (await stage.run(handle.id)).status is RunStatus.INPUT_REQUIRED
+    await ends_well(stage, handle)
+
+
+async def ends_well(stage: Stage, handle: WorkflowHandle[AgentRun, RunOutput]) -> None:
+    await stage.decide(handle.id)
+    async with asyncio.timeout(30):
+        assert (await handle.result()).status is RunStatus.SUCCEEDED
+    assert stage.world.said == ["delicate"]
+    failures = [event for event in (await handle.fetch_history()).events if "TASK_FAILED" in str(event)]
+    assert failures == []
+
+
+async def test_a_claim_with_more_behind_it_is_told_like_any_other(stage: Stage) -> None:
+    handle = await stage.start(say("ask", "delicate"))
+    asked = await stage.until(handle.id, "approval.requested")
+    await by_hand(stage, ["signal"], handle.id, "approval_decided", asked.data["approval_id"], "approve")
+    told = await stage.until(handle.id, "approval.unfounded")
+    assert told.data["approval_id"] == asked.data["approval_id"]
+    await stage.decide(handle.id)
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+
+
+async def by_hand(stage: Stage, verb: Sequence[str], run_id: str, name: str, *arguments: object) -> int:
+    """With Temporal's command line."""
+    given = [part for each in arguments for part in ("--input", json.dumps(each))]
+    process = await asyncio.create_subprocess_exec(
+        bundled_program(),
+        "workflow",
+        *verb,
+        *("--workflow-id", run_id, "--name", name, *given),
+        *("--address", stage.client.service_client.config.target_host),
+        stdout=DEVNULL,
+        stderr=DEVNULL,
+    )
+    return await process.wait()
