@@ -27,6 +27,11 @@ class AskActivities:
         return await self._approvals.expire(request.scope.tenant, request.id)
 
     @activity.defn
+    async def withdraw_approval(self, request: ReadApprovalRequest) -> None:
+        """Safe to repeat: what is decided stays decided, and an event of the same key is told once."""
+        await self._approvals.withdraw(request.scope, request.id)
+
+    @activity.defn
     async def doubt(self, request: DoubtRequest) -> None:
         """Safe to repeat: an event of the same key is told, and audited, once."""
         await self._approvals.doubt(request)

@@ -8,7 +8,7 @@ from holdfast.errors import NotFound
 from holdfast.plan.story import StoryReader, handed_on
 from holdfast.ports import Artifacts, Runs, Story
 from schemas.base import JsonObject, RunId
-from schemas.runs import RunInput, RunOutput, RunStatus
+from schemas.runs import Run, RunInput, RunOutput, RunState, RunStatus
 from schemas.stages import (
     LoadRequest,
     LookUpRequest,
@@ -45,6 +45,7 @@ class StoryActivities:
             run = await self._runs.read(request.scope.tenant, request.run_id)
         except NotFound:  # it has not opened its row yet
             return RunOutput(run_id=request.run_id, status=RunStatus.QUEUED)
+        used = await self._used(run) if run.status.ended else RunState()
         return RunOutput(
             run_id=run.id,
             status=run.status,
@@ -52,8 +53,14 @@ class StoryActivities:
             reason=run.reason,
             outputs=run.outputs,
             cites=run.cites,
+            steps_done=used.steps_done,
+            tool_s=used.tool_s,
             spend_usd=run.spend_usd,
         )
+
+    async def _used(self, run: Run) -> RunState:
+        begun = (await self._runs.start_input(run.tenant, run.id)).state
+        return (await self._read(run.tenant, run.id, StoryReader(begun))).state()
 
     @activity.defn
     async def past(self, request: PastRequest) -> Past:

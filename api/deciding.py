@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 _WHY: dict[Refused, str] = {
     "decided": "It was decided before.",
+    "withdrawn": "It was withdrawn: its run has ended, or its step is out of time.",
     "expired": "It has expired.",
     "other_digest": "The digest is of something else than what is asked.",
     "four_eyes": "Who asked for the run may not approve what it does.",

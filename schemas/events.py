@@ -34,6 +34,7 @@ class EventType(StrEnum):
     APPROVAL_REQUESTED = "approval.requested"
     APPROVAL_DECIDED = "approval.decided"
     APPROVAL_EXPIRED = "approval.expired"
+    APPROVAL_WITHDRAWN = "approval.withdrawn"
     APPROVAL_ESCALATED = "approval.escalated"
     APPROVAL_DELEGATED = "approval.delegated"
     APPROVAL_UNFOUNDED = "approval.unfounded"

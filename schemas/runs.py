@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from schemas.agents import AgentSpec, Mode, RunLimits
 from schemas.base import Digest, JsonObject, Labels, Name, Payload, Request, RunId, strictly
+from schemas.commands import ResumeCommand
 from schemas.models import ModelRoutes
 from schemas.plans import Citation, Plan, StepState
 from schemas.tools import ArtifactRef, Catalogue, ToolError
@@ -76,6 +77,14 @@ class StepOutcome(Payload):
     attempts: int = 0
 
 
+class Tries(Payload):
+    """A step, or one item of its list, between two attempts."""
+
+    first: int = Field(description="Of the attempts that its `retry` counts.")
+    next: int
+    due: datetime
+
+
 class RunState(Payload):
     """All that a run carries over continue-as-new, a resume or a fork. Nothing else survives."""
 
@@ -94,6 +103,7 @@ class RunState(Payload):
     paused: bool = False
     status: RunStatus = Field(default=RunStatus.RUNNING, description="As it was told last.")
     helpless: bool = Field(default=False, description="It waits for a resume.")
+    resume: ResumeCommand | None = Field(default=None, description="One that is not acted on yet.")
     instructions: tuple[str, ...] = ()
     posted: dict[str, tuple[JsonObject, ...]] = Field(
         default={}, description="External events, by name and in their order, until a step takes one."
@@ -105,6 +115,12 @@ class RunState(Payload):
         default=(), description="The messages heard last, by id: what is sent again is not heard again."
     )
     wakes: dict[str, datetime] = Field(default={}, description="When each waiting step wakes.")
+    deadlines: dict[str, datetime] = Field(
+        default={}, description="When the time of each step under way is up, where it has a `timeout_s`."
+    )
+    tries: dict[str, Tries] = Field(
+        default={}, description="What waits for its next attempt, by step, or step and item."
+    )
     children: dict[str, RunId] = Field(
         default={}, description="The runs under way that steps were handed to, by step."
     )
@@ -115,6 +131,10 @@ class RunState(Payload):
     deadline: datetime | None = None
     generation: int = Field(
         default=0, description="How often the run was resumed; part of every event's key."
+    )
+    life: str = Field(
+        default="",
+        description="Set where it was set back in Temporal behind what it told; part of the key too.",
     )
     told_of: dict[str, int] = Field(
         default={},
@@ -164,6 +184,7 @@ class RunOutput(Payload):
     outputs: JsonObject = {}
     cites: tuple[Citation, ...] = ()
     steps_done: int = 0
+    tool_s: float = 0
     spend_usd: float = 0
 
 

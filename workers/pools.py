@@ -102,6 +102,7 @@ def orchestration(
             ask.ask,
             ask.read_approval,
             ask.expire_approval,
+            ask.withdraw_approval,
             ask.doubt,
             ask.resolve,
             remember.recall,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -15,17 +16,18 @@ from holdfast.plan.references import Reference, ReferenceProblem, parse, resolve
 from holdfast.plan.requests import first_question_of, is_one_call, question_of
 from schemas.events import EventType, NewEvent
 from schemas.plans import Step, StepState, ToolStep
-from schemas.runs import RunInput, StepOutcome
+from schemas.runs import RunInput, StepOutcome, Tries
 from schemas.stages import LoadRequest
 from schemas.tools import Lane, ToolError
 from workflows import options
 from workflows.gate import side_by_side, stop_if_cancelled
 from workflows.parking import Parking
 from workflows.performer import Performer
-from workflows.teller import Teller, history_is_long
+from workflows.teller import Teller, history_is_long, seconds
 
 _LARGEST_FAN = 10_000
 _LARGEST_TOGETHER = 16_000
+_LONGEST_PAUSE_S = 86_400 * 365
 
 
 class Calls:
@@ -65,8 +67,12 @@ class Calls:
     # ----------------------------------------------------------------------------------------------------------------
 
     def _plain(self, step: Step) -> bool:
-        return is_one_call(step) and all(
-            self._has_ended(reference.step) for reference in references_within(step) if reference.step
+        return (
+            is_one_call(step)
+            and step.id not in self._progress.tries
+            and all(
+                self._has_ended(reference.step) for reference in references_within(step) if reference.step
+            )
         )
 
     def _has_ended(self, name: str) -> bool:
@@ -91,25 +97,47 @@ class Calls:
     ) -> StepOutcome:
         """Each attempt is a new action with its own verdict; Temporal's own retries never call a tool twice. `made` is
         what the first came to, where it has been made."""
-        last = first + step.retry.attempts - 1
-        outcome = made or await self._attempt(step, first, last, item=item, value=value)
-        while _was_stopped(
-            outcome
-        ):  # as the step ran out of time: that attempt is over, and this is the next
-            stop_if_cancelled()
-            first, last = first + 1, last + 1
-            outcome = await self._attempt(step, first, last, item=item, value=value)
-        pause = step.retry.wait_s
-        for attempt in range(first + 1, last + 1):
-            if outcome.state is not StepState.FAILED or tales.is_in_doubt(outcome):
-                break
+        place = step.id if item is None else f"{step.id}[{item}]"
+        if place in self._progress.tries:  # the run went on in a new execution between two attempts
+            first, attempt = await self._pause(step, place, item)
+        else:
+            attempt = first
+        outcome = made
+        while True:
+            outcome = outcome or await self._attempt(
+                step, attempt, first + step.retry.attempts - 1, item=item, value=value
+            )
+            if _was_stopped(
+                outcome
+            ):  # as the step ran out of time: that attempt is over, and this is the next
+                stop_if_cancelled()
+                first, attempt, outcome = first + 1, attempt + 1, None
+                continue
+            if _is_final(outcome) or attempt == first + step.retry.attempts - 1:
+                return outcome
             stop_if_cancelled()
             if step.expect and item is None:
                 await self._teller.tell(self._retrying(step, outcome))
-            await workflow.sleep(pause, summary=f"{step.id}: before attempt {attempt}")
-            pause *= step.retry.backoff
-            outcome = await self._attempt(step, attempt, last, item=item, value=value)
-        return outcome
+            self._progress.tries[place] = self._tries(step, first, attempt + 1)
+            (first, attempt), outcome = await self._pause(step, place, item), None
+
+    def _tries(self, step: ToolStep, first: int, following: int) -> Tries:
+        wait_s = min(step.retry.wait_s * step.retry.backoff ** (following - first - 1), _LONGEST_PAUSE_S)
+        return Tries(first=first, next=following, due=workflow.now() + seconds(wait_s))
+
+    async def _pause(self, step: ToolStep, place: str, item: int | None) -> tuple[int, int]:
+        """Until it is time for the next attempt; the first of them and the next."""
+        tries = self._progress.tries[place]
+        try:
+            with self._parking.durable(step.id, item):
+                await workflow.sleep(
+                    max(tries.due - workflow.now(), timedelta(0)),
+                    summary=f"{step.id}: before attempt {tries.next}",
+                )
+        finally:
+            if not self._parking.leaving:
+                del self._progress.tries[place]
+        return tries.first, tries.next
 
     async def _attempt(
         self, step: ToolStep, attempt: int, last: int, *, item: int | None, value: Any
@@ -207,6 +235,10 @@ class Calls:
 def _was_stopped(outcome: StepOutcome) -> bool:
     """The ledger says so of a call that this execution did not see stopped."""
     return outcome.error is not None and outcome.error.code == tales.CANCELLED
+
+
+def _is_final(outcome: StepOutcome) -> bool:
+    return outcome.state is not StepState.FAILED or tales.is_in_doubt(outcome)
 
 
 def _together(outcomes: list[StepOutcome]) -> StepOutcome:

@@ -32,6 +32,8 @@ _FIRST_LOOK = timedelta(seconds=10)
 _LAST_LOOK = timedelta(minutes=10)
 """How long an agent is waited for before the run looks whether it has ended unheard; the wait doubles."""
 
+_LEAST_S = 1e-6
+
 Handle = ChildWorkflowHandle[Any, RunOutput]
 
 
@@ -71,7 +73,7 @@ class Delegation:
                 await self._stopped(step.id)
             raise
         del self._progress.children[step.id]
-        self._progress.spend_usd += output.spend_usd
+        self._progress.used_by_another(output)
         return _outcome(output, attempt)
 
     async def stop_all(self) -> None:
@@ -103,7 +105,7 @@ class Delegation:
             gone = True  # it has ended by itself, or was never there
         output = await self._end_of(child, gone=gone)
         self._progress.children.pop(step_id, None)
-        self._progress.spend_usd += output.spend_usd
+        self._progress.used_by_another(output)
 
     async def _end_of(self, child: RunId, *, gone: bool = False) -> RunOutput:
         """Told by Temporal, where this execution has begun it; by the child itself, where it is asked to; or looked up."""
@@ -175,12 +177,16 @@ class Delegation:
         )
 
     def _share(self, step: AgentStep) -> RunLimits:
-        limits = self._progress.limits
-        steps = max(1, int((limits.steps - self._progress.steps_done) * step.budget_share))
-        if limits.spend_usd is None:
-            return limits.model_copy(update={"steps": steps})
-        left = max(0.0, limits.spend_usd - self._progress.spend_usd)
-        return limits.model_copy(update={"steps": steps, "spend_usd": left * step.budget_share})
+        """Of what is left; of the clock, all that is left, as it runs for both."""
+        limits, progress, share = self._progress.limits, self._progress, step.budget_share
+        parts: JsonObject = {"steps": max(1, int((limits.steps - progress.steps_done) * share))}
+        if limits.spend_usd is not None:
+            parts["spend_usd"] = max(0.0, limits.spend_usd - progress.spend_usd) * share
+        if limits.tool_s is not None:
+            parts["tool_s"] = max(_LEAST_S, (limits.tool_s - progress.tool_s) * share)
+        if progress.deadline is not None:
+            parts["wall_s"] = max(_LEAST_S, (progress.deadline - workflow.now()).total_seconds())
+        return limits.model_copy(update=parts)
 
 
 def _result(child: RunId, handle: Handle) -> RunOutput:

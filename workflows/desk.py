@@ -26,7 +26,7 @@ class Desk:
         self._teller = teller
         self._requested_by = requested_by
         self._nudges: set[str] = set()
-        self._awaited: set[str] = set()
+        self._awaited: dict[str, AskRequest] = {}
         self._doubts = 0
         self._closed = False
 
@@ -55,17 +55,18 @@ class Desk:
         )
 
     async def decide(self, request: AskRequest, *, renew: bool = False) -> Approval:
-        """The decided approval: approved, rejected or expired; never pending. With `renew`, what expired before is asked
-        anew."""
+        """The decided approval: approved, rejected or expired; never pending. What was withdrawn before is asked anew and,
+        with `renew`, what expired."""
         request = request.model_copy(update={"requested_by": self._requested_by})
         approval = await self._ask(request)
-        for time in range(2, _MOST_TIMES if renew else 0):
-            if approval.status is not ApprovalStatus.EXPIRED:
+        over = (ApprovalStatus.WITHDRAWN, *([ApprovalStatus.EXPIRED] if renew else []))
+        for time in range(2, _MOST_TIMES):
+            if approval.status not in over:
                 break
             approval = await self._ask(request.model_copy(update={"id": f"{request.id}{time}"}))
         if approval.status is ApprovalStatus.PENDING:
             await self._teller.waits_for_people(request.id, f"approval: {request.summary.what}")
-            approval = await self._wait(approval)
+            approval = await self._wait(approval, request)
         await self._teller.was_answered(request.id)  # also of what was answered between two executions
         return approval
 
@@ -75,9 +76,21 @@ class Desk:
         )
         return approval
 
-    async def _wait(self, approval: Approval) -> Approval:
+    async def withdraw(self, step_id: str) -> None:
+        """The step is over, and nobody waits for what it asked."""
+        asked = {key: request for key, request in self._awaited.items() if request.step_id == step_id}
+        for approval_id, request in asked.items():
+            del self._awaited[approval_id]
+            await workflow.execute_local_activity_method(
+                AskActivities.withdraw_approval,
+                ReadApprovalRequest(scope=self._teller.scope, id=approval_id),
+                **options.local("nobody waits for it any more"),
+            )
+            await self._teller.was_answered(request.id)
+
+    async def _wait(self, approval: Approval, request: AskRequest) -> Approval:
         lookup = ReadApprovalRequest(scope=self._teller.scope, id=approval.id)
-        self._awaited.add(approval.id)
+        self._awaited[approval.id] = request
         escalation = asyncio.create_task(self._escalate(approval))
         try:
             while approval.status is ApprovalStatus.PENDING:
@@ -93,7 +106,7 @@ class Desk:
                     )
         finally:
             escalation.cancel()
-            self._awaited.discard(approval.id)
+        del self._awaited[approval.id]
         return approval
 
     async def _nudged(self, approval: Approval) -> bool:

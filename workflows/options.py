@@ -74,6 +74,8 @@ REMEMBER: LocalActivityConfig = {
 
 TOOL_HEARTBEAT = timedelta(seconds=6)
 TOOL_GRACE = timedelta(seconds=30)
+MOMENT = timedelta(milliseconds=1)
+"""Between a command and what follows from it; a server that is not tuned makes a second of it."""
 HELD_WAIT = timedelta(seconds=15)
 FAN_OUT: Final = 32
 ROW: Final = 16

@@ -1,7 +1,6 @@
 """One action on its way: judged, perhaps approved, dispatched, observed. Nothing here decides; everything here waits."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from itertools import takewhile
 
@@ -9,33 +8,30 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.act import ActActivities
-from activities.ask import AskActivities
 from activities.guard import GuardActivities
 from holdfast.plan import tales
 from holdfast.plan.progress import Progress
 from holdfast.plan.words import describe
 from schemas.actions import Action
-from schemas.approvals import Approval, ApprovalStatus, ApprovalSubject, ApprovalSummary
+from schemas.approvals import ApprovalStatus
 from schemas.base import Digest, JsonObject
-from schemas.events import EventType
-from schemas.plans import StepState
-from schemas.runs import RunStatus, StepOutcome
+from schemas.runs import StepOutcome
 from schemas.stages import (
     ActReport,
     ActRequest,
     ActRow,
-    AskRequest,
     FastReport,
     JudgeRequest,
     JudgeRow,
-    ResolveRequest,
 )
 from schemas.tools import ToolError, ToolResult
 from schemas.verdicts import Decision, Settler, Verdict
 from workflows import options
 from workflows.desk import Desk
 from workflows.gate import Gate, stop_if_cancelled
+from workflows.outcomes import Outcomes
 from workflows.parking import Parking
+from workflows.people import People
 from workflows.second_opinion import ask_for_opinion
 from workflows.teller import Teller
 
@@ -47,7 +43,8 @@ class Performer:
         self, *, teller: Teller, desk: Desk, gate: Gate, progress: Progress, parking: Parking
     ) -> None:
         self._teller = teller
-        self._desk = desk
+        self._people = People(teller=teller, desk=desk, parking=parking)
+        self._outcomes = Outcomes(teller=teller)
         self._gate = gate
         self._progress = progress
         self._parking = parking
@@ -110,7 +107,7 @@ class Performer:
             await self._thawed(request, verdict.why)
             request, verdict = await self._judged_anew(request)
         if verdict.decision is Decision.DENY:
-            return await self._denied(request, verdict.why)
+            return await self._outcomes.denied(request, verdict.why)
         if verdict.may_settle and not request.asked:
             return await self._second_opinion(request, verdict.may_settle)
         if verdict.decision is Decision.REQUIRE_APPROVAL:
@@ -123,29 +120,13 @@ class Performer:
         return await self._judge_again(request.model_copy(update={"asked": True}))
 
     async def _with_approval(self, request: JudgeRequest, verdict: Verdict) -> StepOutcome:
-        approval = await self._approval(request, verdict)
+        approval = await self._people.may_it(request, verdict)
         if approval.status is not ApprovalStatus.APPROVED:
-            return await self._refused(request, approval)
+            return await self._outcomes.refused(request, approval)
         edited = next((d.arguments for d in reversed(approval.decisions) if d.decision == "edit"), None)
         if edited is None:
             return (await self._act([request]))[0]
         return await self._edited(request, edited)
-
-    async def _approval(self, request: JudgeRequest, verdict: Verdict) -> Approval:
-        action = request.action
-        self._teller.doing(action.step_id, "waits for approval")
-        question = self._desk.question(
-            ApprovalSubject.ACTION,
-            action.digest,
-            _summary(request, verdict),
-            step_id=action.step_id,
-            terms=verdict.terms,
-        )
-        return await self._decided(request, question.model_copy(update={"action": action}))
-
-    async def _decided(self, request: JudgeRequest, question: AskRequest, *, renew: bool = False) -> Approval:
-        with self._parking.durable(request.action.step_id, request.action.item):
-            return await self._desk.decide(question, renew=renew)
 
     async def _edited(self, request: JudgeRequest, arguments: JsonObject) -> StepOutcome:
         """What a human rewrote is a new action. It is judged anew; the approval covers exactly it, and no more."""
@@ -161,44 +142,25 @@ class Performer:
         if verdict.held:
             return await self._after(request, verdict)
         if verdict.decision is Decision.DENY:
-            return await self._denied(request, verdict.why)
+            return await self._outcomes.denied(request, verdict.why)
         return (await self._act([request]))[0]
-
-    async def _refused(self, request: JudgeRequest, approval: Approval) -> StepOutcome:
-        comments = "; ".join(decision.comment for decision in approval.decisions if decision.comment)
-        why = f"approval {approval.status.value}" + (f": {comments}" if comments else "")
-        if request.closes:
-            data = {"why": why, "attempt": request.action.attempt}
-            await self._teller.tell(
-                self._teller.event(EventType.STEP_DENIED, data, step=request.action.step_id)
-            )
-        return await self._denied(request, why)
-
-    async def _denied(self, request: JudgeRequest, why: str) -> StepOutcome:
-        await self._item_ended(request, StepState.DENIED, why)
-        error = ToolError(
-            code="denied", message=why, remedy="Choose another way, or ask for a change of policy."
-        )
-        return StepOutcome(state=StepState.DENIED, error=error, attempts=request.action.attempt)
-
-    async def _item_ended(self, request: JudgeRequest, state: StepState, why: str) -> None:
-        if request.action.item is not None:
-            await self._teller.tell(tales.item_ended(request.action, state, why))
 
     async def _act(self, row: Sequence[JudgeRequest]) -> list[StepOutcome]:
         for request in row:
             self._teller.doing(request.action.step_id, describe(request.action))
         first, calls = row[0], [_call_of(request, opens=bool(place)) for place, request in enumerate(row)]
+        resumed = False
         while True:
             reports = await self._dispatch(calls, sum(request.tool.timeout_s for request in row))
             match reports[0].state:
                 case "held":
                     await self._tell_held(first.action, reports[0].why)
                     await self._thawed(first, reports[0].why)
-                case "paused":
+                case "paused" if self._progress.paused or not resumed:
                     await self._passed(first)
-                case "over":  # somebody has set this workflow back in Temporal, and it lives again
-                    await self._teller.status_is(RunStatus.RUNNING, "taken up again")
+                    resumed = True
+                case "paused" | "over":
+                    await self._teller.taken_up_again()
                 case "stale":
                     return [await self._judge_again(first)]
                 case "done":
@@ -209,10 +171,11 @@ class Performer:
                         if report.result is not None
                     ]
                 case "unknown":
-                    return [await self._settled_by_a_human(first, reports[0].why)]
+                    word = await self._people.did_it(first, reports[0].why)
+                    return [await self._outcomes.settled(first, word)]
                 case "refused":
                     error = ToolError(code="not_dispatched", message=reports[0].why)
-                    return [await self._failed(first, error)]
+                    return [await self._outcomes.failed(first, error)]
 
     async def _dispatch(self, calls: Sequence[ActRequest], timeout_s: float) -> Sequence[ActReport]:
         summary = _summary_of(calls)
@@ -235,65 +198,6 @@ class Performer:
     def _observed(self, request: JudgeRequest, result: ToolResult) -> StepOutcome:
         self._progress.observed(result)
         return tales.outcome_of(result, request.action)
-
-    async def _settled_by_a_human(self, request: JudgeRequest, why: str) -> StepOutcome:
-        """The call may have happened. Only somebody who can look knows."""
-        action = request.action
-        self._teller.doing(action.step_id, "outcome unknown: a human must say")
-        summary = ApprovalSummary(
-            what=f"Did this happen? {describe(action)}",
-            where=action.environment,
-            why=why,
-            detail="approve: it happened · reject: it did not happen",
-        )
-        question = self._desk.question(
-            ApprovalSubject.EFFECT_UNKNOWN, action.digest, summary, step_id=action.step_id
-        )
-        approval = await self._decided(request, question, renew=True)
-        happened = approval.status is ApprovalStatus.APPROVED
-        if approval.status is ApprovalStatus.EXPIRED:
-            return await self._still_in_doubt(request)
-        word = ResolveRequest(
-            scope=request.scope,
-            step_id=action.step_id,
-            digest=action.digest,
-            happened=happened,
-            by=approval.decisions[-1].approver if approval.decisions else "",
-            comment=approval.decisions[-1].comment if approval.decisions else "",
-        )
-        await workflow.execute_local_activity_method(
-            AskActivities.resolve, word, **options.local("what a person said happened")
-        )
-        outcome = tales.outcome_of(tales.resolved(word), action)
-        if outcome.error is not None:
-            return await self._failed(request, outcome.error)
-        if request.closes:
-            data = {"outcome": outcome.model_dump(mode="json")}
-            await self._teller.tell(self._teller.event(EventType.STEP_SUCCEEDED, data, step=action.step_id))
-        return outcome
-
-    async def _still_in_doubt(self, request: JudgeRequest) -> StepOutcome:
-        """The attempt does not count as made: who takes the step up again is asked about this one first."""
-        error = ToolError(
-            code=tales.IN_DOUBT,
-            message="Nobody said whether it happened.",
-            remedy="Look, and resume the run: it asks again.",
-        )
-        if request.closes:
-            data = {"error": error.model_dump(mode="json")}
-            await self._teller.tell(
-                self._teller.event(EventType.STEP_FAILED, data, step=request.action.step_id)
-            )
-        return StepOutcome(state=StepState.FAILED, error=error, attempts=request.action.attempt - 1)
-
-    async def _failed(self, request: JudgeRequest, error: ToolError) -> StepOutcome:
-        attempt = request.action.attempt
-        if request.closes:
-            kind = EventType.STEP_FAILED if request.final else EventType.STEP_RETRYING
-            data = {"error": error.model_dump(mode="json"), "attempt": attempt}
-            await self._teller.tell(self._teller.event(kind, data, step=request.action.step_id))
-        await self._item_ended(request, StepState.FAILED, error.message)
-        return StepOutcome(state=StepState.FAILED, error=error, attempts=attempt)
 
     async def _tell_held(self, action: Action, why: str) -> None:
         """Frozen since it was judged: the guardian's verdict does not say so, and the story should. Once for each hold."""
@@ -332,15 +236,3 @@ def _summary_of(row: Sequence[JudgeRequest] | Sequence[ActRequest]) -> str:
     if len(row) == 1:
         return describe(first)
     return f"{first.step_id} … {last.step_id}, {len(row)} calls: {describe(first)} …"
-
-
-def _summary(request: JudgeRequest, verdict: Verdict) -> ApprovalSummary:
-    action: Action = request.action
-    return ApprovalSummary(
-        what=describe(action),
-        where=f"{action.environment}, agent {action.agent}",
-        why=request.step_why or request.step_title,
-        detail=json.dumps(tales.shortened(action.arguments), indent=2, ensure_ascii=False),
-        reasons=tuple(reason.message for reason in verdict.reasons),
-        blast_radius=f"{request.tool.effect.value}; risk {request.tool.risk}",
-    )

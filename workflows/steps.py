@@ -15,9 +15,12 @@ from schemas.runs import RunInput, StepOutcome
 from schemas.tools import ToolError
 from workflows.calls import Calls
 from workflows.delegation import Delegation
+from workflows.desk import Desk
 from workflows.panel import Panels
-from workflows.teller import Teller
+from workflows.teller import Teller, seconds
 from workflows.waits import Waits
+
+_MOMENT_S = 0.001
 
 
 class Steps:
@@ -33,6 +36,7 @@ class Steps:
         waits: Waits,
         panels: Panels,
         delegation: Delegation,
+        desk: Desk,
     ) -> None:
         self._start = start
         self._progress = progress
@@ -41,6 +45,7 @@ class Steps:
         self._waits = waits
         self._panels = panels
         self._delegation = delegation
+        self._desk = desk
         self.joins = calls.joins
 
     async def do(self, row: Sequence[Step]) -> list[StepOutcome]:
@@ -61,6 +66,11 @@ class Steps:
         return [await self._alone(row[0])]
 
     async def _alone(self, step: Step) -> StepOutcome:
+        outcome = await self._in_its_time(step)
+        self._progress.clocks_off(step.id)
+        return outcome
+
+    async def _in_its_time(self, step: Step) -> StepOutcome:
         """The step: its condition, its kind, its deadline."""
         try:
             if step.when is not None and not holds(step.when, self._scope()):
@@ -68,14 +78,21 @@ class Steps:
                 return await self._teller.ended(step, skipped)
             if step.timeout_s is None:
                 return await self._kind(step)
-            return await asyncio.wait_for(self._kind(step), step.timeout_s)
+            return await asyncio.wait_for(self._kind(step), self._time_left(step.id, step.timeout_s))
         except (ReferenceProblem, ConditionProblem) as problem:
             error = ToolError(code="bad_reference", message=str(problem))
         except TimeoutError:
+            await self._desk.withdraw(step.id)
             error = ToolError(code="step_timeout", message=f"The step took longer than {step.timeout_s:g} s.")
         attempts = self._progress.attempts(step.id) + (step.kind == "agent")
         failed = StepOutcome(state=StepState.FAILED, error=error, attempts=attempts)
         return await self._teller.ended(step, failed)
+
+    def _time_left(self, step: str, timeout_s: float) -> float:
+        """Counted from its start, whatever new execution the run goes on in. What is out of time begins all the same, so
+        that it ends what it finds under way."""
+        until = self._progress.deadlines.setdefault(step, workflow.now() + seconds(timeout_s))
+        return max((until - workflow.now()).total_seconds(), _MOMENT_S)
 
     async def _kind(self, step: Step) -> StepOutcome:
         match step:

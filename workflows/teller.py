@@ -53,6 +53,11 @@ class Teller:
         await self.tell(*events, told, patch=RunPatch(status=status, reason=reason))
         self.show()
 
+    async def taken_up_again(self) -> None:
+        """Somebody has set this workflow back in Temporal, to before what its row says of it. It lives again."""
+        self._progress.life = workflow.info().run_id[:8]
+        await self.status_is(RunStatus.RUNNING, "taken up again")
+
     def index(self, *changes: SearchAttributeUpdate[Any]) -> None:
         """Makes the run found by these; what stands already costs nothing."""
         known = workflow.info().typed_search_attributes

@@ -121,7 +121,7 @@ class RunView:
                 self.waits_for[data["approval_id"]] = data.get("summary", {}).get("what", "")
             case EventType.APPROVAL_DECIDED if data.get("status") != "pending":
                 self.waits_for.pop(data.get("approval_id", ""), None)
-            case EventType.APPROVAL_EXPIRED:
+            case EventType.APPROVAL_EXPIRED | EventType.APPROVAL_WITHDRAWN:
                 self.waits_for.pop(data.get("approval_id", ""), None)
             case EventType.PLAN_PROPOSED | EventType.MEMORY_RECALLED if data.get("note"):
                 self.notes.append(str(data["note"]))

@@ -2,13 +2,14 @@
 
 from collections import deque
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from holdfast.plan.references import Reference, references_in
+from schemas.agents import RunLimits
 from schemas.base import JsonObject
 from schemas.plans import Plan, StepState
-from schemas.runs import RunInput, RunState, StepOutcome
+from schemas.runs import RunInput, RunOutput, RunState, StepOutcome, Tries
 from schemas.stages import Recollection
 from schemas.tools import ToolResult
 
@@ -42,10 +43,13 @@ class Progress:
         self._from_outside = start.from_outside
         self._heard: dict[str, None] = dict.fromkeys(state.heard)
         self.wakes: dict[str, datetime] = dict(state.wakes)
+        self.deadlines: dict[str, datetime] = dict(state.deadlines)
+        self.tries: dict[str, Tries] = dict(state.tries)
         self.children = dict(state.children)
         self.tell_end_to = state.tell_end_to
         self.deadline = state.deadline
         self.generation = state.generation
+        self.life = state.life
         self.told_of = dict(state.told_of)
 
     def freeze(self) -> RunState:
@@ -65,19 +69,23 @@ class Progress:
             swayed=tuple(self.swayed),
             heard=tuple(self._heard),
             wakes=self.wakes,
+            deadlines=self.deadlines,
+            tries=self.tries,
             children=self.children,
             tell_end_to=self.tell_end_to,
             deadline=self.deadline,
             generation=self.generation,
+            life=self.life,
             told_of=self.told_of,
         )
 
     def next_key(self, kind: str, step: str | None = None) -> str:
         """The key of the next event of this kind that the workflow tells of its own accord. Each kind is counted by itself:
-        a workflow that was set back may not have to wait for people again, and tells all else under its old key."""
+        a workflow that was set back may not have to wait for people again, and tells all else under its old key; under
+        new ones from where it is known to live on behind what it told."""
         name = f"{kind}:{step}" if step else kind
         self.told_of[name] = self.told_of.get(name, 0) + 1
-        return f"w{self.generation}.{name}.{self.told_of[name]}"
+        return f"w{self.generation}{self.life}.{name}.{self.told_of[name]}"
 
     def heard(self, message: str) -> bool:
         """Whether this message came before: whoever sends one may have to send it twice."""
@@ -146,8 +154,25 @@ class Progress:
     def is_swayed(self, step: str) -> bool:
         return step in self.swayed
 
+    def used_by_another(self, output: RunOutput) -> None:
+        """What a run used that worked for this one counts here too."""
+        self.steps_done += output.steps_done
+        self.tool_s += output.tool_s
+        self.spend_usd += output.spend_usd
+
     def observed(self, result: ToolResult) -> None:
         self.tool_s += result.duration_ms / 1000
+
+    def grant(self, limits: RunLimits) -> None:
+        """Other limits from here on; more time for the run is counted from its start, as before."""
+        if self.deadline is not None:
+            self.deadline += timedelta(seconds=limits.wall_s - self.limits.wall_s)
+        self.limits = limits
+
+    def clocks_off(self, step: str) -> None:
+        """The step has ended: should it be taken up again, its time begins anew."""
+        self.wakes.pop(step, None)
+        self.deadlines.pop(step, None)
 
     def failures(self) -> list[str]:
         """The steps that failed and whose failure stands in the way."""

@@ -19,7 +19,7 @@ from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.payloads import PostgresPayloads
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.ids import new_id
-from holdfast.runtime.embedded.temporal import TUNED, EmbeddedTemporal
+from holdfast.runtime.embedded.temporal import TIME_SKIPPING, TUNED, EmbeddedTemporal
 from holdfast.runtime.settings import TemporalSettings, WorkerSettings
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.tools.builtin.calculator import calc
@@ -163,7 +163,8 @@ class Stage:
 async def impatient_temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """A server that asks for a new execution after 60 events instead of 4,096."""
     log = tmp_path_factory.mktemp("impatient") / "temporal.log"
-    server = EmbeddedTemporal(log=log, dynamic={**TUNED, "limit.historyCount.suggestContinueAsNew": "60"})
+    impatience = {"limit.historyCount.suggestContinueAsNew": "60"}
+    server = EmbeddedTemporal(log=log, dynamic={**TUNED, **TIME_SKIPPING, **impatience})
     await server.start()
     yield server.address
     await server.stop()

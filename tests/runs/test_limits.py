@@ -1,12 +1,13 @@
 """A limit reached in the middle of something: nothing is called twice, no call is left untold, and higher limits go on."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from schemas.agents import RunLimits
 from schemas.commands import ResumeCommand
-from schemas.plans import ToolStep
+from schemas.plans import AgentStep, OnError, ToolStep
 from schemas.runs import RunStatus
 from schemas.stages import NextMove
 from tests.runs.conftest import Stage
@@ -78,3 +79,56 @@ async def test_time_runs_out_in_the_middle(stage: Stage, where: str) -> None:
     story = await stage.story(handle.id)
     assert [event.seq for event in story] == list(range(1, len(story) + 1))
     assert story[-1].type.value == "run.ended"
+
+
+ASK = AgentStep(id="ask", agent="operator", goal="find it", budget_share=0.5, on_error=OnError.CONTINUE)
+BUT = say("after", "${steps.ask.state}", depends_on=("ask",))
+
+
+def moves(count: int, *, spend_usd: float = 0, **fields: Any) -> list[NextMove]:
+    made = [NextMove(step=say("x", f"m{n}", **fields), spend_usd=spend_usd) for n in range(count)]
+    return [*made, NextMove(answer="found", spend_usd=spend_usd)]
+
+
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [
+        (RunLimits(steps=5), "may take 2 steps"),
+        (RunLimits(spend_usd=4.0), "may spend 2 USD"),
+        (RunLimits(tool_s=2e-6), "s of tool time"),
+    ],
+    ids=["steps", "spend", "tool time"],
+)
+async def test_an_agent_that_a_step_is_handed_to_has_its_share_and_no_more(
+    stage: Stage, limits: RunLimits, why: str
+) -> None:
+    stage.script.moves = moves(3, spend_usd=1.0)
+    handle = await stage.start(ASK, BUT, limits=limits, on_failure="pause")
+    child = (await stage.until(handle.id, "step.started")).data["run_id"]
+    ended = await stage.until(child, "run.ended")
+    assert ended.data["status"] == "failed"
+    assert why in ended.data["reason"]
+    assert stage.world.said[:1] == ["m0"]
+    failed = await stage.until(handle.id, "step.failed")
+    assert why in failed.data["error"]["message"]
+
+
+async def test_what_an_agent_used_is_gone_for_the_run_it_worked_for(stage: Stage) -> None:
+    stage.script.moves = [*moves(2, spend_usd=1.0), *moves(2, spend_usd=1.0)]
+    again = ASK.model_copy(update={"id": "again", "goal": "find more", "depends_on": ("ask",)})
+    handle = await stage.start(ASK, again, limits=RunLimits(steps=6, spend_usd=100.0), on_failure="fail")
+    output = await handle.result()
+    assert stage.world.said == ["m0", "m1", "m0"]  # three of six, and then one of three
+    assert (output.steps_done, output.spend_usd) == (5, 4.0)
+    assert output.tool_s > 0
+
+
+async def test_an_agent_has_no_more_time_than_the_run_it_works_for(stage: Stage) -> None:
+    stage.script.moves = moves(1, arguments={"wait": "never"})
+    handle = await stage.start(ASK, limits=RunLimits(wall_s=4))
+    child = (await stage.until(handle.id, "step.started")).data["run_id"]
+    assert (await handle.result()).status is RunStatus.TIMED_OUT
+    begun = await stage.runs.start_input("default", child)
+    assert begun.limits.wall_s < 4
+    assert (await stage.run(child)).status in (RunStatus.TIMED_OUT, RunStatus.CANCELLED)
+    assert await settled(stage, child)

@@ -10,7 +10,7 @@ from holdfast.adapters.postgres.runs import events_json
 from holdfast.errors import NotFound
 from schemas.approvals import Approval
 from schemas.events import EventType, NewEvent
-from schemas.stages import AskRequest, DoubtRequest
+from schemas.stages import AskRequest, DoubtRequest, RunScope
 
 
 class PostgresApprovals:
@@ -66,6 +66,13 @@ class PostgresApprovals:
                 )
                 await _tell(connection, row["run_id"], expired)
             return await _read(connection, approval_id)
+
+    async def withdraw(self, scope: RunScope, approval_id: str) -> None:
+        async with self._database.tenant(scope.tenant) as connection:
+            await connection.execute(
+                "select tell(%(run)s, withdraw_questions(%(run)s, %(id)s))",
+                {"run": scope.run_id, "id": approval_id},
+            )
 
     async def doubt(self, request: DoubtRequest) -> None:
         async with self._database.tenant(request.scope.tenant) as connection:

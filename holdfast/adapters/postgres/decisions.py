@@ -15,7 +15,15 @@ from schemas.brakes import EnvelopeEntry
 from schemas.facts import Facts
 
 Refused = Literal[
-    "decided", "expired", "other_digest", "four_eyes", "voted", "other_edit", "other_scope", "passed_around"
+    "decided",
+    "withdrawn",
+    "expired",
+    "other_digest",
+    "four_eyes",
+    "voted",
+    "other_edit",
+    "other_scope",
+    "passed_around",
 ]
 
 

@@ -161,12 +161,25 @@ begin
   update runs set input = input || p_changes where id = p_run;
 end $$;
 
+-- An end is told once, and the first word stands: a task that Temporal lost after its run had told its end is gone through
+-- again, and may come to another. A run that was taken up since is under way, and has another end before it.
+create function has_told_end(p_run text, p_events jsonb) returns boolean language sql stable as $$
+  select exists (
+    select from runs where id = p_run and status in ('succeeded', 'failed', 'cancelled', 'timed_out', 'rejected'))
+  and exists (
+    select from run_events x join jsonb_array_elements(p_events) e on x.key = e->>'key'
+    where x.run_id = p_run and x.type = 'run.ended')
+$$;
+
 create function record_run(p_tenant text, p_run text, p_patch jsonb, p_events jsonb) returns bigint
 language plpgsql as $$
 declare
   ends boolean := p_patch->>'status' in ('succeeded', 'failed', 'cancelled', 'timed_out', 'rejected');
 begin
   perform set_config('holdfast.tenant', p_tenant, true);
+  if ends and has_told_end(p_run, p_events) then
+    return (select last_seq from run_heads where run_id = p_run);
+  end if;
   if p_patch is not null then
     update runs set
       status     = coalesce(p_patch->>'status', status),
@@ -182,7 +195,7 @@ begin
       raise exception 'run % does not exist in this tenant', p_run using errcode = 'HF404';
     end if;
   end if;
-  return tell(p_run, case when ends then doubt_effects(p_run) || p_events else p_events end);
+  return tell(p_run, case when ends then doubt_effects(p_run) || withdraw_questions(p_run) || p_events else p_events end);
 end $$;
 
 -- The end of a run whose workflow is over without having said so, as when somebody terminated it. Nothing is written

@@ -255,6 +255,18 @@ create function doubt_effects(p_run text) returns jsonb language sql as $$
   from lost
 $$;
 
+-- What nobody will act on any more is not asked any more. Whoever takes the step up again asks anew.
+create function withdraw_questions(p_run text, p_only text default null) returns jsonb language sql as $$
+  with withdrawn as (
+    update approvals set status = 'withdrawn', decided_at = clock_timestamp()
+    where run_id = p_run and status = 'pending' and id = coalesce(p_only, id)
+    returning id, step_id, subject)
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'key', id || ':withdrawn', 'type', 'approval.withdrawn', 'step_id', step_id,
+    'data', jsonb_build_object('approval_id', id, 'subject', subject))), '[]')
+  from withdrawn
+$$;
+
 -- The verdict on a move of a model -----------------------------------------------------------------------------------
 
 -- It is given by the process that asked the model, which may have taken its time: the run may have been paused meanwhile,

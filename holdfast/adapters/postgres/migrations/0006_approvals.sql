@@ -20,6 +20,7 @@ begin
   select * into a from approvals x where x.id = p_id for update;
   if not found then
     raise exception 'approval % does not exist in this tenant', p_id using errcode = 'HF404';
+  elsif a.status = 'withdrawn' then refused := 'withdrawn';
   elsif a.status <> 'pending' then refused := 'decided';
   elsif a.expires_at <= clock_timestamp() then refused := 'expired';
   elsif a.digest <> p_digest then refused := 'other_digest';
@@ -75,6 +76,7 @@ begin
   select * into a from approvals x where x.id = p_id for update;
   if not found then
     raise exception 'approval % does not exist in this tenant', p_id using errcode = 'HF404';
+  elsif a.status = 'withdrawn' then refused := 'withdrawn';
   elsif a.status <> 'pending' then refused := 'decided';
   elsif a.expires_at <= clock_timestamp() then refused := 'expired';
   elsif jsonb_array_length(a.delegations) >= 16 then refused := 'passed_around';
