@@ -58,9 +58,10 @@ class Scene:
     database_url: str
     temporal_address: str
     world: World
+    models_url: str = ""
 
     def worker(self, kill_at: str = "") -> BaseProcess:
-        errand = Errand(self.database_url, self.temporal_address, self.world.url, kill_at)
+        errand = Errand(self.database_url, self.temporal_address, self.world.url, kill_at, self.models_url)
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tests.certificate.victim"])
         process = context.Process(target=main, args=(errand,), daemon=True)

@@ -1,6 +1,6 @@
 """The same certificate for what a chain of steps does not show: a list whose items go out side by side, an undoing, a run
-that goes on in new executions, an agent's moves, one that works for another run, two workers at once, and a cancelled call
-whose worker dies with it.
+that goes on in new executions, an agent's moves, one that works for another run and reaches its share of the limits, people
+who are waited for, a panel, two workers at once, and a cancelled call whose worker dies with it.
 """
 
 import asyncio
@@ -16,25 +16,40 @@ from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.ids import new_id
 from holdfast.runtime.embedded.temporal import TUNED, EmbeddedTemporal
 from holdfast.runtime.temporal import HoldfastPlugin, connect
-from schemas.agents import AgentSpec
+from holdfast.testing.model_server import ModelServer
+from holdfast.testing.script import Match, Reply, Rule
+from schemas.agents import AgentSpec, RunLimits
 from schemas.base import JsonObject
 from schemas.commands import CancelCommand
-from schemas.plans import AgentStep, Plan, Step, ToolStep, WaitStep
+from schemas.panels import PanelMethod, Voice
+from schemas.plans import AgentStep, ApprovalStep, OnError, PanelStep, Plan, Step, ToolStep, WaitStep
 from schemas.runs import RunInput, RunOutput, RunState, RunStatus
 from schemas.tools import Catalogue
 from tests.certificate.table import note
-from tests.certificate.test_certificate import NOTICED, Scene, answer_truthfully, worked
-from tests.certificate.victim import tools_for
+from tests.certificate.test_certificate import BOUNDARIES, NOTICED, Scene, answer_truthfully, worked
+from tests.certificate.victim import VOICES, tools_for
 from tests.certificate.world import World
 from workflows.agent_run import AgentRun
 
 Handle = WorkflowHandle[AgentRun, RunOutput]
 
+SAFE = ("safe", "unsafe")
 AGAIN = {"attempts": 2, "wait_s": 0.05}
 DEATHS = {
     "fan": ["after_call:each", "after_dispatch:each", *(f"history:{n}" for n in range(5, 40, 3))],
-    "undo": ["after_call:undo_s2", *(f"history:{n}" for n in range(20, 50, 3))],
-    "long": [f"history:{n}" for n in range(10, 65, 5)],
+    "undo": [
+        *(f"{boundary}:undo_s2" for boundary in BOUNDARIES),
+        *(f"history:{n}" for n in range(20, 50, 3)),
+    ],
+    "long": [f"{kind}:{n}" for kind in ("history", "rolled") for n in range(3, 63, 5)],
+    "gate": [
+        *(f"{boundary}:last" for boundary in BOUNDARIES),
+        *(f"told:{kind}" for kind in ("run.status", "step.succeeded")),
+        *(f"history:{n}" for n in range(3, 30, 2)),
+    ],
+    "panel": [f"told:{kind}" for kind in ("step.started", "model.called")]
+    + [f"history:{n}" for n in range(3, 24, 3)],
+    "share": ["after_call:move_1", "told:run.ended", *(f"history:{n}" for n in range(5, 35, 3))],
     "moves": ["after_call:move_2", "after_dispatch:move_1", *(f"history:{n}" for n in range(5, 40, 3))],
     "agent": ["after_call:move_1", "before_dispatch:move_2", *(f"history:{n}" for n in range(5, 40, 3))],
 }
@@ -63,6 +78,23 @@ def shapes(shape: str) -> Sequence[Step]:
             act("each", arguments=item, for_each="${inputs.names}", concurrency=3),
             act("last", depends_on=("each",)),
         ]
+    if shape == "gate":
+        return [
+            ApprovalStep(id="gate", message="go on?"),
+            act("ask", arguments={"name": "ask", "text": "delicate"}, depends_on=("gate",)),
+            act("last", depends_on=("ask",)),
+        ]
+    if shape == "panel":
+        asked = tuple(Voice(name=name, model=name) for name in VOICES)
+        panel = PanelStep(
+            id="panel", question="is it safe?", choices=SAFE, voices=asked, method=PanelMethod.VOTE
+        )
+        return [panel, act("last", depends_on=("panel",))]
+    if shape == "share":
+        half = AgentStep(
+            id="ask", agent="operator", goal="m0 m1 m2", budget_share=0.5, on_error=OnError.CONTINUE
+        )
+        return [half, act("last", depends_on=("ask",))]
     if shape == "agent":
         return [AgentStep(id="ask", agent="operator", goal="m0 m1 m2"), act("last", depends_on=("ask",))]
     if shape == "undo":
@@ -86,6 +118,8 @@ def names_of(shape: str) -> list[str]:
         return [f"n{n}" for n in range(8)] + ["last"]
     if shape == "undo":
         return [name for n in range(4) for name in (f"s{n}", f"undo_s{n}")]
+    if shape in ("gate", "panel", "share"):
+        return {"gate": ["ask", "last"], "panel": ["last"], "share": ["m0", "m1", "last"]}[shape]
     if shape in ("moves", "agent"):
         return ["m0", "m1", "m2", *(["last"] if shape == "agent" else [])]
     return [f"s{n}" for n in range(24)]
@@ -105,17 +139,26 @@ async def impatient_address(tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
 async def scene(database: Database, database_url: str, impatient_address: str) -> AsyncIterator[Scene]:
     client = await connect(HoldfastPlugin(payloads=PostgresPayloads(database)), address=impatient_address)
     world = World()
-    yield Scene(client, database, database_url, impatient_address, world)
+    async with ModelServer(rules=[says(name) for name in VOICES]) as models:
+        yield Scene(client, database, database_url, impatient_address, world, models.base_url)
     world.close()
 
 
-async def begun(scene: Scene, steps: Sequence[Step], *, moves: bool = False) -> Handle:
+def says(model: str) -> Rule:
+    data = {"answer": "because", "choice": "safe"}
+    return Rule(match=Match(model=f"*{model}", form="voice"), replies=(Reply(data=data),))
+
+
+async def begun(
+    scene: Scene, steps: Sequence[Step], *, moves: bool = False, limits: RunLimits | None = None
+) -> Handle:
     run = RunInput(
         run_id=new_id("run"),
         tenant="default",
         goal="m0 m1 m2" if moves else "certify",
         mode="react" if moves else "plan",
         agent=AgentSpec(name="operator"),
+        limits=limits or RunLimits(),
         catalogue=Catalogue(tools=tuple(tool.spec for tool in tools_for(scene.world.url))),
         inputs={"names": names_of("fan")[:8]},
         state=RunState(plan=None if moves else Plan(steps=tuple(steps))),
@@ -130,7 +173,8 @@ async def begun(scene: Scene, steps: Sequence[Step], *, moves: bool = False) -> 
 async def test_a_killed_worker_loses_and_repeats_nothing_of_this_shape_either(
     scene: Scene, shape: str, kill_at: str
 ) -> None:
-    handle = await begun(scene, shapes(shape), moves=shape == "moves")
+    limits = RunLimits(steps=4) if shape == "share" else None
+    handle = await begun(scene, shapes(shape), moves=shape == "moves", limits=limits)
     undoing = asyncio.create_task(cancelled_when_it_waits(scene, handle)) if shape == "undo" else None
     result = asyncio.ensure_future(handle.result())
     deaths = [kill_at, ""]

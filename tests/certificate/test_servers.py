@@ -3,6 +3,7 @@ the data they left. `make certify` tries every sampled moment; `make test` one.
 """
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from holdfast.errors import Unavailable
 from holdfast.runtime.embedded.postgres import DURABLE, EmbeddedPostgres
 from holdfast.runtime.embedded.temporal import EmbeddedTemporal
 from holdfast.runtime.temporal import HoldfastPlugin, connect
+from schemas.commands import CancelCommand, PauseCommand
+from schemas.plans import WaitStep
 from schemas.runs import RunStatus
 from tests.certificate.test_certificate import (
     NOTICED,
@@ -25,7 +28,7 @@ from tests.certificate.test_certificate import (
     everything_happened_once,
     reference_run,
 )
-from tests.certificate.test_other_shapes import begun, each_happened_once, names_of, shapes
+from tests.certificate.test_other_shapes import begun, each_happened_once, names_of, shapes, until_told
 from tests.certificate.world import World
 
 VICTIMS = ("temporal", "postgres", "both")
@@ -149,3 +152,37 @@ async def answer_if_they_serve(scene: Scene, run_id: str) -> None:
         await answer_truthfully(scene, run_id)
     except Unavailable:
         return
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("told", ["run.status", "run.ended"])
+@pytest.mark.timeout(150)
+async def test_a_command_is_in_the_history_before_anything_is_told_of_it(
+    ground: Ground, scene: Scene, told: str
+) -> None:
+    """The worker dies when it has told what follows, and Temporal forgets what it has not written down yet."""
+    handle = await begun(scene, [WaitStep(id="wait", event="never")])
+    worker = scene.worker(f"told:{told}")
+    await until_told(scene, handle.id, "step.started", step="wait")
+    command = ("pause", PauseCommand()) if told == "run.status" else ("cancel", CancelCommand())
+    sent = asyncio.ensure_future(handle.execute_update(*command))
+    await asyncio.to_thread(worker.join, 60)
+    assert worker.exitcode == -signal.SIGKILL
+    sent.cancel()
+    await ground.kill("temporal")
+    history = (await handle.fetch_history()).events
+    assert [
+        event for event in history if event.HasField("workflow_execution_update_accepted_event_attributes")
+    ]
+    worker = scene.worker()
+    try:
+        if told == "run.status":
+            await handle.execute_update("cancel", CancelCommand())
+        async with asyncio.timeout(100):
+            assert (await handle.result()).status is RunStatus.CANCELLED
+    finally:
+        worker.kill()
+        worker.join()
+    story = await PostgresRuns(database=scene.database).events("default", handle.id)
+    kinds = [event.type.value for event in story]
+    assert (kinds.count("run.started"), kinds.count("run.ended")) == (1, 1)

@@ -2,7 +2,8 @@
 
 The point is `history:N` (before the workflow acts on a history of N events); `LEDGER:STEP` where LEDGER is one of
 `before_dispatch`, `after_dispatch`, `after_call`, `after_observe`: the boundaries at which a crash can lose or repeat
-an effect; or `start:STAGE`, on the way to taking work: after `database`, `client` or `workers` have been opened.
+an effect; `start:STAGE`, on the way to taking work: after `database`, `client` or `workers` have been opened; `rolled:N`,
+as `history:N` of an execution that goes on from another; or `told:TYPE`, after an event of that type is in the story.
 """
 
 import asyncio
@@ -22,6 +23,8 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
 )
 
+from holdfast.adapters.llm.keys import KeyRing
+from holdfast.adapters.llm.layer import ModelLayer
 from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
 from holdfast.adapters.postgres.database import Database
@@ -35,8 +38,10 @@ from holdfast.tools.declare import Tool, ToolContext, declared
 from holdfast.tools.host import RegistryToolHost
 from holdfast.tools.registry import Registry
 from schemas.base import JsonObject, Request
+from schemas.chat import TaskClass
+from schemas.models import Deployment, ModelSettings, Price, Route
 from schemas.plans import StepRetry, ToolStep
-from schemas.stages import ActRequest, NextMove, NextRequest
+from schemas.stages import ActRequest, NextMove, NextRequest, RecordRequest
 from schemas.tools import EffectClass, ToolResult
 from tests.runs.acting import ByName, Forgetful, Script
 from workers import pools
@@ -54,6 +59,9 @@ class Walker(Script):
         return NextMove(step=ToolStep(id="x", tool="irreversible", arguments=arguments, retry=retry))
 
 
+VOICES = ("one", "two", "three")
+
+
 @dataclass(frozen=True)
 class Errand:
     """What a victim needs to know; it crosses to the process as it is."""
@@ -62,6 +70,7 @@ class Errand:
     temporal_address: str
     world_url: str
     kill_at: str
+    models_url: str = ""
 
 
 class Note(Request):
@@ -128,13 +137,29 @@ class DeadlyLedger(PostgresLedger):
             die()
 
 
-class DeadlyHistory(Interceptor):
-    """Dies as soon as the workflow is woken with a history of the fatal length."""
+class DeadlyRuns(PostgresRuns):
+    """The real story, in a process that dies when it has told what is fatal."""
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, *, database: Database, fatal: str) -> None:
+        super().__init__(database=database)
+        self._fatal = fatal
+
+    async def record(self, request: RecordRequest) -> int:
+        told = await super().record(request)
+        if self._fatal in {event.type.value for event in request.events}:
+            die()
+        return told
+
+
+class DeadlyHistory(Interceptor):
+    """Dies as soon as the workflow is woken with a history of the fatal length, of an execution behind another if `rolled`."""
+
+    def __init__(self, length: int, *, rolled: bool) -> None:
         DeadlyHistory.fatal = length
+        DeadlyHistory.rolled = rolled
 
     fatal = 0
+    rolled = False
 
     def workflow_interceptor_class(
         self,
@@ -157,7 +182,21 @@ class _Watch(WorkflowInboundInterceptor):
 
 
 def _fatal() -> bool:
-    return workflow.info().get_current_history_length() >= DeadlyHistory.fatal > 0
+    info = workflow.info()
+    if DeadlyHistory.rolled and info.continued_run_id is None:
+        return False
+    return info.get_current_history_length() >= DeadlyHistory.fatal > 0
+
+
+def voices(url: str) -> ModelSettings:
+    """Three models behind one address, to sit on panels."""
+    deployments = tuple(
+        Deployment(
+            name=name, model=f"test/{name}", via="openai", base_url=url, price=Price(input=1, output=1)
+        )
+        for name in VOICES
+    )
+    return ModelSettings(deployments=deployments, routes={TaskClass.PANEL: Route(deployments=VOICES)})
 
 
 def main(errand: Errand) -> None:
@@ -166,7 +205,8 @@ def main(errand: Errand) -> None:
 
 async def _serve(errand: Errand) -> None:
     kind, _, place = errand.kill_at.partition(":")
-    interceptors = [DeadlyHistory(int(place))] if kind == "history" else []
+    by_length = kind in ("history", "rolled")
+    interceptors = [DeadlyHistory(int(place), rolled=kind == "rolled")] if by_length else []
 
     def opened(stage: str) -> None:
         if (kind, place) == ("start", stage):
@@ -178,10 +218,14 @@ async def _serve(errand: Errand) -> None:
         HoldfastPlugin(payloads=PostgresPayloads(database)), address=errand.temporal_address
     )
     opened("client")
-    runs, artifacts = PostgresRuns(database=database), PostgresArtifacts(database=database)
+    runs = DeadlyRuns(database=database, fatal=place if kind == "told" else "")
+    artifacts = PostgresArtifacts(database=database)
     ledger = DeadlyLedger(database=database, kill_at=errand.kill_at)
     host = RegistryToolHost(Registry(tools_for(errand.world_url)))
     fast = RegistryToolHost(Registry([calc]))
+    layer = ModelLayer(settings=voices(errand.models_url), keys=KeyRing({}), database=database)
+    if errand.models_url:
+        await layer.providers.load(layer.settings.deployments)
     made = [
         pools.orchestration(
             story=runs,
@@ -199,6 +243,7 @@ async def _serve(errand: Errand) -> None:
             runs=runs,
             story=runs,
             moves=pools.moves(guardian=ByName(), ledger=ledger, fast_tools=fast),
+            panels=layer.panel(),
         ),
     ]
     async with AsyncExitStack() as stack:
