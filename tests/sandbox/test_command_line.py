@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cli.sandbox import default_store
+from holdfast.cli.sandbox_work import default_store
 
 _PROJECT = Path(__file__).parents[2]
 
@@ -121,7 +121,7 @@ def test_two_commands_share_a_run(tmp_path: Path) -> None:
 
 
 def test_the_command_imports_nothing_heavy() -> None:
-    program = "import sys, holdfast.cli.sandbox; print(*sys.modules)"
+    program = "import sys, holdfast.cli.sandbox_work; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=_PROJECT, check=True
     )
