@@ -51,6 +51,7 @@ _FORBIDDEN = ("Operation not permitted", "Function not implemented", "Permission
 def causes(bwrap: Path, problem: str = "", readable: Sequence[str] = ()) -> Iterator[Cause]:
     """Everything that stands in the way, the likeliest first. `problem` is what a failed attempt said."""
     found = [*_named_causes(bwrap, problem), *_closed_grants(readable, problem)]
+    found = found or list(_guessed_causes(problem))
     yield from found
     if not found and any(word in problem for word in _FORBIDDEN):
         yield Cause(
@@ -90,6 +91,10 @@ def _named_causes(bwrap: Path, problem: str) -> Iterator[Cause]:
         )
     if _status_field("Seccomp") == "":
         yield Cause("seccomp", "the kernel has no seccomp filters", "use a kernel with CONFIG_SECCOMP_FILTER")
+
+
+def _guessed_causes(problem: str) -> Iterator[Cause]:
+    """By what the attempt said, where no setting of this machine explains it."""
     if "unshare" in problem or "No permissions to create" in problem or "uid_map" in problem:
         yield Cause(
             "user_namespaces",
