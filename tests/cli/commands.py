@@ -105,7 +105,7 @@ def _import_everything() -> None:
     for entry in COMMANDS.values():
         if entry.exists:
             importlib.import_module(entry.place.partition(":")[0])
-    for name in ("holdfast.cli.watching", "httpx", "asyncio"):
+    for name in ("holdfast.cli.watching", "asyncio", "httpx", "httpcore", "anyio._backends._asyncio"):
         importlib.import_module(name)
 
 
