@@ -45,7 +45,10 @@ async def server() -> AsyncIterator[ModelServer]:
 
 @pytest.fixture(scope="module")
 async def providers() -> AsyncIterator[Providers]:
+    """litellm loads much of itself in its first call, which on a busy machine takes longer than these calls may."""
     each = Providers(keys=KeyRing({"test": SECRET}))
+    async with ModelServer([Rule(replies=(Reply(text="hello"),))]) as first:
+        await each.chat(at(first, "litellm"), say(timeout_s=100))
     yield each
     await each.close()
 
