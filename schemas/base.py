@@ -7,7 +7,7 @@ way down.
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 
 class Payload(BaseModel):
@@ -30,6 +30,16 @@ def strictly(model: type[BaseModel]) -> BeforeValidator:
 
     return BeforeValidator(refuse_unknown, json_schema_input_type=model)
 
+
+def _written_out(value: Any) -> Any:
+    """`2030` would be half an hour after midnight in 1970."""
+    if isinstance(value, int | float) or (isinstance(value, str) and "-" not in value.lstrip("-")):
+        raise ValueError("a time is written out, as in 2030-01-01T12:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+"""A time with its zone, as people write it: no bare number is taken for one."""
 
 JsonObject = dict[str, Any]
 """A JSON object whose shape is a tool's, a user's or a model's own; never one of ours."""

@@ -4,9 +4,12 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from schemas.base import Digest, JsonObject, Labels, Name, Payload, Request, RunId
+from schemas.base import Digest, JsonObject, Labels, Moment, Name, Payload, Request, RunId, strictly
+
+_LARGEST = 2**31 - 1
+Count = Annotated[int, Field(ge=0, le=_LARGEST)]
 
 MemoryId = Annotated[str, StringConstraints(pattern=r"^mem_[0-9a-z]{20,40}$")]
 
@@ -56,9 +59,9 @@ class Signature(Payload):
 class MemoryScope(Payload):
     """Where an item holds. Empty means everywhere."""
 
-    agent: str = ""
-    environment: str = ""
-    thread: str = ""
+    agent: str = Field(default="", max_length=64)
+    environment: str = Field(default="", max_length=64)
+    thread: str = Field(default="", max_length=120)
     labels: Labels = {}
 
 
@@ -79,13 +82,13 @@ class MemoryDraft(Request):
     data: JsonObject = Field(
         default={}, description="For a fact: `subject` and `attribute` name what a newer fact supersedes."
     )
-    signature: Signature = Signature()
-    scope: MemoryScope = MemoryScope()
+    signature: Annotated[Signature, strictly(Signature)] = Signature()
+    scope: Annotated[MemoryScope, strictly(MemoryScope)] = MemoryScope()
     confidence: float = Field(default=0.8, ge=0, le=1)
     importance: float = Field(default=0.5, ge=0, le=1)
-    valid_from: AwareDatetime | None = None
-    valid_to: AwareDatetime | None = None
-    expires_at: AwareDatetime | None = None
+    valid_from: Moment | None = None
+    valid_to: Moment | None = None
+    expires_at: Moment | None = None
     pinned: bool = False
     supersedes: MemoryId | None = None
     external: bool = Field(
@@ -99,14 +102,14 @@ class MemoryContent(Payload):
 
     kind: MemoryKind
     status: MemoryStatus
-    text: str
+    text: str = Field(min_length=1, max_length=8000)
     data: JsonObject = {}
     signature: Signature = Signature()
     scope: MemoryScope = MemoryScope()
     trust: Trust = Trust.MODEL
     tainted: bool = False
-    confidence: float = 0.8
-    importance: float = 0.5
+    confidence: float = Field(default=0.8, ge=0, le=1)
+    importance: float = Field(default=0.5, ge=0, le=1)
     valid_from: datetime | None = None
     valid_to: datetime | None = None
     expires_at: datetime | None = None
@@ -116,13 +119,13 @@ class MemoryContent(Payload):
 
 class MemoryItem(Payload):
     id: MemoryId
-    version: int
+    version: int = Field(ge=1, le=_LARGEST)
     digest: Digest
     content: MemoryContent
     provenance: Provenance = Provenance()
-    used: int = 0
-    helped: int = 0
-    hurt: int = 0
+    used: Count = 0
+    helped: Count = 0
+    hurt: Count = 0
     created_at: datetime
     changed_at: datetime
     confirmed_at: datetime

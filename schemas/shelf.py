@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from schemas.base import JsonObject, Labels, Name, Payload, Request, strictly
+from schemas.base import JsonObject, Labels, Moment, Name, Payload, Request, strictly
 from schemas.knowledge import DocumentDraft, DocumentId, IngestProgress, LintFinding
 from schemas.memory import MemoryId, MemoryItem, MemoryScope, Signature
 
@@ -97,6 +97,9 @@ class RecallQuery(Request):
     runbooks: tuple[str, ...] = Field(default=(), max_length=20)
     alert: str = Field(default="", max_length=300)
     tools: tuple[str, ...] = Field(default=(), max_length=50)
+    programs: tuple[str, ...] = Field(
+        default=(), max_length=50, description="What commands run, such as `kubectl drain`."
+    )
     error: str = Field(default="", max_length=100)
     agent: str = Field(default="", max_length=64)
     environment: str = Field(default="", max_length=64)
@@ -113,9 +116,9 @@ class MemoryEdit(Request):
     scope: Annotated[MemoryScope, strictly(MemoryScope)] = MemoryScope()
     confidence: float = Field(default=0.8, ge=0, le=1)
     importance: float = Field(default=0.5, ge=0, le=1)
-    valid_from: AwareDatetime | None = None
-    valid_to: AwareDatetime | None = None
-    expires_at: AwareDatetime | None = None
+    valid_from: Moment | None = None
+    valid_to: Moment | None = None
+    expires_at: Moment | None = None
     pinned: bool = False
     reason: Reason = "corrected"
 
@@ -150,7 +153,7 @@ class MemoryImport(Request):
 class MemoryRestore(Request):
     """A point in time to bring all memory back to."""
 
-    at: AwareDatetime
+    at: Moment
 
 
 class Changed(Payload):

@@ -110,6 +110,7 @@ def _said(options: dict[str, Any], *names: str) -> dict[str, Any]:
 @click.argument("words", nargs=-1, required=True)
 @click.option("--env", "environment", default="", help="Recall as a run in this environment would.")
 @click.option("--tool", "tools", multiple=True, help="A tool about to be called.")
+@click.option("--program", "programs", multiple=True, help="A program about to be run: `kubectl drain`.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label of the run.")
 @click.option("--thread", default="", help="The thread of the run.")
 @as_json
@@ -118,13 +119,14 @@ def recall(
     environment: str,
     thread: str,
     tools: tuple[str, ...],
+    programs: tuple[str, ...],
     labels: tuple[str, ...],
     *,
     as_json: bool,
 ) -> None:
     """Show what a run with this goal would be told, and why. Exits with 1 where that is nothing."""
     asked = {"text": " ".join(words), "environment": environment, "thread": thread}
-    query = checked(RecallQuery, {**asked, "tools": tools, "labels": _labels(labels)})
+    query = checked(RecallQuery, {**asked, "tools": tools, "programs": programs, "labels": _labels(labels)})
     found = ask(lambda holdfast: holdfast.memory.recall(query))
     for hit in found:
         click.echo(hit.model_dump_json() if as_json else f"{line_of(hit.item)}\n   {hit.why}")

@@ -59,11 +59,12 @@ def export_items() -> None:
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @as_json
 def import_items(file: Path, *, as_json: bool) -> None:
     """Read an export. What stands already is not doubled."""
-    items = [checked_line(line) for line in file.read_text().split("\n") if line.strip()]
+    lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+    items = [checked_line(line) for line in lines if line.strip()]
     count = ask(lambda holdfast: holdfast.memory.import_items(items))
     click.echo(json.dumps({"read": count}) if as_json else f"read {count} items")
 

@@ -43,6 +43,12 @@ def programs_of(arguments: JsonObject) -> tuple[str, ...]:
     return tuple(sorted(form_of(text).programs)) if text else ()
 
 
+def programs_taught(data: JsonObject) -> tuple[str, ...]:
+    """The programs a lesson is about, where its data say so as ours do."""
+    programs = data.get("programs")
+    return tuple(each for each in programs if isinstance(each, str)) if isinstance(programs, list) else ()
+
+
 @lru_cache(maxsize=512)
 def form_of(text: str) -> Form:
     text = text[:_LONGEST]

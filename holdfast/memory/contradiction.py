@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+from holdfast.memory.commands import programs_taught
 from schemas.canonical import digest_of
 from schemas.memory import MemoryContent, MemoryItem, MemoryKind, MemoryStatus
 
@@ -87,5 +88,5 @@ def _contradicts(new: MemoryContent, old: MemoryContent) -> bool:
     if new.kind is MemoryKind.LESSON:
         about = ("goal_kind", "runbook", "tool", "error")
         same = all(getattr(new.signature, name) == getattr(old.signature, name) for name in about)
-        return same and bool(new.signature.tool) and new.data.get("programs") == old.data.get("programs")
+        return same and bool(new.signature.tool) and programs_taught(new.data) == programs_taught(old.data)
     return False

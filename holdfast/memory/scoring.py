@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from holdfast.memory.commands import programs_taught
 from schemas.memory import Cues, MemoryItem, MemoryKind, RecallSettings
 
 Match = Literal["signature", "related", "like"]
@@ -43,7 +44,7 @@ def match_of(item: MemoryItem, cues: Cues, kind: str) -> Match:
 
 def _of_tool(item: MemoryItem, cues: Cues) -> bool:
     """Whether it is about a tool at hand; of a tool that runs any program, about a program at hand."""
-    programs = item.content.data.get("programs")
+    programs = programs_taught(item.content.data)
     met = not programs or not set(programs).isdisjoint(cues.programs)
     return item.content.signature.tool in cues.tools and met
 

@@ -156,3 +156,54 @@ async def test_memory_goes_back_to_a_point_in_time(api: RunningApi) -> None:
         now = (await http.get(f"/v1/memory/{item['id']}")).json()
     assert back.json()["changed"] >= 1
     assert now["content"]["text"] == "Lions sleep at noon."
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"scope": {"enviroment": "prod"}},
+        {"signature": {"tol": "shell"}},
+        {"scope": {"thread": "t" * 121}},
+        {"valid_from": "2030"},
+        {"valid_from": 2030},
+        {"valid_from": "2030-01-01T00:00:00"},
+        {"valid_from": "2030-01-01T00:00:00Z", "valid_to": "2029-01-01T00:00:00Z"},
+        {"external": True, "supersedes": f"mem_{'0' * 26}"},
+    ],
+)
+async def test_a_slip_in_what_is_told_is_refused_and_nothing_kept(api: RunningApi, wrong: JsonObject) -> None:
+    async with api.http() as http:
+        before = await listed(http, limit="200")
+        answer = await http.post("/v1/memory", json={"text": "The spool is full.", **wrong})
+        assert answer.status_code in (400, 404, 422)
+        assert await listed(http, limit="200") == before
+
+
+@pytest.mark.parametrize("at", ["2030", 2030, "2030-01-01T00:00:00", "yesterday"])
+async def test_a_year_is_no_moment_to_bring_all_memory_back_to(api: RunningApi, at: object) -> None:
+    async with api.http() as http:
+        answer = await http.post("/v1/memory-restore", json={"at": at})
+        assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"version": 0}, {"version": 2**40}, {"used": -1}, {"text": ""}, {"confidence": 50}]
+)
+async def test_of_an_import_with_one_wrong_item_none_goes_in(api: RunningApi, wrong: JsonObject) -> None:
+    async with api.http() as http:
+        item = await told(http, "The spool is on another disk.")
+        before = await listed(http, limit="200")
+        fresh = {**item, "content": {**item["content"], "text": "The spool is on no disk."}}
+        inside = {key: value for key, value in wrong.items() if key in item["content"]}
+        outside = {key: value for key, value in wrong.items() if key not in inside}
+        bad = {**fresh, "content": {**fresh["content"], **inside}, **outside}
+        answer = await http.post("/v1/memory-import", json={"items": [fresh, bad]})
+        assert (answer.status_code, await listed(http, limit="200")) == (422, before)
+
+
+async def test_data_that_look_like_ours_and_are_not_do_no_harm(api: RunningApi) -> None:
+    async with api.http() as http:
+        for text, programs in (("Look at the disk.", 5), ("Look at the net.", [1, {}])):
+            await told(http, text, data={"programs": programs}, signature={"tool": "odd.shell"})
+        query = {"text": "look at it", "tools": ["odd.shell"], "programs": ["df"]}
+        assert (await http.post("/v1/memory/search", json=query)).status_code == 200

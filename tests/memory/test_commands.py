@@ -2,7 +2,7 @@
 
 import pytest
 
-from holdfast.memory.commands import disregards_command, mends, programs_of
+from holdfast.memory.commands import disregards_command, mends, programs_of, programs_taught
 
 DRAIN = "kubectl drain n-1"
 DRAINED = "kubectl drain n-1 --ignore-daemonsets"
@@ -47,3 +47,8 @@ def test_a_look_around_after_a_failure_mends_nothing() -> None:
 def test_a_tool_that_runs_any_program_is_known_by_what_it_runs() -> None:
     assert programs_of({"command": "cd /srv && kubectl drain n-1 | tee log"}) == ("kubectl drain", "tee")
     assert programs_of({"target": "web"}) == ()
+
+
+@pytest.mark.parametrize("programs", [5, "kubectl", [1, {}], {}, None])
+def test_what_others_call_programs_stands_in_nobodys_way(programs: object) -> None:
+    assert programs_taught({"programs": programs}) == ()

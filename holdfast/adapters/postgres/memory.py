@@ -16,6 +16,7 @@ from holdfast.adapters.postgres.memory_rows import item_of
 from holdfast.adapters.postgres.memory_store import EMBEDDING_PATIENCE_S
 from holdfast.errors import HoldfastError
 from holdfast.knowledge.ports import Embedder, Library
+from holdfast.memory.commands import programs_taught
 from holdfast.memory.contexts import hit_as_recalled, runbook_as_recalled, thread_as_recalled, within
 from holdfast.memory.lessons import episode_of, lessons_of
 from holdfast.memory.scoring import Scored, chosen, match_of, relevance, score, told
@@ -232,7 +233,7 @@ class PostgresMemory(MemoryMoving):
             goal = row["goal"]
         meant = await self.read(tenant, feedback.item) if feedback.item else None
         about = meant.content.signature if meant else Signature(goal_kind=goal_kind(goal))
-        programs = meant.content.data.get("programs") if meant else None
+        programs = programs_taught(meant.content.data) if meant else ()
         content = MemoryContent(
             kind=MemoryKind.LESSON,
             # A complaint says what went wrong, not what to do: somebody has to make a lesson of it.
@@ -241,7 +242,7 @@ class PostgresMemory(MemoryMoving):
             data={
                 "goal": (meant.content.data.get("goal") if meant else None) or goal,
                 "corrected_by": author,
-                **({"programs": programs} if programs else {}),
+                **({"programs": list(programs)} if programs else {}),
             },
             signature=about,
             scope=meant.content.scope

@@ -28,7 +28,8 @@ _RECALLED = """
   and coalesce((i.content->>'expires_at')::timestamptz, 'infinity') > clock_timestamp()
 """
 
-_OF_PROGRAM = "coalesce(jsonb_exists_any(i.content->'data'->'programs', %(programs)s), true)"
+_OF_PROGRAM = """case when jsonb_typeof(i.content->'data'->'programs') = 'array'
+  and i.content->'data'->'programs' <> '[]' then jsonb_exists_any(i.content->'data'->'programs', %(programs)s) else true end"""
 
 _CANDIDATE_ITEMS = f"""
 with by_signature as materialized (
