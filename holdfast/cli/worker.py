@@ -7,6 +7,7 @@ import click
 
 from holdfast.errors import Misconfigured
 from holdfast.runtime.configuration import load
+from holdfast.runtime.exit import heed_sigterm
 from holdfast.runtime.settings import Queue, Settings
 
 ALL = "all"
@@ -23,6 +24,7 @@ ALL = "all"
 )
 def worker(names: tuple[str, ...]) -> None:
     """Serve task queues until SIGTERM, then finish what is under way."""
+    heed_sigterm()
     settings = load()
     from workers.main import run  # noqa: PLC0415 -- a second of imports that no other command needs
 
@@ -36,6 +38,7 @@ def chosen(names: tuple[str, ...]) -> tuple[Queue, ...]:
 @click.command()
 def api() -> None:
     """Serve the HTTP API until SIGTERM, then let requests and streams end."""
+    heed_sigterm()
     settings = load()
     from api.main import run  # noqa: PLC0415 -- a second of imports that no other command needs
 

@@ -2,8 +2,16 @@
 
 import logging
 import os
+import signal
 import sys
 from typing import NoReturn
+
+
+def heed_sigterm() -> None:
+    """The kernel drops a signal for which the first process of a container has no handler: told to stop while it
+    starts, it would be killed when all patience is over. As any other process, it ends at once."""
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda number, _frame: os._exit(128 + number))
 
 
 def leave(status: int = 0) -> NoReturn:

