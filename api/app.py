@@ -79,7 +79,7 @@ from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.adapters.postgres.tool_desk import PostgresToolDesk
 from holdfast.adapters.postgres.tools import PostgresTools
 from holdfast.adapters.postgres.webhooks import PostgresWebhooks
-from holdfast.errors import Misconfigured
+from holdfast.errors import HoldfastError, Misconfigured
 from holdfast.guardian.desk import PolicyDesk
 from holdfast.runs import Acceptance
 from holdfast.runtime.sealing import webhook_seal
@@ -127,12 +127,16 @@ def create_app(settings: Settings, *, connect: Connect) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
-        async with (
-            opened(settings, connect) as services,
-            _background(make_good(services), send_webhooks(services)),
-        ):
-            app.state.services = services
-            yield {"services": services}
+        try:
+            async with (
+                opened(settings, connect) as services,
+                _background(make_good(services), send_webhooks(services)),
+            ):
+                app.state.services = services
+                yield {"services": services}
+        except HoldfastError as error:
+            app.state.refusal = error  # uvicorn logs it, and ends without it
+            raise
 
     app = FastAPI(
         openapi_url=None,

@@ -6,6 +6,7 @@ from api.app import create_app, end_streams
 from api.server import Server, server_config
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.payloads import PostgresPayloads
+from holdfast.errors import Unavailable
 from holdfast.runtime.encryption import Keyring
 from holdfast.runtime.logging import set_up_logging
 from holdfast.runtime.settings import Settings
@@ -28,6 +29,10 @@ async def run(settings: Settings) -> None:
     server = Server(server_config(app, settings.api), end_streams=lambda: end_streams(app))
     try:
         await server.serve()
+    except SystemExit:  # how uvicorn ends where the app does not start
+        raise getattr(app.state, "refusal", None) or Unavailable(
+            "The API did not start.", remedy="The lines above say why."
+        ) from None
     finally:
         telemetry.close()
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_origin
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -97,9 +98,10 @@ def _problem(location: tuple[int | str, ...], message: str) -> str:
 
 
 def _not_json() -> Iterator[str]:
-    """Variables that look like JSON and are none: pydantic names the section they are in, and no more."""
+    """Variables that should be JSON and are none: pydantic names the section they are in, and no more."""
+    maps = {known.variable for known in all_settings() if get_origin(known.field.annotation) is dict}
     for variable, value in sorted(os.environ.items()):
-        if variable.startswith(PREFIX) and value.lstrip().startswith(("{", "[")):
+        if variable in maps or (variable.startswith(PREFIX) and value.lstrip().startswith(("{", "["))):
             try:
                 json.loads(value)
             except ValueError:

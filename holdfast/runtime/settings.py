@@ -60,7 +60,7 @@ def _of_postgres(value: Any) -> Any:
 
 def _of_http(value: Any) -> Any:
     if isinstance(value, str) and not value.startswith(("http://", "https://")):
-        raise ValueError("must be a URL such as http://collector:4318")
+        raise ValueError("must be a URL with http:// or https://")
     return value
 
 
@@ -88,7 +88,7 @@ class DatabaseSettings(Section):
     )
     pool_min: Count = Field(1, description="Connections each process keeps open.")
     pool_max: Count = Field(10, description="Connections each process opens at most.")
-    port: Port | None = Field(
+    port: Annotated[int, Field(ge=1024, le=65535)] | None = Field(
         None,
         description="TCP port on 127.0.0.1 for the embedded Postgres, beside its socket. The password of user "
         "`holdfast` is in `.holdfast/postgres/password`.",
@@ -171,9 +171,9 @@ class AuthSettings(Section):
     """Who may call the API. API keys always work; bearer tokens once an issuer is set."""
 
     enabled: bool = Field(default=True, description="Ask for credentials. Off is refused in `prod`.")
-    oidc_issuer: str | None = Field(None, description="Issuer of bearer tokens, compared exactly.")
+    oidc_issuer: HttpUrl | None = Field(None, description="Issuer of bearer tokens, compared exactly.")
     oidc_audience: str | None = Field(None, description="Audience the tokens must be made for.")
-    oidc_jwks_url: str | None = Field(
+    oidc_jwks_url: HttpUrl | None = Field(
         None, description="The issuer's keys; found through discovery without it."
     )
     oidc_algorithms: Annotated[Words, AfterValidator(_asymmetric)] = Field(

@@ -70,6 +70,14 @@ def test_an_old_schema_is_reported_and_migrated_once(
     assert holdfast("db", "status").returncode == 0
 
 
+def test_what_the_api_refuses_is_its_last_line(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("HOLDFAST_AUTH__OIDC_ISSUER", "https://id.example")
+    done = holdfast("api")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: A token issuer is set, and no audience.")
+
+
 def test_a_worker_serves_the_queues_it_is_told() -> None:
     assert chosen(("all",)) == tuple(Queue)
     assert chosen(("tools", "llm")) == (Queue.LLM, Queue.TOOLS)

@@ -11,7 +11,7 @@ import pytest
 from temporalio.client import Client
 
 from holdfast.errors import Misconfigured
-from holdfast.runtime.embedded.postgres import THROWAWAY, EmbeddedPostgres
+from holdfast.runtime.embedded.postgres import THROWAWAY, EmbeddedPostgres, complaint
 from holdfast.runtime.embedded.temporal import EmbeddedTemporal
 from tests.ground.stack_under_test import processes_in, until
 
@@ -54,6 +54,28 @@ async def test_a_damaged_database_is_reported_and_nothing_stays_running(tmp_path
     with pytest.raises(Misconfigured, match="did not start"):
         await server.start()
     assert server.child.exit_code is not None
+
+
+async def test_what_a_damaged_database_says_is_its_own_not_what_it_told_us_meanwhile(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path, log=tmp_path / "log", options=THROWAWAY)
+    await server.start()
+    await server.stop()
+    for segment in (tmp_path / "data" / "pg_wal").glob("0*"):
+        segment.unlink()
+    with pytest.raises(Misconfigured, match=r"PANIC: .*checkpoint record"):
+        await server.start()
+
+
+def test_the_end_of_a_log_is_what_it_died_of() -> None:
+    own = "2026-01-01 00:00:00 UTC [7 of startup] FATAL:  could not access transaction 1"
+    told = "2026-01-01 00:00:00 UTC [9 of client backend] FATAL:  the database system is starting up"
+    late = "2026-01-01 00:00:00 UTC [1 of postmaster] LOG:  shutting down"
+    assert complaint([own, told, late]) == "FATAL:  could not access transaction 1"
+    assert complaint([told, late]) == "FATAL:  the database system is starting up"
+    assert complaint(["postgres: could not find it", "Expected it there,", "but did not"]).startswith(
+        "postgres: "
+    )
+    assert complaint([]) == "it said nothing"
 
 
 @pytest.mark.parametrize(("name", "is_near"), [("long" * 25, False), ("a,b", False), ("a b%20'$", True)])

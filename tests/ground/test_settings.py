@@ -53,6 +53,13 @@ def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         ("HOLDFAST_API__PROT", "1", "Did you mean HOLDFAST_API__PORT"),
         ("HOLDFAST_PROFILE", "production", "HOLDFAST_PROFILE: Input should be 'dev' or 'prod'"),
         ("HOLDFAST_MODELS__ROUTES", "{", "HOLDFAST_MODELS__ROUTES cannot be read"),
+        ("HOLDFAST_MODELS__ROUTES", "judge=gpt", "HOLDFAST_MODELS__ROUTES cannot be read"),
+        ("HOLDFAST_AUTH__OIDC_ISSUER", "id.example", "HOLDFAST_AUTH__OIDC_ISSUER: must be a URL"),
+        (
+            "HOLDFAST_DATABASE__PORT",
+            "80",
+            "HOLDFAST_DATABASE__PORT: Input should be greater than or equal to 1024",
+        ),
         ("DATABASE_URL", "http://sk-hidden@db/x", "DATABASE_URL: must be a URL such as postgresql://"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "OTEL_EXPORTER_OTLP_ENDPOINT: must be a URL"),
     ],

@@ -112,7 +112,7 @@ async def test_a_part_that_cannot_start_again_is_tried_until_it_can(running: tup
     stack, up = running
     (stack.folder / "no-disk").touch()
     os.kill(stack.pids["worker llm"], signal.SIGKILL)
-    await up.says("worker llm: did not start again: worker llm did not start: error: the disk is away")
+    await up.says("worker llm: did not start again: worker llm did not start: the disk is away")
     code, said = await stack.run("status")
     assert (code, "the disk is away" in said) == (1, True)
     (stack.folder / "no-disk").unlink()
@@ -248,6 +248,8 @@ async def test_a_database_that_others_use_keeps_its_administrators_key(
         ("DATABASE_URL", "localhost", "must be a URL such as postgresql://"),
         ("HOLDFAST_API__HOST", "203.0.113.7", "no address of this machine"),
         ("HOLDFAST_API__PORT", "taken", "is in use"),
+        ("HOLDFAST_DATABASE__PORT", "taken", "is in use"),
+        ("HOLDFAST_SANDBOX__BWRAP", "/none", "Tools cannot be isolated here"),
         ("HOLDFAST_PROFILE", "prod", "prod profile refuses"),
         ("HOLDFAST_APY__PORT", "1", "There is no setting HOLDFAST_APY__PORT"),
     ],

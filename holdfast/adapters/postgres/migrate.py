@@ -77,9 +77,16 @@ async def _connect(url: str) -> AsyncConnection[TupleRow]:
             url, autocommit=True, connect_timeout=10, options="-c search_path=holdfast,public"
         )
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:  # the second: a URL it cannot read
-        raise Unavailable(
-            f"The database cannot be reached: {error}", remedy="Check DATABASE_URL and that Postgres is up."
-        ) from error
+        raise unreachable(error) from error
+
+
+def unreachable(error: psycopg.Error) -> Unavailable:
+    """In one line, without the question that libpq adds."""
+    said = [line.strip(" \t.") for line in str(error).splitlines() if not line.endswith("?")]
+    return Unavailable(
+        f"The database cannot be reached: {'; '.join(filter(None, said))}.",
+        remedy="Check DATABASE_URL and that Postgres is up.",
+    )
 
 
 async def _prepare(connection: AsyncConnection[TupleRow]) -> None:

@@ -2,8 +2,8 @@
 
 import psycopg
 
-from holdfast.adapters.postgres.migrate import migrations
-from holdfast.errors import Misconfigured, Unavailable
+from holdfast.adapters.postgres.migrate import migrations, unreachable
+from holdfast.errors import Misconfigured
 
 _NOT_THERE = {"3F000", "42883", "42P01"}  # no schema, no function, no table: never migrated, or long ago
 
@@ -26,7 +26,5 @@ async def _newest(url: str) -> str:
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
         if error.sqlstate in _NOT_THERE:
             return ""
-        raise Unavailable(
-            f"The database cannot be reached: {error}", remedy="Check DATABASE_URL and that Postgres is up."
-        ) from error
+        raise unreachable(error) from error
     return row[0] if row and row[0] else ""

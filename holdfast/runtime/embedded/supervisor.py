@@ -77,6 +77,7 @@ class Supervisor:
         try:
             await self._check_given_temporal()
             self._api_port = self._choose_api_port()
+            self._check_database_port()
             self._choose_servers()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._nursery.open())
@@ -190,12 +191,23 @@ class Supervisor:
             )
         if "port" not in self._settings.api.model_fields_set:
             return self._ports.usual_or_free(wanted, host)
-        if not (is_free(wanted, host) and self._ports.take(wanted)):
+        if not self._can_have(wanted, host):
             raise Misconfigured(
                 f"Port {wanted} is in use.",
                 remedy="Set HOLDFAST_API__PORT to another, or unset it to have one chosen.",
             )
         return wanted
+
+    def _check_database_port(self) -> None:
+        wanted = self._settings.database.port
+        if self._settings.database.url is None and wanted is not None and not self._can_have(wanted):
+            raise Misconfigured(
+                f"Port {wanted} is in use.",
+                remedy="Set HOLDFAST_DATABASE__PORT to another, or unset it: the stack itself needs none.",
+            )
+
+    def _can_have(self, port: int, host: str = "127.0.0.1") -> bool:
+        return is_free(port, host) and self._ports.take(port)
 
     def _environment(self) -> dict[str, str]:
         """Ours, with the addresses of this stack in place of whatever it said about servers we started."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from holdfast.errors import Misconfigured, Unavailable
+from holdfast.runtime.embedded.cluster import begin_anew
 from holdfast.runtime.embedded.ports import any_free
 from holdfast.runtime.process import Child, last_words, size_of
 
@@ -143,7 +144,8 @@ class EmbeddedTemporal:
     def _begin_anew(self) -> str:
         if self._database is None:
             return ""
-        return f" To begin anew, move {self._database.parent} away, and what Postgres has beside it: they belong together."
+        folder = self._database.parent
+        return f" {begin_anew(folder.with_name('postgres'), folder)}"
 
 
 def bundled_program() -> Path:
