@@ -62,7 +62,8 @@ def _show_result(result: SearchResult, *, explain: bool) -> None:
             shares = ", ".join(
                 f"{signal.name} {signal.raw:.2f} ({signal.share:+.2f})" for signal in hit.signals
             )
-            click.echo(plain(f"   score {hit.score:.2f}: {shares}; it {hit.why}"))
+            place = f"characters {hit.start} to {hit.end} of version {document.version}"
+            click.echo(plain(f"   score {hit.score:.2f}: {shares}; it {hit.why}; {place}"))
     if result.note:
         click.echo(result.note, err=True)
 

@@ -7,7 +7,7 @@ from holdfast.adapters.postgres.database import Connection
 from holdfast.adapters.postgres.knowledge_query import Query
 from holdfast.adapters.postgres.knowledge_rows import document_of
 from holdfast.adapters.postgres.knowledge_statements import HITS
-from holdfast.knowledge.confidence import SURE, confidence, share_of_words
+from holdfast.knowledge.confidence import NEAR_ALONE, SURE, confidence, share_of_words
 from holdfast.knowledge.fusion import Candidate
 from holdfast.knowledge.kin import is_kind, met_otherwise
 from holdfast.knowledge.snippets import best_chunk, snippet_of
@@ -53,8 +53,14 @@ def _why(query: Query, candidate: Candidate) -> str:
     if others := met_otherwise(candidate.words)[:3]:
         parts.append(f"has other words for {', '.join(others)}")
     if query.vector is not None:
-        parts.append(f"means nearly the same (cosine {candidate.dense or 0:.2f})")
+        parts.append(f"{_closeness(candidate.dense or 0)} (cosine {candidate.dense or 0:.2f})")
     return " and ".join(parts) or "nothing in it speaks for it"
+
+
+def _closeness(cosine: float) -> str:
+    if cosine >= NEAR_ALONE:
+        return "means nearly the same"
+    return "is near in meaning" if cosine >= NEAR_ALONE / 2 else "is far in meaning"
 
 
 def result_of(query: Query, ranked: Sequence[Candidate], hits: list[SearchHit]) -> SearchResult:
