@@ -18,7 +18,7 @@ from schemas.base import JsonObject
 from schemas.knowledge import DocumentDraft, IngestReport
 from schemas.shelf import Ingestion
 
-LARGE = 500
+LARGE = 300
 """A document of more passages is no matter of one request: embedding them takes minutes."""
 _HEADING = re.compile(r"^#|^[=~^-]{3,}\s*$|<h[1-6]", re.MULTILINE | re.IGNORECASE)
 

@@ -9,7 +9,7 @@ from schemas.knowledge import Document, DocumentDraft, IngestReport, LibraryStat
 from schemas.pages import Items
 from schemas.shelf import Ingestion, LibraryJob, Removal
 
-_A_CALL, _BYTES_A_CALL = 50, 200_000
+_A_CALL, _BYTES_A_CALL = 20, 100_000
 _A_JOB, _BYTES_A_JOB = 2_000, 16_000_000
 _PATIENCE_S = 600
 """Documents are embedded before they are answered for."""

@@ -13,7 +13,7 @@ from holdfast.knowledge.reading import read_draft
 from schemas.knowledge import DocumentDraft, IngestReport
 
 _PAGE = 20
-PATIENCE_S = 45.0
+PATIENCE_S = 30.0
 """A sync that takes longer stops after a page: whoever asked is still there to ask again."""
 
 
