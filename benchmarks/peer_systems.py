@@ -34,7 +34,7 @@ def worked(text: str) -> str:
 
 @asynccontextmanager
 async def on_temporal(workflow_class, activities, plugin):
-    """As shipped, but outside the workflow sandbox: that spares the peer some work."""
+    """As shipped, but outside the workflow sandbox, and with as many pollers as we have: both spare the peer some work."""
     from temporalio.client import Client
     from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -48,6 +48,8 @@ async def on_temporal(workflow_class, activities, plugin):
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_concurrent_activities=100,
         max_cached_workflows=1000,
+        max_concurrent_workflow_task_polls=32,
+        max_concurrent_activity_task_polls=32,
     )
 
     async def run(calls):

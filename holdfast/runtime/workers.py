@@ -26,14 +26,20 @@ _STICKY_AT_MOST = timedelta(seconds=3)
 """How long a run waits for the worker that has it in memory before any other may take it. Ten seconds, unless told
 otherwise: the pause of every run whose worker was killed."""
 
+_MOST_POLLS = 32
+"""How many a process waits for at once. With the SDK's five, half of the tasks of a busy worker find nobody waiting, and each
+of those is written to the server's database and read from it again."""
+
 
 class WorkerOptions(TypedDict, total=False):
     """`Worker(client, activities=..., workflows=..., **worker_options(...))`."""
 
     task_queue: str
     max_concurrent_activities: int
+    max_concurrent_activity_task_polls: int
     max_concurrent_local_activities: int
     max_concurrent_workflow_tasks: int
+    max_concurrent_workflow_task_polls: int
     max_cached_workflows: int
     graceful_shutdown_timeout: timedelta
     max_heartbeat_throttle_interval: timedelta
@@ -47,11 +53,13 @@ def worker_options(queue: Queue, *, workers: WorkerSettings, temporal: TemporalS
     options = WorkerOptions(
         task_queue=queue.value,
         max_concurrent_activities=slots,
+        max_concurrent_activity_task_polls=min(slots, _MOST_POLLS),
         graceful_shutdown_timeout=timedelta(seconds=workers.drain_s),
         max_heartbeat_throttle_interval=_HEARTBEAT_AT_MOST,
     )
     if queue is Queue.ORCHESTRATION:
         options["max_concurrent_workflow_tasks"] = slots
+        options["max_concurrent_workflow_task_polls"] = max(2, min(slots, _MOST_POLLS))  # one is for new runs
         options["max_concurrent_local_activities"] = slots
         options["max_cached_workflows"] = workers.cached_runs
         options["sticky_queue_schedule_to_start_timeout"] = _STICKY_AT_MOST

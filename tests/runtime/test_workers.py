@@ -34,9 +34,17 @@ def test_each_pool_has_the_slots_of_its_settings() -> None:
     settings = WorkerSettings(orchestration_slots=1, llm_slots=2, tools_slots=3, knowledge_slots=4, drain_s=5)
     options = {queue: worker_options(queue, workers=settings, temporal=TemporalSettings()) for queue in Queue}
     assert [options[queue]["max_concurrent_activities"] for queue in Queue] == [1, 2, 3, 4]
+    assert [options[queue]["max_concurrent_activity_task_polls"] for queue in Queue] == [1, 2, 3, 4]
     assert options[Queue.TOOLS]["graceful_shutdown_timeout"] == timedelta(seconds=5)
     assert [queue for queue in Queue if "max_cached_workflows" in options[queue]] == [Queue.ORCHESTRATION]
     assert not any("deployment_config" in option for option in options.values())
+
+
+def test_a_busy_worker_waits_for_more_tasks_at_once_than_the_sdk_would() -> None:
+    options = worker_options(Queue.ORCHESTRATION, workers=WorkerSettings(), temporal=TemporalSettings())
+    assert (
+        options["max_concurrent_workflow_task_polls"] == options["max_concurrent_activity_task_polls"] == 32
+    )
 
 
 def test_versioning_is_switched_on_by_a_deployment_with_its_build() -> None:
