@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from benchmarks import floor
 from benchmarks.steps import Bench, Mute, no_op, prepared
 from holdfast.adapters.postgres.runs import PostgresRuns
 from holdfast.ids import new_id
@@ -146,11 +147,27 @@ async def main(arguments: argparse.Namespace) -> None:
                     for at in arguments.at
                 }
                 found.setdefault(name, []).append(figures)
+            if arguments.ours in FLOOR:
+                found.setdefault(FLOOR, []).append(await floor_figures(bench, arguments))
             for name in arguments.only:
                 found.setdefault(name, []).append(await peer(python, name, plan, arguments.calls, env))
     table(found, arguments)
 
 
+async def floor_figures(bench: Bench, arguments: argparse.Namespace) -> Figures:
+    """The tasks and commits of `react` in the sandbox lane, and nothing in them."""
+    return {
+        at: await measured(
+            lambda: floor.move_by_move(bench.client, arguments.calls),
+            calls=arguments.calls,
+            runs=RUNS.get(at, 2 * at),
+            at=at,
+        )
+        for at in arguments.at
+    }
+
+
+FLOOR = "bare Temporal, tasks and commits of react"
 OURS: tuple[tuple[str, Tool, Mode], ...] = (
     ("holdfast, plan, sandbox lane", no_op, "plan"),
     ("holdfast, plan, fast lane", calc, "plan"),

@@ -1,11 +1,12 @@
 """What a governed step costs: both lanes against a bare Temporal step, in one run on the same servers.
 
-    python benchmarks/steps.py [--steps 10] [--rounds 3] [--at 1 32] [--short]
+    python -m benchmarks.steps [--steps 10] [--rounds 3] [--at 1 32] [--short]
 
 Each figure is milliseconds a step, the median over rounds that take turns; x is the ratio to the bare step, which is
 one regular activity in a workflow and nothing else: no verdict, no ledger, no events. It stands on the queue of its workflow,
 where Temporal hands it over with the turn that asked for it; the second bare one stands on another, as tools have to that
-are kept away from what decides. Steps that read the one before them go one by one; those that only follow it go in rows.
+are kept away from what decides. The third has the tasks and commits of a step one by one, and nothing in them (`floor.py`).
+Steps that read the one before them go one by one; those that only follow it go in rows.
 Servers are the embedded ones, on disk, as `holdfast up` starts them.
 """
 
@@ -27,6 +28,7 @@ from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
+from benchmarks import floor
 from holdfast.adapters.guardian import StoredPolicies
 from holdfast.adapters.postgres.approvals import PostgresApprovals
 from holdfast.adapters.postgres.artifacts import PostgresArtifacts
@@ -73,6 +75,7 @@ BARE_QUEUE = "bare"
 ASIDE_QUEUE = "aside"
 BARE = "bare Temporal, one activity"
 ASIDE = "bare Temporal, on another queue"
+FLOOR = "bare Temporal, tasks and commits of a step"
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,7 @@ async def measure(bench: Bench, *, steps: int, rounds: int, at: int) -> None:
     lanes: dict[str, Callable[[int], Awaitable[object]]] = {
         BARE: bench.bare,
         ASIDE: lambda count: bench.bare(count, ASIDE_QUEUE),
+        FLOOR: lambda count: floor.step_by_step(bench.client, count),
         "sandbox lane, in rows": lambda count: bench.governed(no_op, count),
         "sandbox lane, one by one": lambda count: bench.governed(no_op, count, reading=True),
         "fast lane, in rows": lambda count: bench.governed(calc, count),
@@ -212,7 +216,7 @@ async def measure(bench: Bench, *, steps: int, rounds: int, at: int) -> None:
     for name, figures in found.items():
         median = statistics.median(figures)
         print(
-            f"  {name:38} {median:8.2f}   x {median / bare:.2f}   ({min(figures):.2f} to {max(figures):.2f})"
+            f"  {name:42} {median:8.2f}   x {median / bare:.2f}   ({min(figures):.2f} to {max(figures):.2f})"
         )
 
 
@@ -317,10 +321,17 @@ async def prepared(stack: AsyncExitStack, *, planner: Planner | None = None) -> 
     for pool in made:
         settings = WorkerSettings(tools_slots=32)
         await stack.enter_async_context(pool.worker(client, workers=settings, temporal=TemporalSettings()))
-    await stack.enter_async_context(
-        Worker(client, task_queue=BARE_QUEUE, workflows=[Bare], activities=[nothing])
-    )
-    await stack.enter_async_context(Worker(client, task_queue=ASIDE_QUEUE, activities=[nothing]))
+    for queue, workflows in ((BARE_QUEUE, [Bare]), (ASIDE_QUEUE, [])):
+        bare = Worker(
+            client,
+            task_queue=queue,
+            workflows=workflows,
+            activities=[nothing],
+            max_concurrent_activity_task_polls=floor.POLLS,
+            max_concurrent_workflow_task_polls=floor.POLLS,
+        )
+        await stack.enter_async_context(bare)
+    await floor.prepare(stack, client=client, database_url=postgres.url)
     return Bench(client, database, Catalogue(tools=(no_op.spec, calc.spec)))
 
 
