@@ -21,11 +21,11 @@ def mended(state: RunState, command: ResumeCommand) -> RunState:
     _step(state.plan, command.step)
     if command.skip:
         skipped = {**state.outcomes, command.step: StepOutcome(state=StepState.SKIPPED)}
-        return state.model_copy(update={"outcomes": skipped})
+        return state.model_copy(update={"outcomes": skipped, "changed": (command.step,)})
     if command.arguments is not None and state.plan is not None:
         swayed = tuple(name for name in state.swayed if name != command.step)  # the words are a person's now
         plan = _rewritten(state.plan, command.step, command.arguments)
-        return state.model_copy(update={"plan": plan, "swayed": swayed})
+        return state.model_copy(update={"plan": plan, "swayed": swayed, "changed": (command.step,)})
     return state
 
 

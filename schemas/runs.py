@@ -132,6 +132,9 @@ class RunState(Payload):
     generation: int = Field(
         default=0, description="How often the run was resumed; part of every event's key."
     )
+    changed: tuple[str, ...] = Field(
+        default=(), description="Steps that whoever resumed it rewrote or skipped: told when it begins."
+    )
     life: str = Field(
         default="",
         description="Set where it was set back in Temporal behind what it told; part of the key too.",

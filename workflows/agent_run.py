@@ -15,10 +15,12 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.story import StoryActivities
+    from holdfast.plan import tales
     from holdfast.runtime.failures import cause_of
     from schemas.commands import CancelCommand
-    from schemas.events import EventType
-    from schemas.runs import RunInput, RunOutput, RunStatus
+    from schemas.events import EventType, NewEvent
+    from schemas.plans import StepState
+    from schemas.runs import RunInput, RunOutput, RunStatus, StepOutcome
     from schemas.stages import Recollection, RunPatch
     from workflows import options
     from workflows.commands import Commands
@@ -29,6 +31,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.teller import history_is_long
     from workflows.winding_up import BROKEN, Ending, WindingUp, all_is_heard
 
+
+_OPEN = StepOutcome(state=StepState.PENDING)
 
 Last = TypeVar("Last")
 
@@ -156,8 +160,20 @@ class AgentRun(Commands):
             if self._progress.deadline is None:
                 self._progress.deadline = workflow.now() + timedelta(seconds=self._start.limits.wall_s)
             started = self._teller.event(EventType.RUN_STARTED, {"generation": self._progress.generation})
-            await self._teller.tell(started, patch=RunPatch(status=RunStatus.RUNNING, reason=""))
+            patch = RunPatch(status=RunStatus.RUNNING, reason="")
+            await self._teller.tell(started, *self._changed(), patch=patch)
         self._begun = True
+
+    def _changed(self) -> list[NewEvent]:
+        """What whoever resumed it changed before it began, so that a fork, or the next resumption, knows it too."""
+        changed, plan = self._start.state.changed, self._progress.plan
+        if not changed or plan is None or not self._progress.accepted:
+            return []
+        skipped = [n for n in changed if self._progress.outcomes.get(n, _OPEN).state is StepState.SKIPPED]
+        return [
+            tales.plan_accepted(self._progress.next_key("plan"), plan),
+            *(self._teller.event(EventType.STEP_SKIPPED, {}, step=name) for name in skipped),
+        ]
 
     async def _lived(self, life: asyncio.Task[Ending]) -> Ending:
         """How it ended: by itself, by its clock, or by somebody's word."""

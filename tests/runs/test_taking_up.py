@@ -199,3 +199,22 @@ async def resumed(house: House, run: str) -> dict[str, object]:
     handle = house.client.get_workflow_handle(run)
     await handle.result()
     return await house.end(run)
+
+
+async def test_what_a_resumption_changed_is_known_to_a_fork_and_to_the_next_one(house: House) -> None:
+    fails = {"fail": True}
+    run = await house.start(
+        say("a", arguments=fails),
+        say("b", depends_on=["a"], arguments=fails),
+        say("c", depends_on=["b"]),
+    )
+    await house.end(run)
+    await house.post(f"/v1/runs/{run}/resume", {"step": "a", "skip": True})
+    await resumed(house, run)
+    await house.post(f"/v1/runs/{run}/resume", {"step": "b", "arguments": {"text": "mended"}})
+    assert (await resumed(house, run))["status"] == "succeeded"
+    steps = (await house.get(f"/v1/runs/{run}/steps"))["items"]
+    assert [step["state"] for step in steps] == ["skipped", "succeeded", "succeeded"]
+    fork = await house.post(f"/v1/runs/{run}/fork", {"from_step": "b"})
+    assert (await house.end(fork["id"]))["status"] == "succeeded"
+    assert house.world.said == ["a", "b", "mended", "c", "mended", "c"]
