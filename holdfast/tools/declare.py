@@ -11,7 +11,7 @@ The schema of its arguments and of its output come from the models, the descript
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, get_type_hints, runtime_checkable
 
@@ -74,6 +74,7 @@ def declared(
 
     def make(function: Callable[..., Awaitable[Any]]) -> Tool:
         hints = get_type_hints(function)
+        _require_shape(function, hints, fields)
         arguments_model = hints["arguments"]
         spec = ToolSpec(
             name=name,
@@ -90,6 +91,17 @@ def declared(
         return Tool(spec=spec, call=call)
 
     return make
+
+
+def _require_shape(function: Callable[..., Any], hints: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
+    """Raises TypeError for what would fail at its first call, or be dropped without a word."""
+    model = hints.get("arguments")
+    if not (inspect.isclass(model) and issubclass(model, BaseModel)):
+        raise TypeError("the function takes `arguments`, annotated with a model, and `context`")
+    if not inspect.iscoroutinefunction(function):
+        raise TypeError("the function is declared with `async def`")
+    if unknown := sorted(set(fields) - set(ToolSpec.model_fields)):
+        raise TypeError(f"a tool has no field {unknown[0]!r}")
 
 
 def schema_of(model: type[BaseModel]) -> JsonObject:

@@ -15,9 +15,10 @@ from holdfast.sandbox.port import Sandbox
 from holdfast.shapes import BadSchema, Shape, check_schema
 from holdfast.tools.builtin.programs import told
 from holdfast.tools.declare import Tool, ToolContext
+from holdfast.tools.plain import plain
 from holdfast.tools.registry import Registry
 from schemas.base import JsonObject
-from schemas.canonical import digest_of
+from schemas.canonical import canonical_json, digest_of
 from schemas.sandbox import Language, SandboxRequest
 from schemas.tools import ToolManifest, ToolResult, ToolSpec
 
@@ -43,15 +44,29 @@ def read_manifest(text: str) -> ToolManifest:
     if len(text) > _MOST_CHARS:
         raise BadManifest(f"It is longer than {_MOST_CHARS} characters.")
     try:
-        manifest = ToolManifest.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, RecursionError) as error:
+        manifest = ToolManifest.model_validate(yaml.load(text, Loader=_Loader))  # noqa: S506 - a safe one
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        if isinstance(error, ValidationError):
+            raise BadManifest(_first_of(error)) from error
         raise BadManifest(f"It is no YAML: {' '.join(str(error).split())[:300]}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BadManifest(f"{place + ': ' if place else ''}{first['msg']}") from error
     _check(manifest)
     return manifest
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice: one of the two would be dropped without a word."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the library's
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := next((key for key in keys if keys.count(key) > 1), None):
+            raise yaml.constructor.ConstructorError(None, None, f"{twice} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _first_of(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place + ': ' if place else ''}{first['msg']}"
 
 
 def tool_of(manifest: ToolManifest, workshop: Workshop) -> Tool:
@@ -150,6 +165,7 @@ def _structured(result: ToolResult) -> ToolResult:
 
 
 def _check(manifest: ToolManifest) -> None:
+    require_kept(manifest.model_dump())
     for name, schema in (("input", manifest.input), ("output", manifest.output)):
         try:
             check_schema(schema)
@@ -173,6 +189,16 @@ def _check(manifest: ToolManifest) -> None:
                 examples=manifest.examples,
             )
         )
+
+
+def require_kept(said: JsonObject) -> None:
+    """Raises BadManifest for what no store would take as it is."""
+    try:
+        found = json.loads(canonical_json(said))
+    except ValueError as error:
+        raise BadManifest(f"It holds what JSON cannot say: {error}") from error
+    if plain(found) != found:
+        raise BadManifest("It holds a NUL character, or is nested too deep.")
 
 
 def _check_places(manifest: ToolManifest) -> None:

@@ -8,7 +8,7 @@ from types import ModuleType
 from holdfast.sandbox.egress import BadRule, EgressRules
 from holdfast.shapes import BadSchema, check_schema
 from holdfast.tools.declare import Tool
-from holdfast.tools.manifests import BadManifest, check_examples
+from holdfast.tools.manifests import BadManifest, check_examples, require_kept
 from schemas.canonical import digest_of
 from schemas.tools import Lane
 
@@ -40,7 +40,7 @@ def _loaded(file: str, text: str, digest: str) -> ModuleType:
     sys.modules[name] = module  # where pydantic looks for the types that annotations name
     try:
         exec(compile(text, file, "exec"), vars(module))  # noqa: S102 - the operator's own code, from their folder
-    except (Exception, SystemExit) as error:  # the edge between our process and that code
+    except BaseException as error:  # the edge between our process and that code, whatever it raises
         del sys.modules[name]
         raise BadManifest(_why(file, error)) from error
     return module
@@ -73,4 +73,5 @@ def _check(tool: Tool) -> None:
             check_schema(schema)
         except BadSchema as error:
             raise BadManifest(f"{spec.key}: {side}: {error}") from error
+    require_kept(spec.said())
     check_examples(spec)

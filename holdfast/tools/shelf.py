@@ -104,7 +104,7 @@ class Shelf:
             tools = await asyncio.to_thread(self._made, name, text)
             self._refuse_taken(name, tools)
             await self._offers.publish([tool.spec for tool in tools])
-        except (BadManifest, Conflict, OSError, UnicodeDecodeError) as error:
+        except (BadManifest, Conflict, OSError, ValueError) as error:
             await self._refused(name, seen, before, error)
             return
         await asyncio.to_thread(self._attic.keep, name, text)

@@ -1,6 +1,8 @@
 """Tools that operators write down: what is accepted, what is refused with its place, and changes under way."""
 
+import math
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from holdfast.adapters.sandbox_docker import DockerSandbox
 from holdfast.errors import NotFound
 from holdfast.tools.builtin import sandboxed_tools
 from holdfast.tools.manifests import BadManifest, Workshop, read_manifest, tool_of
+from holdfast.tools.modules import tools_of_module
 from holdfast.tools.registry import Registry, semantic
 from holdfast.tools.shelf import Shelf
 from schemas.actions import Action
@@ -110,11 +113,58 @@ async def test_floods_and_bytes_end_in_a_result(workshop: Workshop, command: lis
         ({"permissions": {"host_read": ["/etc"]}}, "host_read"),
         ({"permissions": {"limits": {"wall": 3}}}, "wall"),
         ({"examples": [{"title": "x", "arguments": {"who": 3}}]}, "examples.0"),
+        ({"version": "1.0.0-rc1+x"}, "version:"),
+        ({"version": "01.0.0"}, "version:"),
+        ({"version": "1.0.٣"}, "version:"),
+        ({"version": "9" * 200 + ".0.0"}, "version:"),
+        ({"description": "a\0b"}, "NUL"),
+        ({"run": {"command": ["echo", "a\0b"]}}, "NUL"),
+        (
+            {"examples": [{"title": "x", "arguments": {"who": "x", "day": date(2026, 1, 1)}}]},
+            "JSON cannot say",
+        ),
+        ({"examples": [{"title": "x", "arguments": {"who": "x", "n": math.inf}}]}, "JSON cannot say"),
+        ({"output": {"$ref": "http://127.0.0.1:9/x"}}, "nothing is fetched"),
+        ({"input": {"properties": {"a": {"pattern": "(?=a)b"}}}}, "no RE2 expression"),
     ],
 )
 async def test_a_bad_manifest_is_refused_with_its_place(changes: dict[str, object], said: str) -> None:
     with pytest.raises(BadManifest, match=r".") as refusal:
         read_manifest(written(**changes))
+    assert said in str(refusal.value)
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    with pytest.raises(BadManifest, match="version stands twice"):
+        read_manifest(written() + "\nversion: 2.0.0\n")
+
+
+_MODULE = """
+from holdfast.tools.declare import ToolContext, declared
+from schemas.base import Payload, Request
+class Asked(Request): pass
+class Told(Payload): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        (_MODULE + "@declared('a.b')\nasync def f(): pass", "takes `arguments`"),
+        (
+            _MODULE + "@declared('a.b')\ndef f(arguments: Asked, context: ToolContext) -> Told: ...",
+            "async def",
+        ),
+        (
+            _MODULE + "@declared('a.b', colour=1)\nasync def f(arguments: Asked, context: ToolContext): ...",
+            "no field 'colour'",
+        ),
+    ],
+)
+def test_a_module_that_would_fail_at_its_first_call_is_refused(text: str, said: str) -> None:
+    with pytest.raises(BadManifest) as refusal:
+        tools_of_module("bad.py", text)
     assert said in str(refusal.value)
 
 
