@@ -15,14 +15,18 @@ from schemas.memory import Cues
 
 _CANDIDATES = 60
 _LESSONS_MEASURED = 200
+_MEASURED = 500
+"""Of so many that are near, labels and times are looked at: to look at them in every item costs more than all else."""
 _TERMS = 64
 _COUNTED = 1_000
 """A word in so many items says nothing, and is counted no further."""
 
-_RECALLED = """
+_PLAINLY = """
   i.tenant = %(tenant)s and i.status = 'active'
   and i.agent in ('', %(agent)s) and i.environment in ('', %(environment)s) and i.thread in ('', %(thread)s)
-  and coalesce(i.content->'scope'->'labels', '{}') <@ %(labels)s
+"""
+_RECALLED = f"""{_PLAINLY}
+  and coalesce(i.content->'scope'->'labels', '{{}}') <@ %(labels)s
   and coalesce((i.content->>'valid_from')::timestamptz, '-infinity') <= clock_timestamp()
   and coalesce((i.content->>'valid_to')::timestamptz, 'infinity') > clock_timestamp()
   and coalesce((i.content->>'expires_at')::timestamptz, 'infinity') > clock_timestamp()
@@ -39,9 +43,13 @@ with by_signature as materialized (
     or i.runbook = any(%(runbooks)s) or i.tool = any(%(tools)s) and {_OF_PROGRAM})
   order by i.confirmed_at desc limit {_CANDIDATES}
 ), by_meaning as materialized (
-  select i.id from memory_vectors v join memory_items i on i.id = v.item
-  where v.tenant = %(tenant)s and v.model = %(model)s and {_RECALLED}
-  order by v.embedding <#> %(vector)s::vector limit {_CANDIDATES}
+  select i.id from (
+    select v.item, v.embedding <#> %(vector)s::vector as distance
+    from memory_vectors v join memory_items i on i.id = v.item
+    where v.tenant = %(tenant)s and v.model = %(model)s and {_PLAINLY}
+    order by distance limit {_MEASURED}
+  ) near join memory_items i on i.id = near.item
+  where {_RECALLED} order by near.distance limit {_CANDIDATES}
 ), by_words as materialized (
   select i.id from memory_items i
   where {_RECALLED} and i.terms && %(terms)s::text[]
