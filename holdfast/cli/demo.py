@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,11 +14,11 @@ from holdfast.cli.demo_view import Narrator
 from holdfast.cli.stack import running_stack
 from holdfast.client import Holdfast
 from holdfast.errors import HoldfastError, Unavailable
+from holdfast.knowledge.sources import read_path
 from holdfast.runtime.configuration import load
 from holdfast.runtime.embedded.state import StackState, api_key_file, read_state
 from holdfast.runtime.settings import Settings
 from schemas.events import EventType, RunEvent
-from schemas.knowledge import DocumentDraft
 from schemas.plans import Plan, ToolStep
 from schemas.runs import Run, RunRequest, RunStatus
 
@@ -34,13 +35,16 @@ def demo() -> None:
     Ctrl-C; elsewhere it is stopped at the end.
     """
     settings = load()
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)  # as Ctrl-C does, they stop what was started here
     narrator = Narrator()
     narrator.chapter("Stack", f"Temporal, Postgres, workers and the API, in {settings.data_dir}")
     with running_stack(settings) as (state, ours):
         asyncio.run(_show(settings, state, narrator))
         if ours and sys.stdout.isatty():
-            click.echo("\nThe stack stays up. Ctrl-C stops it; the data stays in .holdfast.")
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+            click.echo(f"\nThe stack stays up. Ctrl-C stops it; the data stays in {settings.data_dir}.")
+            with suppress(KeyboardInterrupt):
+                signal.pause()
 
 
 async def _show(settings: Settings, state: StackState, narrator: Narrator) -> None:
@@ -56,11 +60,7 @@ async def _ingest(settings: Settings, state: StackState, narrator: Narrator) -> 
     from holdfast.adapters.postgres.database import Database  # noqa: PLC0415 -- psycopg is slow to import
     from holdfast.runtime.shelf import models_of, shelf_of  # noqa: PLC0415
 
-    drafts = [
-        DocumentDraft(id=f"examples/{path.name}", text=path.read_text(), source="examples")
-        for path in sorted(example_runbooks().iterdir())
-        if path.suffix == ".md"
-    ]
+    drafts = read_path(example_runbooks()).drafts  # as `runbooks add` reads them, which then finds them there
     database = await Database.open(state.database_url, max_size=2)
     try:
         shelf = shelf_of(database, settings.knowledge, models_of(settings.knowledge))

@@ -63,9 +63,8 @@ def table_of(state: StackState) -> "Table":
     from rich.markup import escape  # noqa: PLC0415 -- for terminals only
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(
-        "part", "state", "process", "restarts", "where", box=None, pad_edge=False, header_style="dim"
-    )
+    table = Table("part", "state", "process", "restarts", box=None, pad_edge=False, header_style="dim")
+    table.add_column("where", overflow="fold")  # half a path leads nowhere
     for part in state.parts:
         colour = _COLOURS.get(part.status, "yellow")
         where = escape(part.note or part.address)

@@ -49,6 +49,11 @@ async def test_status_shows_every_part_ready_and_where(running: tuple[Stack, Up]
     assert {part["name"] for part in state["parts"] if part["status"] == "ready"} == PARTS
 
 
+async def test_a_narrow_terminal_cuts_no_address(running: tuple[Stack, Up]) -> None:
+    _, said = await running[0].run("status", COLUMNS="60")
+    assert all(part["address"] in "".join(said.split()) for part in running[0].state["parts"])
+
+
 async def test_the_database_is_migrated(running: tuple[Stack, Up]) -> None:
     code, said = await running[0].run("db", "status")
     assert code == 0

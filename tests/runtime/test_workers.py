@@ -17,11 +17,11 @@ from temporalio.worker import Worker
 
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
 from holdfast.errors import Misconfigured
-from holdfast.runtime.settings import Queue, TemporalSettings, WorkerSettings
+from holdfast.runtime.settings import Queue, Settings, TemporalSettings, ToolSettings, WorkerSettings
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.runtime.workers import temporal_runtime, worker_options
 from tests.runtime.flows import Echo, Letter, double
-from workers.queues.tools import require_walls
+from workers.queues.tools import require_walls, server_file
 
 
 def free_port() -> int:
@@ -135,3 +135,13 @@ async def test_a_tools_worker_that_can_isolate_nothing_refuses_to_start(tmp_path
     finally:
         await sandbox.close()
     assert "delegate the memory and pids controllers" in refused.value.remedy
+
+
+def test_a_file_of_mcp_servers_that_is_named_must_be_there(tmp_path: Path) -> None:
+    named = tmp_path / "servers.yaml"
+    settings = Settings(data_dir=tmp_path, tools=ToolSettings(mcp_servers=named))
+    with pytest.raises(Misconfigured, match=r"HOLDFAST_TOOLS__MCP_SERVERS names .*servers\.yaml"):
+        server_file(settings)
+    named.touch()
+    assert server_file(settings) == named
+    assert server_file(Settings(data_dir=tmp_path)) == tmp_path / "mcp.yaml"
