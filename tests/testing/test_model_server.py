@@ -177,10 +177,10 @@ async def test_the_openai_client_reads_forms_errors_and_embeddings(
     server.rules += commands._read(EXAMPLE)
     chat = openai_client.chat.completions
     form: Any = {"type": "json_schema", "json_schema": {"name": "plan", "schema": {"type": "object"}}}
-    written = await chat.create(**asked("add"), response_format=form)
+    written = await chat.create(**asked("Goal:\nadd"), response_format=form)
     assert len(json.loads(written.choices[0].message.content or "")["steps"]) == 2
     with pytest.raises(openai.RateLimitError) as limited:
-        await chat.create(**asked("busy"), response_format=form)
+        await chat.create(**asked("Goal:\na busy provider"), response_format=form)
     assert limited.value.response.headers["retry-after"] == "1"
     vectors = await openai_client.embeddings.create(model="e", input=["disk is full", "the disk is full"])
     one, two = (row.embedding for row in vectors.data)
