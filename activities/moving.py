@@ -30,6 +30,8 @@ class Moves:
 
     async def judged(self, move: NextMove, request: NextRequest) -> NextMove:
         """Safe to repeat: the first verdict on a digest stands, and another attempt's other move has another digest."""
+        if move.swayed is not None:
+            request = request.model_copy(update={"swayed": move.swayed})
         question = _question(move.step, request)
         if question is None:
             return move

@@ -111,6 +111,9 @@ class RunState(Payload):
     swayed: tuple[str, ...] = Field(
         default=(), description="Steps that a model wrote with text from outside before it."
     )
+    set_back: bool = Field(
+        default=False, description="It was reset in Temporal: its story may have what it thinks of next."
+    )
     heard: tuple[str, ...] = Field(
         default=(), description="The messages heard last, by id: what is sent again is not heard again."
     )

@@ -153,6 +153,9 @@ class PlanProposal(Payload):
     missing: tuple[str, ...] = Field(default=(), description="Inputs a human has to give.")
     note: str = ""
     spend_usd: float = 0
+    swayed: tuple[StepId, ...] | None = Field(
+        default=None, description="Of a plan from the story: the steps that were told as swayed."
+    )
 
 
 class NextRequest(Payload):
@@ -283,6 +286,9 @@ class NextMove(Payload):
     by: str = ""
     spend_usd: float = 0
     judged: FastReport | None = None
+    swayed: bool | None = Field(
+        default=None, description="Of a move from the story: whether it was told as swayed."
+    )
 
 
 class FastReports(Payload):

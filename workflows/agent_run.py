@@ -28,7 +28,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.executor import LimitHit, RollOver
     from workflows.gate import until_cancelled
     from workflows.stopping import RunStopped
-    from workflows.teller import history_is_long
+    from workflows.teller import history_is_long, was_set_back
     from workflows.winding_up import BROKEN, Ending, WindingUp, all_is_heard
 
 
@@ -50,6 +50,7 @@ class AgentRun(Commands):
             desk=crew.desk,
             delegation=crew.delegation,
         )
+        crew.progress.set_back |= was_set_back()
         self._start = start
         self._executor = crew.executor
         self._planning = crew.planning

@@ -17,7 +17,7 @@ from workflows.accepting import said
 from workflows.asking import asked
 from workflows.executor import Executor, LimitHit
 from workflows.stopping import RunStopped
-from workflows.teller import Teller, was_set_back
+from workflows.teller import Teller
 
 
 class Moves:
@@ -59,7 +59,7 @@ class Moves:
         if move.step is None:
             raise RunStopped(RunStatus.FAILED, f"{move.by} gave neither a step nor an answer")
         step = move.step.model_copy(update={"id": request.name})
-        if request.swayed:
+        if request.swayed if move.swayed is None else move.swayed:
             self._progress.swayed[step.id] = None
         if repeats(step, plan.steps):
             raise LimitHit(f"the agent repeats itself: {step.title or step.kind}")
@@ -83,7 +83,7 @@ class Moves:
             labels=self._start.labels,
             bundle=self._start.bundle,
             swayed=self._progress.hears_outside(recalled),
-            again=was_set_back(),
+            again=self._progress.set_back,
         )
 
     async def _next(self, request: NextRequest) -> NextMove:

@@ -8,6 +8,7 @@ from temporalio.exceptions import ActivityError
 from activities.think import ThinkActivities
 from holdfast.plan.progress import Progress
 from holdfast.runtime.failures import cause_of
+from schemas.base import StepId
 from schemas.events import EventType, NewEvent
 from schemas.plans import Finding, Plan, PlanSource
 from schemas.runs import RunInput, RunStatus
@@ -20,7 +21,7 @@ from workflows import options
 from workflows.accepting import Accepting, said
 from workflows.asking import asked
 from workflows.stopping import RunStopped
-from workflows.teller import Teller, was_set_back
+from workflows.teller import Teller
 
 _MOST_DRAFTS = 3
 
@@ -99,12 +100,15 @@ class Planning:
         if proposal.plan is None:
             raise RunStopped(RunStatus.REJECTED, proposal.note or f"{proposal.by} found no plan")
         data = {"by": proposal.by, "note": proposal.note, "steps": len(proposal.plan.steps)}
-        plan = self._weighed(proposal.plan, request)
+        plan = self._weighed(proposal.plan, request, told=proposal.swayed)
         return plan, (self._teller.event(EventType.PLAN_PROPOSED, data),)
 
-    def _weighed(self, plan: Plan, request: PlanRequest) -> Plan:
+    def _weighed(self, plan: Plan, request: PlanRequest, *, told: tuple[StepId, ...] | None = None) -> Plan:
         """What a model wrote with text from outside before it says so, and so do its steps. A runbook's plan, or a
-        person's, says what it always said."""
+        person's, says what it always said, and one from the story what it was told as."""
+        if told is not None:
+            self._progress.swayed.update(dict.fromkeys(told))
+            return plan
         if plan.source not in (PlanSource.MODEL, PlanSource.CACHE) or not (plan.swayed or request.swayed):
             return plan
         self._progress.swayed.update(dict.fromkeys(step.id for step in plan.steps))
@@ -148,7 +152,7 @@ class Planning:
             attempt=attempt,
             bundle=self._start.bundle,
             swayed=self._progress.hears_outside(recalled),
-            again=was_set_back(),
+            again=self._progress.set_back,
         )
 
 

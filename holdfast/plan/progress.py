@@ -40,6 +40,7 @@ class Progress:
             name: deque(events) for name, events in state.posted.items()
         }
         self.swayed: dict[str, None] = dict.fromkeys(state.swayed)
+        self.set_back = state.set_back
         self._from_outside = start.from_outside
         self._heard: dict[str, None] = dict.fromkeys(state.heard)
         self.wakes: dict[str, datetime] = dict(state.wakes)
@@ -67,6 +68,7 @@ class Progress:
             instructions=tuple(self.instructions),
             posted={name: tuple(events) for name, events in self.posted.items()},
             swayed=tuple(self.swayed),
+            set_back=self.set_back,
             heard=tuple(self._heard),
             wakes=self.wakes,
             deadlines=self.deadlines,

@@ -1,6 +1,6 @@
 """A run's state, read back from its story: what a resume or a fork starts from, and what the API shows of its steps."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from holdfast.plan.moves import Moves
 from holdfast.plan.progress import open_again, still_to_do
@@ -43,6 +43,14 @@ class StoryReader:
     def plan(self) -> Plan | None:
         return self._moves.behind(self._accepted)
 
+    @property
+    def swayed(self) -> tuple[str, ...]:
+        """The steps that are, as each of them was told; what has not begun is what its plan is."""
+        plan = self.plan
+        if plan is None:
+            return ()
+        return tuple(step.id for step in plan.steps if self._swayed.get(step.id, plan.swayed))
+
     def read(self, events: Iterable[RunEvent]) -> "StoryReader":
         for event in events:
             self._read(event)
@@ -70,7 +78,7 @@ class StoryReader:
                 for name, items in self.items.items()
                 if name not in outcomes or outcomes[name].state is StepState.PENDING
             },
-            swayed=tuple(self._swayed_steps(plan)),
+            swayed=self.swayed,
             tool_s=self.tool_s,
             steps_done=sum(outcome.state in kept for outcome in outcomes.values()),
             generation=self.generation + 1,
@@ -98,12 +106,6 @@ class StoryReader:
                 )
             )
         return views
-
-    def _swayed_steps(self, plan: Plan | None) -> Iterator[str]:
-        """As each of them was told; what has not begun is what its plan is."""
-        for step in plan.steps if plan else ():
-            if plan is not None and self._swayed.get(step.id, plan.swayed):
-                yield step.id
 
     def _read(self, event: RunEvent) -> None:
         if event.type is EventType.PLAN_ACCEPTED:

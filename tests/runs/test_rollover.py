@@ -163,3 +163,16 @@ async def test_a_run_in_a_later_execution_is_set_back_and_repeats_nothing(stage:
         assert (await set_back(stage, handle.id, tasks=tasks)).status is RunStatus.SUCCEEDED
     assert sorted(stage.world.said) == ["a", "n=80"]
     assert await stage.story(handle.id) == before
+
+
+async def test_an_agent_in_a_later_execution_is_set_back_and_makes_no_move_again(stage: Stage) -> None:
+    """What it did in the executions behind the one that was set back is its story as well."""
+    texts = [f"t{n}" for n in range(20)]
+    stage.script.moves = [*(NextMove(step=say("x", text)) for text in texts), NextMove(answer="done")]
+    handle = await stage.start(mode="react")
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    first = (await handle.describe()).raw_description.workflow_execution_info.first_run_id
+    stage.script.moves = [NextMove(answer="as before")]
+    output = await set_back(stage, handle.id, tasks=1, execution=first)
+    assert (output.status, output.steps_done) == (RunStatus.SUCCEEDED, 20)
+    assert stage.world.said == texts

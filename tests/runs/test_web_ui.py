@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType, PendingActivityState
 from temporalio.api.workflowservice.v1 import (
@@ -11,17 +12,25 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from holdfast.ids import new_id
-from schemas.plans import Plan, PlanSource
+from schemas.plans import Citation, Plan, PlanSource
 from schemas.runs import RunOutput, RunStatus
-from schemas.stages import NextMove, PlanProposal
+from schemas.stages import NextMove, PlanProposal, Recalled, Recollection
 from tests.runs.conftest import Stage
 from tests.runs.steps import say
 from tests.runs.test_rows import row
 
+FROM_OUTSIDE = Recollection(
+    items=(
+        Recalled(
+            cite=Citation(source="memory", id="mem_1", version=1), text="what ran before", untrusted=True
+        ),
+    )
+)
 
-async def set_back(stage: Stage, run_id: str, *, tasks: int) -> RunOutput:
-    """Reset to the end of the workflow task of that number, and wait for the end."""
-    handle = stage.client.get_workflow_handle(run_id)
+
+async def set_back(stage: Stage, run_id: str, *, tasks: int, execution: str | None = None) -> RunOutput:
+    """Reset to the end of the workflow task of that number, and wait for the end. Without an execution, of the latest."""
+    handle = stage.client.get_workflow_handle(run_id, run_id=execution)
     completed = [
         event.event_id
         for event in (await handle.fetch_history()).events
@@ -30,7 +39,7 @@ async def set_back(stage: Stage, run_id: str, *, tasks: int) -> RunOutput:
     await stage.client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=stage.client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=run_id),
+            workflow_execution=WorkflowExecution(workflow_id=run_id, run_id=execution or ""),
             reason="test",
             workflow_task_finish_event_id=completed[tasks - 1],
             request_id=new_id("run"),
@@ -119,3 +128,26 @@ async def until_paused(stage: Stage, run_id: str) -> None:
             ]:
                 return
             await asyncio.sleep(0.05)
+
+
+async def test_what_is_remembered_since_does_not_make_other_actions_of_what_was_done(stage: Stage) -> None:
+    """As an ended run remembers itself: the moves that were told are the same actions, and not swayed now."""
+    stage.script.moves = [NextMove(step=say("x", "one")), NextMove(answer="done")]
+    handle = await stage.start(mode="react")
+    await handle.result()
+    stage.memory.recalled = FROM_OUTSIDE
+    stage.script.moves = [NextMove(answer="as before")]
+    assert (await set_back(stage, handle.id, tasks=1)).status is RunStatus.SUCCEEDED
+    assert stage.world.said == ["one"]
+
+
+@pytest.mark.parametrize("before", [Recollection(), FROM_OUTSIDE])
+async def test_a_plan_that_is_set_back_is_as_swayed_as_it_was(stage: Stage, before: Recollection) -> None:
+    stage.memory.recalled = before
+    plan = Plan(steps=(say("a", "one"),), source=PlanSource.MODEL)
+    stage.script.plans = [PlanProposal(plan=plan, by="test")]
+    handle = await stage.start()
+    await handle.result()
+    stage.memory.recalled = Recollection() if before.items else FROM_OUTSIDE
+    assert (await set_back(stage, handle.id, tasks=1)).status is RunStatus.SUCCEEDED
+    assert stage.world.said == ["one"]
