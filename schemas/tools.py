@@ -56,6 +56,12 @@ class ToolExample(Payload):
     title: str
     arguments: JsonObject = {}
     output: JsonObject | None = None
+    needs: str = Field(
+        default="",
+        max_length=200,
+        exclude_if=lambda needs: not needs,
+        description="What has to be there for it to hold, such as a file; it is then shown and not tried.",
+    )
 
 
 class ToolSpec(Digested):

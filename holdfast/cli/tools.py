@@ -162,7 +162,10 @@ def _print_call(run: Run, effect: Effect | None) -> None:
 @as_json
 @click.pass_context
 def test(ctx: click.Context, name: str, environment: str, *, as_json: bool) -> None:
-    """Run the examples of a tool's manifest, each as a run of one step, and compare what they promise."""
+    """Run the examples of a tool, each as a run of one step, and compare what they promise.
+
+    An example that needs something first, such as a file in the workspace, is named and skipped.
+    """
 
     async def tried(holdfast: Holdfast) -> int:
         found = next(
@@ -186,6 +189,12 @@ def test(ctx: click.Context, name: str, environment: str, *, as_json: bool) -> N
 async def _try(
     holdfast: Holdfast, name: str, example: ToolExample, environment: str, *, as_json: bool
 ) -> bool:
+    if example.needs:
+        why = f"it needs {example.needs}"
+        report(
+            f"skipped  {example.title}: {why}", as_json=as_json, example=example.title, passed=None, why=why
+        )
+        return True
     run = await holdfast.tools.call(name, example.arguments, environment=environment)
     ended, effect = await _ended(holdfast, run)
     why = _missed(example, effect, ended)

@@ -11,6 +11,7 @@ from holdfast.adapters.postgres.tool_desk import PostgresToolNotice
 from holdfast.adapters.postgres.tools import PostgresTools
 from holdfast.errors import NotFound
 from holdfast.tools.builtin.calculator import calc
+from holdfast.tools.builtin.human import ask
 from holdfast.tools.builtin.text import TEXT_TOOLS
 from schemas.runs import RunRequest
 from tests.api.conftest import RunningApi, reaching, serve
@@ -21,7 +22,9 @@ from tests.cli.commands import holdfast
 async def api(module_database_url: str, temporal_address: str) -> AsyncIterator[RunningApi]:
     worker = await Database.open(module_database_url, role="holdfast_tools", max_size=1)
     old = calc.spec.model_copy(update={"version": "0.9.0", "deprecated": "Use 1.0.0."})
-    await PostgresTools(database=worker).publish([old, calc.spec, *[tool.spec for tool in TEXT_TOOLS]])
+    await PostgresTools(database=worker).publish(
+        [old, calc.spec, ask.spec, *[tool.spec for tool in TEXT_TOOLS]]
+    )
     await PostgresToolNotice(database=worker, worker="w").refuse("bad.yaml", "It is no YAML.")
     await worker.close()
     async with serve(module_database_url, reaching(temporal_address)) as running:
@@ -31,7 +34,7 @@ async def api(module_database_url: str, temporal_address: str) -> AsyncIterator[
 async def test_versions_are_shown_and_the_newest_is_offered(api: RunningApi) -> None:
     client = api.client()
     offered = {spec.name: spec.version for spec in await client.tools.offered()}
-    assert offered == {"calc": "1.0.0", "text.grep": "1.0.0", "text.jq": "1.0.0"}
+    assert offered == {"calc": "1.0.0", "human.ask": "1.0.1", "text.grep": "1.0.0", "text.jq": "1.0.0"}
     assert [state.spec.version for state in await client.tools.states("calc")] == ["0.9.0", "1.0.0"]
     assert [problem.source for problem in await client.tools.problems()] == ["bad.yaml"]
 
@@ -47,6 +50,11 @@ async def test_a_tool_is_switched_off_in_one_environment_and_on_again(api: Runni
     assert "text.jq" in {spec.name for spec in await client.tools.offered(environment="prod")}
     with pytest.raises(NotFound):
         await client.tools.switch("nothing", enabled=False)
+
+
+async def test_an_example_that_needs_something_first_is_skipped(api: RunningApi) -> None:
+    tried = await holdfast(api, "tools", "test", "human.ask")
+    assert (tried.code, tried.out) == (0, "skipped  Which one?: it needs somebody who answers\n")
 
 
 async def test_a_call_is_a_run_of_one_step_for_those_who_may(api: RunningApi) -> None:
@@ -91,7 +99,9 @@ async def test_uses_are_counted_from_the_ledger(api: RunningApi) -> None:
 async def test_the_commands_show_switch_and_refuse(api: RunningApi) -> None:
     listed = await holdfast(api, "tools", "ls")
     assert listed.code == 0, listed.err
-    assert [line.split()[0] for line in listed.out.splitlines()] == ["calc", "text.grep", "text.jq"]
+    assert [line.split()[0] for line in listed.out.splitlines()] == [
+        *("calc", "human.ask", "text.grep", "text.jq")
+    ]
     assert "bad.yaml" in listed.err
     shown = await holdfast(api, "tools", "show", "calc")
     assert "version 0.9.0: published, deprecated: Use 1.0.0." in shown.out

@@ -13,6 +13,7 @@ import pytest
 
 from holdfast.runtime.embedded.keeper import LONGEST_PAUSE_S, pause_before
 from holdfast.runtime.embedded.lock import FolderLock
+from holdfast.runtime.embedded.logins import TOOLBOX
 from holdfast.runtime.settings import Queue
 from tests.ground.stack_under_test import Stack, Up, innermost, names_of, nursery_of, processes_in, until
 from tests.places import quick_folder
@@ -197,6 +198,46 @@ async def test_killed_or_asked_to_stop_it_leaves_no_process_and_keeps_its_data(t
     assert (code, processes_in(tmp_path)) == (0, [])
     assert names_of(tmp_path, ".drained") == {"api", "orchestration", "llm", "tools", "knowledge"}
     assert "Nothing is running" in (await stack.run("down"))[1]
+
+
+async def test_the_tools_worker_can_be_no_more_than_its_login(tmp_path: Path) -> None:
+    stack = Stack(tmp_path)
+    async with stack.up():
+        login = toolbox_login(tmp_path)
+        with psycopg.connect(login, autocommit=True) as connection:
+            connection.execute("set role holdfast_tools")
+            connection.execute("reset role")
+            assert connection.execute("select current_user, session_user").fetchone() == (TOOLBOX, TOOLBOX)
+            for refused in ("set role holdfast", "set role holdfast_app", "select * from holdfast.agents"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(refused)
+        with psycopg.connect(stack.state["database_url"], autocommit=True) as connection:
+            connection.execute(f"drop role {TOOLBOX}")  # as in a folder of before there was one
+    async with stack.up():
+        with psycopg.connect(toolbox_login(tmp_path)) as connection:
+            assert connection.execute("select session_user").fetchone() == (TOOLBOX,)
+
+
+def toolbox_login(folder: Path) -> str:
+    """The only URL of a database in the environment of the tools worker."""
+    lines = (folder / "tools.environment").read_text().splitlines()
+    (url,) = (line for line in lines if "postgresql://" in line)
+    return url.removeprefix("DATABASE_URL=")
+
+
+async def test_nobody_but_the_supervisor_has_the_owners_login(
+    tmp_path: Path, database_url: str, temporal_address: str
+) -> None:
+    given = {
+        "DATABASE_URL": database_url,
+        "HOLDFAST_DATABASE__MIGRATE_URL": f"{database_url}&application_name=o",
+    }
+    stack = Stack(tmp_path, TEMPORAL_ADDRESS=temporal_address, **given)
+    async with stack.up():
+        names = names_of(tmp_path, ".environment")
+    environments = [(tmp_path / f"{name}.environment").read_text() for name in names]
+    assert len(environments) == len(Queue) + 1
+    assert not any("MIGRATE_URL" in each for each in environments)
 
 
 async def test_two_that_start_at_the_same_moment_have_no_port_in_common(

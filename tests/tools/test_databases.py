@@ -140,6 +140,21 @@ async def test_columns_are_named_without_a_row_and_odd_numbers_are_told(reading:
     assert odd.output["rows"] == [["nan", {"a": 1}]]
 
 
+async def test_times_are_told_as_postgres_tells_them(reading: Caller) -> None:
+    query = (
+        "select 'infinity'::date, '-infinity'::timestamptz, '0044-03-15 BC'::date, interval '1 month',"
+        " array['infinity'::date], '2026-01-02 03:04:05'::timestamp, '[2026-01-01,infinity]'::daterange"
+    )
+    told = await reading("sql.query", database="orders", query=query)
+    assert told.ok, told.error
+    assert told.output["rows"] == [
+        [
+            *("infinity", "-infinity", "0044-03-15 BC", "1 mon", ["infinity"], "2026-01-02 03:04:05"),
+            "[2026-01-01, infinity]",
+        ]
+    ]
+
+
 @pytest.mark.parametrize(
     ("database", "code"),
     [

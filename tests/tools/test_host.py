@@ -109,6 +109,17 @@ def test_every_shipped_tool_says_what_it_does_and_its_examples_are_calls_it_take
             jsonschema.validate(example.arguments, spec.input_schema)
 
 
+async def test_what_an_example_promises_holds_where_nothing_is_needed_first(shipped: Caller) -> None:
+    for spec in shipped.host.catalogue().tools:
+        assert spec.examples, spec.name
+        for example in spec.examples:
+            if example.needs or spec.name in ("runbook.search", "memory.search"):
+                continue
+            result = await shipped(spec.name, **example.arguments)
+            assert result.ok, (spec.name, result.error)
+            assert (example.output or {}).items() <= result.output.items(), (spec.name, result.output)
+
+
 def test_only_short_reads_are_in_the_fast_lane(shipped: Caller) -> None:
     for spec in shipped.host.catalogue().tools:
         if spec.lane is Lane.FAST:

@@ -15,12 +15,16 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection, sql
+from psycopg.types.string import TextLoader
 
 _MOST_MEMORY = 768 * 1024 * 1024
 _MOST_CHARS = 20_000
 _MOST_TOTAL = 2_000_000
 _CONNECT_S = 10
 _PR_SET_PDEATHSIG = 1
+_TIMES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
+"""Postgres knows more of them than Python, `infinity` for one, and a month that is not thirty days."""
+
 _UNKNOWN_NAMES = ("3F000", "42P01", "42703")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _BEFORE = r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*"
@@ -76,6 +80,8 @@ def _failure(error: psycopg.Error) -> Failed:
     remedy = error.diag.message_hint or ""
     if error.sqlstate in _UNKNOWN_NAMES:
         remedy = remedy or "information_schema.columns lists what there is to be read."
+    elif isinstance(error, psycopg.DataError) and not error.sqlstate:
+        remedy = "Cast the column, or the parameter, to text."
     elif not error.sqlstate:
         remedy = "Give as many parameters as there are `%s`; a percent sign is `%%` beside them."
     return Failed("invalid_input", f"Postgres refused the statement: {said or error}"[:1000], remedy)
@@ -94,14 +100,18 @@ def _too_large() -> Failed:
 
 
 def _connected(asked: dict[str, Any]) -> Connection[Any]:
-    options = f"-c default_transaction_read_only=on -c statement_timeout={int(asked['timeout_s'] * 1000)}"
+    timeout = f"-c statement_timeout={int(asked['timeout_s'] * 1000)}"
+    options = f"-c default_transaction_read_only=on -c datestyle=iso {timeout}"
     try:
-        return psycopg.connect(
+        connection = psycopg.connect(
             asked["url"], options=options, connect_timeout=_CONNECT_S, application_name="holdfast sql.query"
         )
     except psycopg.ProgrammingError:
         remedy = "Write it as postgresql://user:password@host/database."
         raise Failed("misconfigured", "The secret holds no Postgres URL.", remedy) from None
+    for kind in _TIMES:
+        connection.adapters.register_loader(kind, TextLoader)
+    return connection
 
 
 def _table(connection: Connection[Any], asked: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from holdfast.errors import Misconfigured
 from holdfast.runtime.embedded import temporal
 from holdfast.runtime.embedded.keeper import Keeper, Tell
 from holdfast.runtime.embedded.lock import FolderLock, unusable
+from holdfast.runtime.embedded.logins import admit_toolbox, as_toolbox
 from holdfast.runtime.embedded.nursery import Nursery
 from holdfast.runtime.embedded.parts import Part, Program, check_temporal
 from holdfast.runtime.embedded.ports import Claims, is_free, is_ours
@@ -154,11 +155,17 @@ class Supervisor:
                     base, model_keys=queue is not Queue.LLM, tool_secrets=queue is not Queue.TOOLS
                 ),
                 **self._metrics(queue),
+                **self._login(queue),
             },
             nursery=self._nursery,
             drain_s=self._settings.workers.drain_s + _DRAIN_MARGIN_S,
             silence_s=self._silence_s,
         )
+
+    def _login(self, queue: Queue) -> Mapping[str, str]:
+        """Modules of tools run in their worker: what it logs in as is what they can be."""
+        embedded = self._postgres is not None and queue is Queue.TOOLS
+        return {"DATABASE_URL": as_toolbox(self._database_url)} if embedded else {}
 
     def _metrics(self, queue: Queue) -> Mapping[str, str]:
         """One machine has one process on a port: each worker gets the next."""
@@ -169,6 +176,8 @@ class Supervisor:
         if self._postgres is not None:
             await self._servers[0].start()
         await self._migrate(self._owner_url)
+        if self._postgres is not None:
+            await admit_toolbox(self._database_url)
 
     async def _start_temporal(self) -> None:
         if self._temporal is not None:
@@ -233,6 +242,8 @@ class Supervisor:
             return True  # six processes that compile all they import, at each start, are ready seconds later
         if name == "DATABASE_URL":
             return self._postgres is not None
+        if name.upper() == "HOLDFAST_DATABASE__MIGRATE_URL":
+            return True  # the owner's, and all that is done with it is done here
         return name.startswith("TEMPORAL_") and self._temporal is not None
 
     @property

@@ -98,7 +98,10 @@ def file_tools(sandbox: Sandbox) -> Sequence[Tool]:
             program="files",
             arguments=Reading,
             told=lambda answer: f"{answer['bytes']} of {answer['size']} bytes of {answer['path']}",
-            examples=(example(title="Read a report", arguments={"path": "report.txt"}),),
+            version="1.0.1",
+            examples=(
+                example(title="Read a report", arguments={"path": "report.txt"}, needs="a file report.txt"),
+            ),
             **reads,
         ),
         inside_tool(
@@ -134,7 +137,14 @@ def file_tools(sandbox: Sandbox) -> Sequence[Tool]:
             program="files",
             arguments=Comparing,
             told=lambda answer: "no difference" if answer["same"] else "they differ",
-            examples=(example(title="What changed", arguments={"path": "old.cfg", "other": "new.cfg"}),),
+            version="1.0.1",
+            examples=(
+                example(
+                    title="What changed",
+                    arguments={"path": "old.cfg", "other": "new.cfg"},
+                    needs="files old.cfg and new.cfg",
+                ),
+            ),
             **reads,
         ),
         inside_tool(
@@ -143,10 +153,12 @@ def file_tools(sandbox: Sandbox) -> Sequence[Tool]:
             program="files",
             arguments=Patching,
             told=lambda answer: f"{answer['hunks']} hunks in {answer['path']}",
+            version="1.0.1",
             examples=(
                 example(
                     title="Change one line",
                     arguments={"path": "app.cfg", "patch": "@@ -1 +1 @@\n-debug=1\n+debug=0\n"},
+                    needs="a file app.cfg with that line",
                 ),
             ),
             **writes,

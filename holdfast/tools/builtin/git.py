@@ -68,7 +68,8 @@ def git_tools(sandbox: Sandbox) -> Sequence[Tool]:
             effect=EffectClass.READ_ONLY,
             permissions=_LIMITS,
             timeout_s=60,
-            examples=(ToolExample(title=f"git {verb}", arguments=example),),
+            version="1.0.1",
+            examples=(ToolExample(title=f"git {verb}", arguments=example, needs="a repository in app"),),
         )
         for verb, (arguments, example) in kinds.items()
     )

@@ -40,10 +40,17 @@ def program_tools(sandbox: Sandbox) -> Sequence[Tool]:
 
     @declared(
         "shell",
+        version="1.0.1",
         payload="shell",
         effect=EffectClass.IRREVERSIBLE,
         risk="medium",
-        examples=(ToolExample(title="Count the lines of a file", arguments={"command": "wc -l notes.txt"}),),
+        examples=(
+            ToolExample(
+                title="Count what is equal",
+                arguments={"command": "sort | uniq --count | tr -s ' '", "stdin": "web-1\nweb-2\nweb-1\n"},
+                output={"stdout": " 2 web-1\n 1 web-2\n", "exit_code": 0},
+            ),
+        ),
     )
     async def shell(arguments: ShellCall, context: ToolContext) -> ToolResult:
         """Runs a bash command in the run's workspace, without network. Returns stdout, stderr and the exit code.

@@ -40,6 +40,7 @@ class Queries(Protocol):
 def sql_tools(queries: Queries, secrets: SecretSource) -> Sequence[Tool]:
     @declared(
         "sql.query",
+        version="1.0.1",
         effect=EffectClass.READ_ONLY,
         payload="sql",
         timeout_s=120,
@@ -51,6 +52,7 @@ def sql_tools(queries: Queries, secrets: SecretSource) -> Sequence[Tool]:
                     "database": "orders",
                     "query": "select pid, state from pg_stat_activity where xact_start < now() - interval '5 min'",
                 },
+                needs="a secret orders that the tool may use",
             ),
         ),
     )

@@ -68,7 +68,8 @@ def todo_writers(todos: Todos) -> Sequence[Tool]:
         "todo.set",
         effect=EffectClass.IDEMPOTENT,
         timeout_s=15,
-        examples=(ToolExample(title="Done", arguments={"id": "t1", "state": "done"}),),
+        version="1.0.1",
+        examples=(ToolExample(title="Done", arguments={"id": "t1", "state": "done"}, needs="an entry t1"),),
     )
     async def change(arguments: TodoChange, context: ToolContext) -> Todo:
         """Changes the state of an entry: open, doing, done or dropped."""
@@ -79,7 +80,15 @@ def todo_writers(todos: Todos) -> Sequence[Tool]:
 
 
 def todo_reader(todos: Todos) -> Tool:
-    @declared("todo.list", effect=EffectClass.READ_ONLY, lane=Lane.FAST, timeout_s=10, outside=True)
+    @declared(
+        "todo.list",
+        version="1.0.1",
+        effect=EffectClass.READ_ONLY,
+        lane=Lane.FAST,
+        timeout_s=10,
+        outside=True,
+        examples=(ToolExample(title="What is left", arguments={"state": "open"}),),
+    )
     async def read(arguments: Wanted, context: ToolContext) -> TodoList:
         """Reads the run's list of things to do."""
         found = await todos.all(context.action.tenant, context.action.run_id)

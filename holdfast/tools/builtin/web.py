@@ -66,7 +66,14 @@ def web_tools(sandbox: Sandbox) -> Sequence[Tool]:
             prepare=_prepared_get,
             told=_told,
             effect=EffectClass.READ_ONLY,
-            examples=(ToolExample(title="Health", arguments={"url": "https://status.example.com/health"}),),
+            version="1.0.1",
+            examples=(
+                ToolExample(
+                    title="Health",
+                    arguments={"url": "https://status.example.com/health"},
+                    needs="a host that the tool may reach",
+                ),
+            ),
             **common,
         ),
         inside_tool(
@@ -78,6 +85,7 @@ def web_tools(sandbox: Sandbox) -> Sequence[Tool]:
             told=_told,
             effect=EffectClass.IRREVERSIBLE,
             risk="medium",
+            version="1.0.1",
             examples=(
                 ToolExample(
                     title="Restart a service",
@@ -86,6 +94,7 @@ def web_tools(sandbox: Sandbox) -> Sequence[Tool]:
                         "method": "POST",
                         "json": {"name": "web"},
                     },
+                    needs="a host that the tool may reach",
                 ),
             ),
             **common,
@@ -98,6 +107,7 @@ def web_tools(sandbox: Sandbox) -> Sequence[Tool]:
             prepare=_prepared_notice,
             told=_told,
             effect=EffectClass.IRREVERSIBLE,
+            version="1.0.1",
             examples=(
                 ToolExample(
                     title="Tell a channel",
@@ -105,6 +115,7 @@ def web_tools(sandbox: Sandbox) -> Sequence[Tool]:
                         "url": "https://chat.example.com/hooks/ops",
                         "text": "The disk of db-1 is full.",
                     },
+                    needs="a host that the tool may reach",
                 ),
             ),
             **common,

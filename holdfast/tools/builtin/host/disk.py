@@ -8,7 +8,7 @@ from pathlib import Path
 from holdfast.tools.builtin.host.words import Nothing, size_text
 from holdfast.tools.declare import ToolContext, declared
 from schemas.base import Payload
-from schemas.tools import EffectClass
+from schemas.tools import EffectClass, ToolExample
 
 _PSEUDO = frozenset(
     [
@@ -61,7 +61,13 @@ class Disks(Payload):
         )
 
 
-@declared("sys.disk", effect=EffectClass.READ_ONLY, timeout_s=20)
+@declared(
+    "sys.disk",
+    version="1.0.1",
+    effect=EffectClass.READ_ONLY,
+    timeout_s=20,
+    examples=(ToolExample(title="How full the disks are"),),
+)
 async def disk(arguments: Nothing, context: ToolContext) -> Disks:  # noqa: ARG001 - the shape of a tool
     """Lists the mounted file systems with their size, use and inode use, and names the fullest."""
     found = await asyncio.to_thread(lambda: tuple(_filesystems()))

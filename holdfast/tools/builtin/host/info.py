@@ -8,7 +8,7 @@ from pathlib import Path
 from holdfast.tools.builtin.host.words import Nothing, size_text
 from holdfast.tools.declare import ToolContext, declared
 from schemas.base import Payload
-from schemas.tools import EffectClass
+from schemas.tools import EffectClass, ToolExample
 
 
 class HostInfo(Payload):
@@ -32,7 +32,13 @@ class HostInfo(Payload):
         )
 
 
-@declared("sys.info", effect=EffectClass.READ_ONLY, timeout_s=10)
+@declared(
+    "sys.info",
+    version="1.0.1",
+    effect=EffectClass.READ_ONLY,
+    timeout_s=10,
+    examples=(ToolExample(title="What machine this is"),),
+)
 async def info(arguments: Nothing, context: ToolContext) -> HostInfo:  # noqa: ARG001
     """Tells the host's name, kernel, processors, uptime, load, memory and swap."""
     memory = _meminfo()

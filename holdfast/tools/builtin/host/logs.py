@@ -34,11 +34,16 @@ class LogLines(Payload):
 
 @declared(
     "sys.logs",
+    version="1.0.1",
     effect=EffectClass.READ_ONLY,
     timeout_s=20,
     payload="file",
     examples=(
-        ToolExample(title="Recent errors", arguments={"path": "/var/log/syslog", "contains": "error"}),
+        ToolExample(
+            title="Recent errors",
+            arguments={"path": "/var/log/syslog", "contains": "error"},
+            needs="a host that writes /var/log/syslog",
+        ),
     ),
 )
 async def logs(arguments: LogQuery, context: ToolContext) -> LogLines:  # noqa: ARG001

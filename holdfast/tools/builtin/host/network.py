@@ -9,7 +9,7 @@ from pydantic import Field
 
 from holdfast.tools.declare import ToolContext, declared
 from schemas.base import Payload, Request
-from schemas.tools import EffectClass
+from schemas.tools import EffectClass, ToolExample
 
 _STATES = {"0A": "listen", "01": "established", "06": "time_wait", "08": "close_wait"}
 
@@ -36,7 +36,14 @@ class PortQuery(Request):
     listening: bool = Field(default=True, description="Only sockets that listen.")
 
 
-@declared("sys.ports", effect=EffectClass.READ_ONLY, timeout_s=10, outside=True)
+@declared(
+    "sys.ports",
+    version="1.0.1",
+    effect=EffectClass.READ_ONLY,
+    timeout_s=10,
+    outside=True,
+    examples=(ToolExample(title="Who holds port 443", arguments={"port": 443}),),
+)
 async def ports(arguments: PortQuery, context: ToolContext) -> Ports:  # noqa: ARG001
     """Lists the TCP ports in use on the host, and who holds them where that can be seen."""
     found = [

@@ -12,7 +12,7 @@ from pydantic import Field
 from holdfast.tools.builtin.host.words import size_text
 from holdfast.tools.declare import ToolContext, declared
 from schemas.base import Payload, Request
-from schemas.tools import EffectClass
+from schemas.tools import EffectClass, ToolExample
 
 
 class ProcessQuery(Request):
@@ -39,7 +39,14 @@ class Processes(Payload):
         return f"{self.count} processes; first: {first}"
 
 
-@declared("sys.processes", effect=EffectClass.READ_ONLY, timeout_s=20, outside=True)
+@declared(
+    "sys.processes",
+    version="1.0.1",
+    effect=EffectClass.READ_ONLY,
+    timeout_s=20,
+    outside=True,
+    examples=(ToolExample(title="What is busiest", arguments={"sort": "cpu", "limit": 5}),),
+)
 async def processes(arguments: ProcessQuery, context: ToolContext) -> Processes:  # noqa: ARG001
     """Lists the processes that use most memory or processor time. Command lines are left out: they hold secrets."""
     found = await asyncio.to_thread(lambda: list(_processes()))
