@@ -43,7 +43,7 @@ def decode(cursor: str) -> Any:
     try:
         return json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError) as error:
-        raise _unreadable() from error
+        raise unreadable() from error
 
 
 def _made(item: Any) -> tuple[datetime, str]:
@@ -58,9 +58,9 @@ def position(cursor: str | None) -> Position | None:
         at, item_id = decode(cursor)
         found = Position(created_at=datetime.fromisoformat(at), id=str(item_id))
     except (TypeError, ValueError) as error:
-        raise _unreadable() from error
+        raise unreadable() from error
     if found.created_at.tzinfo is None or "\0" in found.id:
-        raise _unreadable()
+        raise unreadable()
     return found
 
 
@@ -81,7 +81,7 @@ def place(cursor: str | None, kind: type[Key]) -> Key | None:
         return None
     found: Key = decode(cursor)
     if type(found) is not kind or "\0" in str(found) or not 0 <= _size(found) < _LARGEST:
-        raise _unreadable()
+        raise unreadable()
     return found
 
 
@@ -95,5 +95,5 @@ def page_by_key(items: Sequence[Any], limit: int, key: str) -> tuple[Sequence[An
     return shown, encode(getattr(shown[-1], key)) if len(items) > limit else None
 
 
-def _unreadable() -> InvalidInput:
+def unreadable() -> InvalidInput:
     return InvalidInput("The cursor cannot be read.", remedy="Take `next` of a page as it is.")

@@ -9,13 +9,15 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from api.cursors import Cursor, Limit, Since, Until, page_by_time, position
+from api.cursors import Cursor, Limit, Since, Until
 from api.problems import documented
+from api.run_places import page_in, place_in
 from api.services import LONGEST_WAIT_S, Caller, Held, Operation
 from api.start import start_run, wait_for_end
 from api.streams import StreamOver
 from holdfast.adapters.postgres.feed import Delta
 from holdfast.adapters.postgres.readings import RunFilter
+from holdfast.adapters.postgres.run_order import RunOrder, RunSort
 from holdfast.errors import InvalidInput, NotFound
 from schemas.base import Name
 from schemas.events import ModelDelta, RunEvent
@@ -76,9 +78,13 @@ async def list_runs(
     text: Annotated[str | None, Query(max_length=200, description="Part of the goal or the answer.")] = None,
     created_after: Since = None,
     created_before: Until = None,
-    order: Annotated[Literal["newest", "oldest"], Query(description="What comes first.")] = "newest",
+    sort: Annotated[RunSort, Query(description="By what; of equals, by id.")] = "created_at",
+    order: Annotated[
+        Literal["newest", "oldest"],
+        Query(description="What comes first; of what is no time, `newest` is the last or the most."),
+    ] = "newest",
 ) -> Page[Run]:
-    """Runs of the tenant, newest first."""
+    """Runs of the tenant, newest first. What has not ended counts as the newest by `ended_at`."""
     wanted = RunFilter(
         statuses=status or (),
         agent=agent,
@@ -90,10 +96,10 @@ async def list_runs(
         created_after=created_after,
         created_before=created_before,
     )
-    found = await held.readings.runs(
-        caller.tenant, wanted, after=position(cursor), limit=limit + 1, order=order
-    )
-    items, following = page_by_time(found, limit)
+    sorted_by = RunOrder(sort, descending=order == "newest")
+    after = place_in(sorted_by, cursor)
+    found = await held.readings.runs(caller.tenant, wanted, after=after, limit=limit + 1, order=sorted_by)
+    items, following = page_in(sorted_by, found, limit)
     return Page(items=items, next=following)
 
 

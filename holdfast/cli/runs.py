@@ -106,7 +106,14 @@ for _command in DETAILS:
 @click.option("--parent", metavar="RUN", help="Those that this run delegated.")
 @click.option("--since", "created_after", type=click.DateTime(), help="Not before this moment, in UTC.")
 @click.option("--until", "created_before", type=click.DateTime(), help="Before this moment, in UTC.")
-@click.option("--oldest", is_flag=True, help="The oldest first.")
+@click.option(
+    "--sort",
+    type=click.Choice(["created_at", "ended_at", "status", "spend_usd"]),
+    default="created_at",
+    show_default=True,
+    help="By what; the newest, the last or the most comes first.",
+)
+@click.option("--oldest", is_flag=True, help="The other way round: the oldest first.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="Runs to show.")
 @as_json
 def list_runs(*, as_json: bool, limit: int, oldest: bool, **filters: object) -> None:
@@ -114,6 +121,7 @@ def list_runs(*, as_json: bool, limit: int, oldest: bool, **filters: object) -> 
 
     \b
     holdfast runs ls --status failed --since 2026-03-01
+    holdfast runs ls --sort spend_usd --since 2026-03-01
     holdfast runs ls --label team=db --json --limit 1000 | jq -r .id
     """
     asked = {

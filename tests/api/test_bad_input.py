@@ -76,7 +76,15 @@ async def test_a_compressed_body_is_not_read(api: RunningApi) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["statsu=failed", "limit=1&limit=2", "text=%ff", "cursor=x", "created_after=then", "order=random"],
+    [
+        "statsu=failed",
+        "limit=1&limit=2",
+        "text=%ff",
+        "cursor=x",
+        "created_after=then",
+        "order=random",
+        "sort=goal",
+    ],
 )
 async def test_a_query_that_would_be_misread_is_refused(api: RunningApi, query: str) -> None:
     async with api.http() as http:

@@ -118,6 +118,43 @@ async def test_a_list_is_read_page_by_page_and_shows_every_run_once(api: Running
     assert seen == started[::-1]
 
 
+@pytest.mark.parametrize("sort", ["created_at", "ended_at", "status", "spend_usd"])
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+async def test_a_sorted_list_is_whole_and_in_its_order(api: RunningApi, sort: str, order: str) -> None:
+    """Also among equals: three of six have ended at one moment, and cost the same."""
+    holdfast, moment = api.client(), datetime(2026, 3, 1, tzinfo=UTC)
+    label = {"sorted": f"{sort}-{order}"}
+    for number in range(6):
+        run = await holdfast.runs.start(RunRequest(goal=f"n {number}", labels=label))
+        spent, ended = (0.25, moment) if number % 2 else (number / 10, None)
+        async with api.services.database.tenant("default") as connection:
+            await connection.execute(
+                "update runs set spend_usd = %s, ended_at = %s, status = %s where id = %s",
+                (spent, ended, "failed" if ended else "running", run.id),
+            )
+    filters = {"label": f"sorted={label['sorted']}", "sort": sort, "order": order}
+    page = await holdfast.runs.page(limit=2, filters=filters)
+    seen = [*page.items]
+    while page.next is not None:
+        page = await holdfast.runs.page(cursor=page.next, limit=2, filters=filters)
+        seen += page.items
+    never = datetime.max.replace(tzinfo=UTC)
+    keys = [((run.ended_at or never) if sort == "ended_at" else getattr(run, sort), run.id) for run in seen]
+    assert len({run.id for run in seen}) == 6
+    assert keys == sorted(keys, reverse=order == "newest")
+
+
+async def test_a_cursor_of_another_order_is_refused(api: RunningApi) -> None:
+    holdfast = api.client()
+    for number in range(2):
+        await holdfast.runs.start(RunRequest(goal=f"n {number}"))
+    following = (await holdfast.runs.page(limit=1, filters={"sort": "spend_usd"})).next
+    async with api.http() as http:
+        for sort in ("created_at", "ended_at", "status"):
+            answer = await http.get("/v1/runs", params={"cursor": following, "sort": sort})
+            assert (answer.status_code, answer.json()["code"]) == (400, "invalid_input")
+
+
 async def test_filters_narrow_a_list(api: RunningApi) -> None:
     holdfast = api.client()
     wanted = await holdfast.runs.start(

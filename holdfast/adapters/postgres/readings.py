@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, LiteralString
+from typing import Any, LiteralString
 
 from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.run_order import RunOrder, RunPlace
 from holdfast.errors import NotFound
 from schemas.base import Digest
 from schemas.events import RunEvent
@@ -77,12 +78,10 @@ class PostgresReadings:
         tenant: str,
         wanted: RunFilter,
         *,
-        after: Position | None,
+        after: RunPlace | None,
         limit: int,
-        order: Literal["newest", "oldest"] = "newest",
+        order: RunOrder,
     ) -> Sequence[Run]:
-        direction: LiteralString = "desc" if order == "newest" else "asc"
-        than: LiteralString = "<" if order == "newest" else ">"
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(
                 f"""select {_RUN_COLUMNS} from runs r join run_heads h on h.run_id = r.id
@@ -95,9 +94,14 @@ class PostgresReadings:
                   and (%(text)s::text is null or r.goal ilike %(text)s or r.answer ilike %(text)s)
                   and (%(created_after)s::timestamptz is null or r.created_at >= %(created_after)s)
                   and (%(created_before)s::timestamptz is null or r.created_at < %(created_before)s)
-                  and (%(at)s::timestamptz is null or (r.created_at, r.id) {than} (%(at)s, %(id)s))
-                order by r.created_at {direction}, r.id {direction} limit %(limit)s""",  # noqa: S608 - constants only
-                {**_parameters(wanted), **beyond(after), "limit": limit},
+                  and {order.beyond}
+                order by {order.by} limit %(limit)s""",  # noqa: S608 - constants only
+                {
+                    **_parameters(wanted),
+                    "key": after.key if after else None,
+                    "id": after.id if after else None,
+                    "limit": limit,
+                },
             )
             return [Run.model_validate(row) for row in await cursor.fetchall()]
 
