@@ -171,14 +171,26 @@ create function has_told_end(p_run text, p_events jsonb) returns boolean languag
     where x.run_id = p_run and x.type = 'run.ended')
 $$;
 
+-- Whoever writes to several rows of a run locks them in one order: the run, its effects, its questions, and its head last of
+-- all, with what is told. Not the keys: whatever else is written of the run asks only that they stay.
+create function hold_run(p_run text) returns void language plpgsql as $$
+begin
+  perform from runs where id = p_run for no key update;
+  perform from effects where run_id = p_run and status = 'dispatched' order by action_digest for no key update;
+  perform from approvals where run_id = p_run and status = 'pending' order by id for no key update;
+end $$;
+
 create function record_run(p_tenant text, p_run text, p_patch jsonb, p_events jsonb) returns bigint
 language plpgsql as $$
 declare
   ends boolean := p_patch->>'status' in ('succeeded', 'failed', 'cancelled', 'timed_out', 'rejected');
 begin
   perform set_config('holdfast.tenant', p_tenant, true);
-  if ends and has_told_end(p_run, p_events) then
-    return (select last_seq from run_heads where run_id = p_run);
+  if ends then
+    perform hold_run(p_run);
+    if has_told_end(p_run, p_events) then
+      return (select last_seq from run_heads where run_id = p_run);
+    end if;
   end if;
   if p_patch is not null then
     update runs set
@@ -204,6 +216,7 @@ create function end_lost_run(p_tenant text, p_run text, p_seq bigint, p_patch js
 language plpgsql as $$
 begin
   perform set_config('holdfast.tenant', p_tenant, true);
+  perform hold_run(p_run);
   perform from run_heads where run_id = p_run and last_seq = p_seq for update;
   if not found then
     return false;
@@ -222,6 +235,7 @@ create function take_up_run(p_tenant text, p_run text, p_seq bigint, p_patch jso
 language plpgsql as $$
 begin
   perform set_config('holdfast.tenant', p_tenant, true);
+  perform hold_run(p_run);
   perform from run_heads where run_id = p_run and last_seq = p_seq for update;
   if found then
     perform record_run(p_tenant, p_run, p_patch, p_events);
