@@ -24,6 +24,7 @@ from schemas.runs import RunInput, RunOutput, RunState, RunStatus, StepOutcome
 from schemas.stages import PastRequest, RunLookUp
 from schemas.tools import ToolError
 from workflows import options
+from workflows.gate import cancellation_kept, in_time
 from workflows.parking import Parking
 from workflows.teller import Teller
 
@@ -111,17 +112,18 @@ class Delegation:
         """Told by Temporal, where this execution has begun it; by the child itself, where it is asked to; or looked up."""
         handle, patience = self._handles.get(child), _LAST_LOOK
         if handle is None:
-            with suppress(FailureError):  # it has ended by now
-                await workflow.get_external_workflow_handle(child).signal("tell_end_to", self._start.run_id)
+            asking = workflow.get_external_workflow_handle(child).signal("tell_end_to", self._start.run_id)
+            with cancellation_kept(), suppress(FailureError):  # it has ended by now
+                # Apart, as Temporal takes back the cancellation of the task that waits.
+                await asyncio.create_task(asking)
             self._ended.add(child)
             patience = _FIRST_LOOK
         while True:
-            with suppress(TimeoutError):
-                await workflow.wait_condition(
-                    lambda: child in self._ended or (handle is not None and handle.done()),
-                    timeout=patience,
-                    timeout_summary="looks after the agent",
-                )
+            await in_time(
+                lambda: child in self._ended or (handle is not None and handle.done()),
+                patience,
+                "looks after the agent",
+            )
             self._ended.discard(child)
             if handle is not None and handle.done():
                 return _result(child, handle)

@@ -12,6 +12,7 @@ from schemas.events import EventType
 from schemas.stages import AskRequest, DoubtRequest, ReadApprovalRequest
 from schemas.verdicts import ApprovalTerms
 from workflows import options
+from workflows.gate import in_time
 from workflows.teller import Teller
 
 _MOST_TIMES = 1000
@@ -114,11 +115,7 @@ class Desk:
         left = approval.expires_at - workflow.now()
         if left <= timedelta(0):
             return False
-        try:
-            await workflow.wait_condition(
-                lambda: approval.id in self._nudges, timeout=left, timeout_summary="the question expires"
-            )
-        except TimeoutError:
+        if not await in_time(lambda: approval.id in self._nudges, left, "the question expires"):
             return False
         self._nudges.discard(approval.id)
         return True

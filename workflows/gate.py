@@ -1,7 +1,8 @@
 """The gate every step and every action passes: shut while the run is paused."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -29,12 +30,28 @@ class Gate:
     async def thaw_or(self, patience: timedelta) -> None:
         """Until somebody says `thaw`, and at the latest after this long."""
         before = self._thaws
-        try:
-            await workflow.wait_condition(
-                lambda: self._thaws > before, timeout=patience, timeout_summary="held: looks again"
-            )
-        except TimeoutError:
-            return
+        await in_time(lambda: self._thaws > before, patience, "held: looks again")
+
+
+async def in_time(condition: Callable[[], bool], patience: timedelta | None, summary: str) -> bool:
+    """Whether it comes true before the patience ends."""
+    try:
+        with cancellation_kept():
+            await workflow.wait_condition(condition, timeout=patience, timeout_summary=summary)
+    except TimeoutError:
+        return False
+    return True
+
+
+@contextmanager
+def cancellation_kept() -> Iterator[None]:
+    """For waits that forget that their caller was cancelled, where what they wait for comes at the same moment: a bounded
+    one, before Python 3.12, and a signal on its way. What ends then would end for nobody, and again after continue-as-new."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    yield
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
 
 
 async def side_by_side(works: Sequence[Coroutine[Any, Any, None]]) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from workflows.gate import stop_if_cancelled
+
 
 class Parking:
     def __init__(self) -> None:
@@ -13,12 +15,14 @@ class Parking:
 
     @contextmanager
     def durable(self, step_id: str, item: int | None = None) -> Iterator[None]:
-        """Only the wait itself: a step that has been answered is under way again, and must not be cut short."""
+        """Only the wait itself: a step that has been answered is under way again, and must not be cut short. One whose
+        answer comes as it is cut short hears it on the other side."""
         self._waits.add((step_id, item))
         try:
             yield
         finally:
             self._waits.discard((step_id, item))
+        stop_if_cancelled()
 
     @contextmanager
     def fan(self, step_id: str) -> Iterator[set[int]]:

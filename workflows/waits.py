@@ -14,6 +14,7 @@ from schemas.runs import RunInput, StepOutcome
 from schemas.tools import ToolError
 from schemas.verdicts import ApprovalTerms
 from workflows.desk import Desk
+from workflows.gate import in_time
 from workflows.parking import Parking
 from workflows.teller import Teller, seconds
 
@@ -72,14 +73,13 @@ class Waits:
         while (
             data is None
         ):  # two steps that wait for one event are woken together, and one of them goes on waiting
-            try:
-                with self._parking.durable(step.id):
-                    await workflow.wait_condition(
-                        lambda: event in self._progress.posted,
-                        timeout=self._patience(step),
-                        timeout_summary=f"{step.id}: waits for {event}",
-                    )
-            except TimeoutError:
+            with self._parking.durable(step.id):
+                came = await in_time(
+                    lambda: event in self._progress.posted,
+                    self._patience(step),
+                    f"{step.id}: waits for {event}",
+                )
+            if not came:
                 error = ToolError(code="event_missing", message=f"The event {event} did not come in time.")
                 return StepOutcome(state=StepState.FAILED, error=error)
             data = self._progress.take(event)

@@ -1,7 +1,8 @@
 """Two writers to one run at once: whichever comes first, neither waits for what the other holds."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from schemas.tools import ToolResult
 from tests.store.test_ledger import act, ask, dispatch, judge, new_run, scope_of
 from tests.store.waiting import until_waiting
 
-Write = Callable[[Database, Run, ActRequest, str], Awaitable[object]]
+Write = Callable[[Database, Run, ActRequest, str], Coroutine[Any, Any, None]]
 
 
 async def take_up(database: Database, run: Run, call: ActRequest, question: str) -> None:
@@ -55,11 +56,10 @@ async def test_writers_that_meet_at_a_run_do_not_wait_in_a_circle(
     assert await dispatch(ledger, call) == "go"
     question = await ask(database, act(run, step_id="other"))
     run = await PostgresRuns(database=database).read(run.tenant, run.id)
-    async with asyncio.TaskGroup() as writers:
-        async with database.tenant(run.tenant) as holder:
-            await holder.execute("select from run_heads where run_id = %s for update", (run.id,))
-            for count, write in enumerate((one, other), start=1):
-                writers.create_task(write(database, run, call, question))
-                await until_waiting(database, holder, count=count)
+    async with asyncio.TaskGroup() as writers, database.tenant(run.tenant) as holder:
+        await holder.execute("select from run_heads where run_id = %s for update", (run.id,))
+        for count, write in enumerate((one, other), start=1):
+            writers.create_task(write(database, run, call, question))
+            await until_waiting(database, holder, count=count)
     story = await PostgresRuns(database=database).events(run.tenant, run.id)
     assert [event.seq for event in story] == list(range(1, len(story) + 1))

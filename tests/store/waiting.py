@@ -10,7 +10,9 @@ async def until_waiting(database: Database, holder: Connection, *, count: int = 
     """As soon as so many wait for what this connection holds, or for whoever waits for it."""
     looks = pauses()
     async with asyncio.timeout(30):
-        while await _waiting(database, holder.info.backend_pid) < count:
+        while True:
+            if await _waiting(database, holder.info.backend_pid) >= count:
+                return
             await asyncio.sleep(next(looks))
 
 
