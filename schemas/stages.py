@@ -95,6 +95,9 @@ class RecallRequest(Payload):
     alert: str = Field(default="", description="The alert it answers, where that is known.")
     tools: tuple[str, ...] = Field(default=(), description="Tools about to be called, or called already.")
     error: str = Field(default="", description="The error code of a call that failed.")
+    calls: tuple[JsonObject, ...] = Field(
+        default=(), description="The arguments of calls that failed: what programs their commands run."
+    )
     labels: Labels = {}
 
 

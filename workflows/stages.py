@@ -33,12 +33,16 @@ class Stages:
         return recalled
 
     async def recall_after(self, failed: list[str], recalled: Recollection) -> Recollection:
-        """What else is known of these failures: of the tools that failed, and of how they did."""
+        """What else is known of these failures: of the tools that failed, of what they ran, and of how they did."""
         steps = self._progress.plan.steps if self._progress.plan else ()
-        tools = {step.tool: None for step in steps if step.kind == "tool" and step.id in failed}
+        calls = [step for step in steps if step.kind == "tool" and step.id in failed]
         errors = [outcome.error.code for name in failed if (outcome := self._progress.outcomes[name]).error]
         request = self._request().model_copy(
-            update={"tools": tuple(tools), "error": errors[0] if errors else ""}
+            update={
+                "tools": tuple(dict.fromkeys(step.tool for step in calls)),
+                "error": errors[0] if errors else "",
+                "calls": tuple(step.arguments for step in calls),
+            }
         )
         more = await self._ask(request)
         await self._tell(more)

@@ -246,6 +246,30 @@ async def test_a_tool_and_its_error_recall_their_lesson(memory: PostgresMemory) 
     assert [hit for hit in await memory.search(TENANT, other) if hit.item.content.kind == "lesson"] == []
 
 
+async def test_a_command_that_failed_recalls_lessons_on_its_programs_and_no_others(
+    memory: PostgresMemory,
+) -> None:
+    steps = (
+        ToolStep(id="first", tool="shell", arguments={"command": "kubectl drain node-1"}),
+        ToolStep(
+            id="second", tool="shell", arguments={"command": "kubectl drain node-1 --ignore-daemonsets"}
+        ),
+    )
+    outcomes = {
+        "first": _outcome(ok=False, error="exit_1", message="daemonsets"),
+        "second": _outcome(ok=True),
+    }
+    await memory.learn(_ended("Empty the machine", plan=Plan(steps=steps), outcomes=outcomes))
+    request = RecallRequest(
+        scope=_scope(), goal="something else altogether", tools=("shell",), error="exit_1"
+    )
+    told = {}
+    for command in ("kubectl drain node-7", "ls -l"):
+        asked = request.model_copy(update={"calls": ({"command": command},)})
+        told[command] = [item.cite.title for item in (await memory.recall(asked)).items]
+    assert told == {"kubectl drain node-7": ["lesson"], "ls -l": []}
+
+
 async def test_recall_keeps_within_its_budget(memory: PostgresMemory) -> None:
     for at in range(3):
         await memory.add(TENANT, MemoryDraft(text=f"The shop host {at} " + "is old " * 200), author="ann")

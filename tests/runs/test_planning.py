@@ -30,8 +30,8 @@ async def test_a_failed_plan_is_replaced_and_what_is_done_stays_done(stage: Stag
     assert (await handle.result()).status is RunStatus.SUCCEEDED
     assert sorted(stage.world.said[:2]) == ["bad", "good"]
     assert stage.world.said[2:] == ["good again"]
-    asked = [(request.tools, request.error) for request in stage.memory.asked]
-    assert asked == [(("say",), "tool_crashed")]
+    asked = [(request.tools, request.error, request.calls) for request in stage.memory.asked]
+    assert asked == [(("say",), "tool_crashed", ({"text": "bad", "fail": True},))]
 
 
 async def test_a_bad_draft_is_sent_back_with_its_findings(stage: Stage) -> None:

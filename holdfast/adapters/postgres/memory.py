@@ -16,6 +16,7 @@ from holdfast.adapters.postgres.memory_rows import item_of
 from holdfast.adapters.postgres.memory_store import EMBEDDING_PATIENCE_S
 from holdfast.errors import HoldfastError
 from holdfast.knowledge.ports import Embedder, Library
+from holdfast.memory.commands import programs_of
 from holdfast.memory.contexts import hit_as_recalled, runbook_as_recalled, thread_as_recalled, within
 from holdfast.memory.lessons import episode_of, lessons_of
 from holdfast.memory.scoring import Scored, chosen, match_of, relevance, score, told
@@ -66,6 +67,7 @@ class PostgresMemory(MemoryFeedback):
             runbooks=_sure_runbooks(request, found),
             alert=request.alert or alert_of(request.goal),
             tools=request.tools,
+            programs=tuple({name: None for call in request.calls for name in programs_of(call)}),
             error=request.error,
             labels=request.labels,
             agent=scope.agent,
