@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from holdfast.runtime.embedded.temporal import TIME_SKIPPING, TUNED, EmbeddedTem
 from holdfast.runtime.exit import leave
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from tests.databases import Databases, administer, with_database
+from tests.interpreters import OpenPython, open_python
 from tests.places import quick_folder
 
 if TYPE_CHECKING:
@@ -66,6 +67,13 @@ def pytest_unconfigure() -> None:
     """The Temporal client could turn a green session into exit code 134 on its way out."""
     if "temporalio" in sys.modules:
         leave(_exit_status)
+
+
+@pytest.fixture(scope="session")
+def reachable_python() -> Iterator[OpenPython]:
+    """Of this version, for another user and for what is in a sandbox."""
+    with open_python() as python:
+        yield python
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import pytest
 from holdfast.adapters.llm.faults import retry_after
 from holdfast.adapters.llm.keys import KeyRing
 from holdfast.adapters.llm.providers import Providers
+from holdfast.adapters.llm.wire import tool_call
 from holdfast.errors import HoldfastError
 from holdfast.llm import failures
 from holdfast.testing.model_server import ModelServer
@@ -217,6 +218,14 @@ async def test_tools_are_offered_and_their_calls_are_read(
     assert reply.finish == "tool_calls"
     assert (reply.tool_calls[0].name, reply.tool_calls[0].arguments) == ("df", {"host": "web-1"})
     assert server.calls[0].body["tools"][0]["function"]["name"] == "df"
+
+
+@pytest.mark.parametrize("levels", [300, 5_000, 50_000])
+def test_arguments_too_deep_to_be_stored_are_left_unread(levels: int) -> None:
+    arguments = '{"a":' + "[" * levels + "]" * levels + "}"
+    read = tool_call("1", "df", arguments)
+    assert read.arguments == {"_unreadable": arguments}
+    assert read.model_dump_json()
 
 
 @pytest.mark.parametrize("via", VIAS)

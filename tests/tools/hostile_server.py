@@ -72,7 +72,7 @@ CALLS: dict[str, Callable[[int], None]] = {
     "ping": lambda number: say(number, "pong"),
     "huge": huge,
     "many": lambda number: structured(number, "[" + "[]," * 500_000 + "1]"),
-    "deep": lambda number: structured(number, "[" * 10_000 + "]" * 10_000),
+    "deep": lambda number: structured(number, "[" * 100_000 + "]" * 100_000),
     "not_a_number": lambda number: structured(number, "[NaN, 1e999, -Infinity]"),
     "half_a_character": lambda number: raw(begun(number) + '{"type":"text","text":"a\\ud800b\\u0000c"}]}}\n'),
     "broken": lambda number: raw(begun(number) + "}\n"),

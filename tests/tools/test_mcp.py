@@ -20,6 +20,7 @@ from holdfast.adapters.mcp.servers import ServerFile, read_servers
 from holdfast.adapters.secrets import SecretFolder
 from holdfast.errors import InvalidInput, NotBegun, Unavailable
 from schemas.tools import EffectClass, ToolSpec
+from tests.interpreters import OpenPython
 from tests.tools.conftest import Caller, code_of
 
 PROGRAM = Path(__file__).parent / "mcp_server.py"
@@ -64,11 +65,14 @@ class Worker:
 
 
 @pytest.fixture(scope="module")
-async def roomy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BubblewrapSandbox]:
+async def roomy(
+    tmp_path_factory: pytest.TempPathFactory, reachable_python: OpenPython
+) -> AsyncIterator[BubblewrapSandbox]:
     """A sandbox in which the package can be read, as one with servers installed would be."""
     packages = str(Path(str(find_spec("mcp").origin)).parents[1])  # type: ignore[union-attr] # it is there
     backend = BubblewrapSandbox(
-        store=tmp_path_factory.mktemp("mcp-store"), readable=[packages, str(PROGRAM.parent)]
+        store=tmp_path_factory.mktemp("mcp-store"),
+        readable=[packages, str(PROGRAM.parent), reachable_python.home],
     )
     yield backend
     await backend.close()
@@ -97,9 +101,10 @@ def beside(*more: str) -> dict[str, object]:
     }
 
 
-def inside() -> dict[str, object]:
+@pytest.fixture
+def inside(reachable_python: OpenPython) -> dict[str, Any]:
     packages = Path(str(find_spec("mcp").origin)).parents[1]  # type: ignore[union-attr] # it is there
-    command = ["/usr/bin/env", f"PYTHONPATH={packages}", "/usr/bin/python3", str(PROGRAM), "stdio"]
+    command = ["/usr/bin/env", f"PYTHONPATH={packages}", reachable_python.program, str(PROGRAM), "stdio"]
     return {"command": command, "catalogue": "any", "permissions": {"limits": {"memory_mb": 700}}}
 
 
@@ -199,12 +204,12 @@ async def test_what_the_operator_changes_makes_another_version(worker: Worker) -
 
 
 async def test_in_the_sandbox_a_server_works_and_sees_nothing_of_the_host(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, inside: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_SECRET_OF_THE_HOST", "hush")
     if not all(folder.stat().st_mode & 0o001 for folder in PROGRAM.parents):
         pytest.skip("THE CHECKOUT IS BELOW A FOLDER THAT ONLY ITS OWNER ENTERS: no tool can be given it")
-    await worker.set(tickets=inside())
+    await worker.set(tickets=inside)
     assert worker.told.problems == {}
     added = await worker.call("mcp.tickets.add", a=2, b=3)
     assert added.output["text"] == "5", added
@@ -218,12 +223,14 @@ async def counted(worker: Worker) -> str:
     return str(result.output["text"])
 
 
-async def test_what_a_server_in_the_sandbox_reached_for_is_recorded(worker: Worker) -> None:
+async def test_what_a_server_in_the_sandbox_reached_for_is_recorded(
+    worker: Worker, inside: dict[str, Any]
+) -> None:
     if not all(folder.stat().st_mode & 0o001 for folder in PROGRAM.parents):
         pytest.skip("THE CHECKOUT IS BELOW A FOLDER THAT ONLY ITS OWNER ENTERS: no tool can be given it")
     network = {"mode": "allowlist", "allow": ["status.example.com:443"]}
     permissions = {"limits": {"memory_mb": 700}, "network": network}
-    await worker.set(tickets={**inside(), "permissions": permissions})
+    await worker.set(tickets={**inside, "permissions": permissions})
     result = await worker.call("mcp.tickets.get", url="http://169.254.169.254/latest")
     assert code_of(result) == "mcp_error"
     [seen] = result.output["network"]
@@ -233,11 +240,11 @@ async def test_what_a_server_in_the_sandbox_reached_for_is_recorded(worker: Work
 
 
 async def test_a_warm_server_in_the_sandbox_remembers_dies_and_is_started_again(
-    worker: Worker, roomy: BubblewrapSandbox
+    worker: Worker, inside: dict[str, Any], roomy: BubblewrapSandbox, reachable_python: OpenPython
 ) -> None:
     if not all(folder.stat().st_mode & 0o001 for folder in PROGRAM.parents):
         pytest.skip("THE CHECKOUT IS BELOW A FOLDER THAT ONLY ITS OWNER ENTERS: no tool can be given it")
-    await worker.set(tickets={**inside(), "warm": True, "timeout_s": 5})
+    await worker.set(tickets={**inside, "warm": True, "timeout_s": 5})
     assert worker.told.problems == {}
     assert [await counted(worker) for _ in range(3)] == ["1", "2", "3"]
     assert (await worker.call("mcp.tickets.who")).output["text"].split()[1:] == ["False", "None"]
@@ -247,17 +254,17 @@ async def test_a_warm_server_in_the_sandbox_remembers_dies_and_is_started_again(
         await worker.call("mcp.tickets.die")
     assert await counted(worker) == "1"
     os.kill(roomy.launcher_pid, signal.SIGKILL)
-    assert await until(lambda: not server_processes())
+    assert await until(lambda: not server_processes(reachable_python))
     assert await counted(worker) == "1"
     await worker.servers.close()
-    assert await until(lambda: not server_processes())
+    assert await until(lambda: not server_processes(reachable_python))
 
 
-def server_processes() -> list[Path]:
+def server_processes(python: OpenPython) -> list[Path]:
     found = []
     for place in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            if str(PROGRAM).encode() in place.read_bytes() and b"/usr/bin/python3" in place.read_bytes():
+            if str(PROGRAM).encode() in place.read_bytes() and python.program.encode() in place.read_bytes():
                 found.append(place)
     return found
 
@@ -333,11 +340,13 @@ def test_a_bad_file_is_refused_with_its_place(tmp_path: Path, text: str, said: s
 
 
 @pytest.mark.parametrize("warm", [False, True], ids=["one_exchange", "warm"])
-async def test_a_server_from_the_package_registry_works_in_the_sandbox(worker: Worker, *, warm: bool) -> None:
+async def test_a_server_from_the_package_registry_works_in_the_sandbox(
+    worker: Worker, inside: dict[str, Any], *, warm: bool
+) -> None:
     """Somebody else's code: `mcp-server-time` as it is published."""
-    command = ["/usr/bin/env", *inside()["command"][1:3], "-m", "mcp_server_time", "--local-timezone=UTC"]  # type: ignore[index] # a list
+    command = ["/usr/bin/env", *inside["command"][1:3], "-m", "mcp_server_time", "--local-timezone=UTC"]
     await worker.set(
-        time={**inside(), "command": command, "warm": warm, "read_only": ["convert_time"], "timeout_s": 60}
+        time={**inside, "command": command, "warm": warm, "read_only": ["convert_time"], "timeout_s": 60}
     )
     assert worker.told.problems == {}
     specs = {spec.name: spec.effect for spec in worker.told.published.values()}

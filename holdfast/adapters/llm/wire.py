@@ -3,6 +3,8 @@
 import json
 from typing import Any, Literal
 
+from pydantic_core import to_json
+
 from holdfast.llm.failures import ContentRefused, ModelUnreachable
 from holdfast.llm.tokens import estimate_input, estimate_tokens
 from schemas.base import JsonObject
@@ -138,10 +140,11 @@ def read_completion(deployment: Deployment, request: ChatRequest, completion: An
 
 
 def tool_call(call_id: str, name: str, arguments: str) -> ToolCall:
-    """Arguments that are no JSON object are kept as `_unreadable`, for the reader to refuse."""
+    """Arguments that are no JSON object, or one too deep to be stored, are kept as `_unreadable`, for the reader to refuse."""
     try:
         read = json.loads(arguments or "{}")
-    except json.JSONDecodeError:
+        to_json(read)
+    except (ValueError, RecursionError):
         read = None
     return ToolCall(
         id=call_id, name=name, arguments=read if isinstance(read, dict) else {"_unreadable": arguments}
