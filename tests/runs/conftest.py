@@ -161,9 +161,13 @@ class Stage:
 
 @pytest.fixture(scope="module")
 async def impatient_temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """A server that asks for a new execution after 60 events instead of 4,096."""
+    """A server that asks for a new execution after 60 events instead of 4,096, and begins it at once: where an execution
+    lasted less than a second, the next would wait for the rest of it, and gather whatever is said meanwhile."""
     log = tmp_path_factory.mktemp("impatient") / "temporal.log"
-    impatience = {"limit.historyCount.suggestContinueAsNew": "60"}
+    impatience = {
+        "limit.historyCount.suggestContinueAsNew": "60",
+        "history.workflowIdReuseMinimalInterval": '"0s"',
+    }
     server = EmbeddedTemporal(log=log, dynamic={**TUNED, **TIME_SKIPPING, **impatience})
     await server.start()
     yield server.address

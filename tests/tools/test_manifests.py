@@ -338,11 +338,13 @@ async def test_what_went_away_while_no_worker_looked_is_offered_no_more(
     assert "greet.yaml" in await store.problems()
 
 
-async def test_two_files_cannot_describe_one_version(store: Store) -> None:
+async def test_two_files_cannot_describe_one_version(store: Store, workshop: Workshop) -> None:
     await store.put("a.yaml", written())
     await store.put("b.yaml", written(description="Mine."))
     assert "described by a.yaml" in (await store.problems())["b.yaml"]
-    await store.put("c.yaml", written(name="shell"))
+    shell = workshop.builtin.newest().find("shell")
+    assert shell is not None
+    await store.put("c.yaml", written(name="shell", version=shell.version))
     assert "ships with Holdfast" in (await store.problems())["c.yaml"]
     (store.folder / "b.yaml").unlink()
     await store.shelf.look()
