@@ -121,6 +121,15 @@ async def test_a_name_that_answers_with_an_inner_address_is_refused() -> None:
     assert proxy.decisions[0].address == "127.0.0.1"
 
 
+async def test_a_refusal_is_on_record_before_its_answer_is_read() -> None:
+    async with proxy_for(allow("api.test:80")) as (proxy, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET http://elsewhere.test/ HTTP/1.1\r\nHost: elsewhere.test\r\n\r\n")
+        assert b"403" in await reader.readline()  # and the connection stays open
+        assert [each.host for each in proxy.decisions] == ["elsewhere.test"]
+        writer.close()
+
+
 async def test_one_inner_address_among_public_ones_is_enough_to_refuse() -> None:
     async with proxy_for(allow("evil.test:80", cidrs=()), [["93.184.215.14", "10.0.0.1"]]) as (proxy, port):
         answer = await said(port, b"GET http://evil.test/ HTTP/1.1\r\nHost: x\r\n\r\n")

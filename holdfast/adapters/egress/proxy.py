@@ -90,20 +90,29 @@ class EgressProxy:
         try:
             await self._serve(talk)
         except (Denied, BadRule) as error:
-            talk.allowed, talk.reason = False, str(error)
-            await talk.answer(403, str(error))
+            talk.allowed = False
+            await self._refuse(talk, 403, error)
         except BadRequest as error:
-            talk.allowed, talk.reason = False, str(error)
-            await talk.answer(400, str(error))
+            talk.allowed = False
+            await self._refuse(talk, 400, error)
         except Unreachable as error:
-            talk.reason = str(error)
-            await talk.answer(502, str(error))
+            await self._refuse(talk, 502, error)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError) as error:
             talk.reason = talk.reason or f"the connection broke off: {type(error).__name__}"
         finally:
-            if decision := talk.decision():
-                self._decided.append(talk.number, decision)
+            self._write_down(talk)
             talk.writer.close()
+
+    async def _refuse(self, talk: Talk, code: int, why: Exception) -> None:
+        """Written down first: who reads the answer may be done before this connection is closed."""
+        talk.reason = str(why)
+        self._write_down(talk)
+        await talk.answer(code, talk.reason)
+
+    def _write_down(self, talk: Talk) -> None:
+        if not talk.written_down and (decision := talk.decision()):
+            self._decided.append(talk.number, decision)
+            talk.written_down = True
 
     async def _serve(self, talk: Talk) -> None:
         if talk.one_too_many:

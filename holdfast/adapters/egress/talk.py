@@ -35,6 +35,7 @@ class Talk:
     up: int = 0
     down: int = 0
     answered: bool = False
+    written_down: bool = False
 
     async def answer(self, code: int, reason: str) -> None:
         if self.answered:
