@@ -129,6 +129,28 @@ async def test_labels_keep_an_item_to_the_runs_that_carry_them(memory: PostgresM
         assert [hit.item.id for hit in hits] == expected
 
 
+async def test_many_items_of_other_labels_hide_none(database: Database) -> None:
+    """Seven hundred that are nearer, and none of them for this run."""
+    memory = PostgresMemory(database=database, embedder=HashedWords())
+    scope = MemoryScope(labels={"team": "shop"})
+    near = await memory.add(TENANT, MemoryDraft(text="Ask Bo first", scope=scope), author="bo")
+    far = await memory.add(TENANT, MemoryDraft(text="Ask Bo first, deploy later"), author="bo")
+    async with database.tenant(TENANT) as connection:
+        await connection.execute(
+            """insert into memory_items (tenant, id, version, digest, status, kind, content, terms)
+               select tenant, id || n, version, digest || n, status, kind, content, terms
+               from memory_items, generate_series(1, 700) n where id = %s""",
+            (near.id,),
+        )
+        await connection.execute(
+            """insert into memory_vectors (tenant, item, model, embedding)
+               select tenant, item || n, model, embedding from memory_vectors, generate_series(1, 700) n where item = %s""",
+            (near.id,),
+        )
+    hits = await memory.search(TENANT, Cues(text="ask Bo first"))
+    assert [hit.item.id for hit in hits] == [far.id]
+
+
 async def test_capitals_and_stops_make_no_second_fact(memory: PostgresMemory) -> None:
     first = await memory.add(TENANT, MemoryDraft(text="The primary is db-1."), author="ann")
     again = await memory.add(TENANT, MemoryDraft(text="the  primary is DB-1"), author="bo")

@@ -15,8 +15,6 @@ from schemas.memory import Cues
 
 _CANDIDATES = 60
 _LESSONS_MEASURED = 200
-_MEASURED = 500
-"""Of so many that are near, labels and times are looked at: to look at them in every item costs more than all else."""
 _TERMS = 64
 _COUNTED = 1_000
 """A word in so many items says nothing, and is counted no further."""
@@ -43,13 +41,14 @@ with by_signature as materialized (
     or i.runbook = any(%(runbooks)s) or i.tool = any(%(tools)s) and {_OF_PROGRAM})
   order by i.confirmed_at desc limit {_CANDIDATES}
 ), by_meaning as materialized (
-  select i.id from (
+  -- Labels and times cost more to look at than all else: from the nearest on, until there are enough.
+  select near.item as id from (
     select v.item, v.embedding <#> %(vector)s::vector as distance
     from memory_vectors v join memory_items i on i.id = v.item
     where v.tenant = %(tenant)s and v.model = %(model)s and {_PLAINLY}
-    order by distance limit {_MEASURED}
-  ) near join memory_items i on i.id = near.item
-  where {_RECALLED} order by near.distance limit {_CANDIDATES}
+    order by distance offset 0
+  ) near, lateral (select from memory_items i where i.id = near.item and {_RECALLED} offset 0) valid
+  order by near.distance limit {_CANDIDATES}
 ), by_words as materialized (
   select i.id from memory_items i
   where {_RECALLED} and i.terms && %(terms)s::text[]
