@@ -7,8 +7,10 @@ import pytest
 
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
 from holdfast.ids import new_id
+from holdfast.tools.builtin import sandboxed_tools
 from holdfast.tools.declare import Tool
 from holdfast.tools.host import RegistryToolHost
+from holdfast.tools.manifests import Workshop
 from holdfast.tools.registry import Registry
 from schemas.actions import Action
 from schemas.tools import ToolResult
@@ -50,3 +52,8 @@ class Caller:
 def code_of(result: ToolResult) -> str:
     """The code of its error; empty where it went well."""
     return result.error.code if result.error else ""
+
+
+@pytest.fixture
+def workshop(sandbox: BubblewrapSandbox) -> Workshop:
+    return Workshop(builtin=Registry(sandboxed_tools(sandbox)), sandbox=sandbox)
