@@ -12,7 +12,7 @@ from schemas.access import Principal
 if TYPE_CHECKING:
     from holdfast.adapters.postgres.knowledge import PostgresLibrary
     from holdfast.adapters.postgres.memory import PostgresMemory
-    from holdfast.runtime.shelf import Shelf as OpenShelf
+    from holdfast.adapters.shelf import Shelf as OpenShelf
 
 
 class Shelf:
@@ -42,7 +42,7 @@ class Shelf:
             return self._opened
 
     def _build(self) -> "OpenShelf":
-        from holdfast.runtime.shelf import models_of, shelf_of  # noqa: PLC0415 -- see above
+        from holdfast.adapters.shelf import models_of, shelf_of  # noqa: PLC0415 -- see above
 
         return shelf_of(self._database, self._settings, models_of(self._settings))
 

@@ -28,8 +28,8 @@ from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.migrate import migrate
 from holdfast.adapters.postgres.tools import PostgresTools
 from holdfast.client import Holdfast
-from holdfast.runtime.embedded.postgres import EmbeddedPostgres
-from holdfast.runtime.embedded.temporal import TUNED, EmbeddedTemporal
+from holdfast.embedded.postgres import EmbeddedPostgres
+from holdfast.embedded.temporal import TUNED, EmbeddedTemporal
 from holdfast.tools.builtin import fast_tools, sandboxed_tools
 from schemas.runs import RunRequest
 

@@ -21,8 +21,8 @@ from temporalio.worker import Replayer, Worker
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.migrate import migrate
 from holdfast.adapters.postgres.payloads import PostgresPayloads
-from holdfast.runtime.embedded.postgres import EmbeddedPostgres
-from holdfast.runtime.embedded.temporal import EmbeddedTemporal
+from holdfast.embedded.postgres import EmbeddedPostgres
+from holdfast.embedded.temporal import EmbeddedTemporal
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 
 KIB = 1024

@@ -23,9 +23,9 @@ from pathlib import Path
 from benchmarks import floor
 from benchmarks.steps import Bench, Mute, no_op, prepared
 from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.embedded.postgres import EmbeddedPostgres
+from holdfast.embedded.temporal import EmbeddedTemporal
 from holdfast.ids import new_id
-from holdfast.runtime.embedded.postgres import EmbeddedPostgres
-from holdfast.runtime.embedded.temporal import EmbeddedTemporal
 from holdfast.runtime.exit import leave
 from holdfast.tools.builtin.calculator import calc
 from holdfast.tools.declare import Tool

@@ -27,8 +27,8 @@ from holdfast.adapters.embedding.minilm import MiniLM
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
 from holdfast.adapters.postgres.migrate import migrate
+from holdfast.embedded.postgres import THROWAWAY, EmbeddedPostgres
 from holdfast.knowledge.ports import Embedder
-from holdfast.runtime.embedded.postgres import THROWAWAY, EmbeddedPostgres
 from schemas.knowledge import DocumentDraft, IngestReport, SearchFilter, SearchRequest, SearchResult
 
 Line = dict[str, Any]

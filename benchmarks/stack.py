@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from holdfast.runtime.embedded.state import StackState
+from holdfast.embedded.state import StackState
 
 _HOLDFAST = (sys.executable, "-P", "-m", "holdfast")
 _TICKS = os.sysconf("SC_CLK_TCK")

@@ -39,11 +39,11 @@ from holdfast.adapters.postgres.migrate import migrate
 from holdfast.adapters.postgres.payloads import PostgresPayloads
 from holdfast.adapters.postgres.policies import PostgresPolicies
 from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.embedded.postgres import EmbeddedPostgres
+from holdfast.embedded.temporal import EmbeddedTemporal
 from holdfast.guardian.guardian import PolicyGuardian
 from holdfast.ids import new_id
 from holdfast.ports import Planner
-from holdfast.runtime.embedded.postgres import EmbeddedPostgres
-from holdfast.runtime.embedded.temporal import EmbeddedTemporal
 from holdfast.runtime.exit import leave
 from holdfast.runtime.settings import TemporalSettings, WorkerSettings
 from holdfast.runtime.temporal import HoldfastPlugin, connect

@@ -11,8 +11,8 @@ from psycopg import sql
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from holdfast.runtime.embedded.postgres import THROWAWAY, EmbeddedPostgres
-from holdfast.runtime.embedded.temporal import TIME_SKIPPING, TUNED, EmbeddedTemporal
+from holdfast.embedded.postgres import THROWAWAY, EmbeddedPostgres
+from holdfast.embedded.temporal import TIME_SKIPPING, TUNED, EmbeddedTemporal
 from holdfast.runtime.exit import leave
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from tests.databases import Databases, administer, with_database

@@ -19,8 +19,8 @@ from holdfast.runtime.workers import temporal_runtime
 from holdfast.sandbox.port import Sandbox
 
 if TYPE_CHECKING:
+    from holdfast.adapters.shelf import Models, Shelf
     from holdfast.knowledge.ports import Embedder
-    from holdfast.runtime.shelf import Models, Shelf
 
 log = structlog.get_logger()
 
@@ -79,7 +79,7 @@ class Parts:
 
     def models(self) -> "Models":
         """What embeds and reranks, one of each for the process."""
-        from holdfast.runtime.shelf import models_of  # noqa: PLC0415 -- numpy, for three queues of four
+        from holdfast.adapters.shelf import models_of  # noqa: PLC0415 -- numpy, for three queues of four
 
         if self._models is None:
             self._models = models_of(self.settings.knowledge)
@@ -92,7 +92,7 @@ class Parts:
 
     async def shelf(self) -> "Shelf":
         """The library and the memory of this process."""
-        from holdfast.runtime.shelf import shelf_of  # noqa: PLC0415 -- as above
+        from holdfast.adapters.shelf import shelf_of  # noqa: PLC0415 -- as above
 
         return shelf_of(await self.database(), self.settings.knowledge, self.models())
 

@@ -59,7 +59,7 @@ def _markdown() -> Iterator[str]:
 
 
 _INTRODUCTION = (
-    "Written by `make docs` from `holdfast/runtime/settings.py`; `make check` fails when it is stale.",
+    "Written by `make docs` from `holdfast/runtime/settings/`; `make check` fails when it is stale.",
     "",
     "Settings come from the environment and from a `.env` file in the working folder; the environment wins. A name",
     "that is not listed here is an error. Lists are written with commas, maps as JSON. `holdfast config show` prints",

@@ -11,9 +11,9 @@ import click
 from pydantic import BaseModel, ValidationError
 
 from holdfast.client import Holdfast
+from holdfast.embedded.state import api_key_file, read_state
 from holdfast.errors import InvalidInput, Misconfigured
 from holdfast.runtime.configuration import load
-from holdfast.runtime.embedded.state import api_key_file, read_state
 
 Result = TypeVar("Result")
 Model = TypeVar("Model", bound=BaseModel)

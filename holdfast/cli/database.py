@@ -6,9 +6,9 @@ import json
 import click
 
 from holdfast.cli.connection import as_json, report
+from holdfast.embedded.state import read_state
 from holdfast.errors import Misconfigured
 from holdfast.runtime.configuration import load
-from holdfast.runtime.embedded.state import read_state
 from holdfast.runtime.settings import Settings
 
 

@@ -13,10 +13,10 @@ import click
 from holdfast.cli.demo_view import Narrator
 from holdfast.cli.stack import running_stack
 from holdfast.client import Holdfast
+from holdfast.embedded.state import StackState, api_key_file, read_state
 from holdfast.errors import HoldfastError, Unavailable
 from holdfast.knowledge.sources import read_path
 from holdfast.runtime.configuration import load
-from holdfast.runtime.embedded.state import StackState, api_key_file, read_state
 from holdfast.runtime.settings import Settings
 from schemas.events import EventType, RunEvent
 from schemas.plans import Plan, ToolStep
@@ -58,7 +58,7 @@ async def _show(settings: Settings, state: StackState, narrator: Narrator) -> No
 
 async def _ingest(settings: Settings, state: StackState, narrator: Narrator) -> None:
     from holdfast.adapters.postgres.database import Database  # noqa: PLC0415 -- psycopg is slow to import
-    from holdfast.runtime.shelf import models_of, shelf_of  # noqa: PLC0415
+    from holdfast.adapters.shelf import models_of, shelf_of  # noqa: PLC0415
 
     drafts = read_path(example_runbooks()).drafts  # as `runbooks add` reads them, which then finds them there
     database = await Database.open(state.database_url, max_size=2)

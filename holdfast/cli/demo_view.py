@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from holdfast.runtime.embedded.state import StackState
+from holdfast.embedded.state import StackState
 from schemas.events import EventType, RunEvent
 
 _DECISIONS = {

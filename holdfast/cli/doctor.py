@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
+from holdfast.embedded.examination import Finding, examine
 from holdfast.runtime.configuration import load
-from holdfast.runtime.embedded.examination import Finding, examine
 from holdfast.runtime.settings import Settings
 
 _SIGNS = {"good": ("ok", "green"), "note": ("note", "yellow"), "bad": ("BAD", "red")}

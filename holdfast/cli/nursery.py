@@ -1,7 +1,7 @@
 """The nursery of a stack: imports what all our processes import, then forks each of them on request.
 
 It has no thread, no event loop and no key of a model or a tool, so a fork of it is as good as a fresh start: whatever a
-process opens, Temporal's client included, is opened after. `holdfast.runtime.embedded.nursery` asks it.
+process opens, Temporal's client included, is opened after. `holdfast.embedded.nursery` asks it.
 """
 
 import ctypes
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from holdfast.cli.main import main
-from holdfast.runtime.embedded.nursery import Birth, News
-from holdfast.runtime.embedded.parts import OURSELVES
+from holdfast.embedded.nursery import Birth, News
+from holdfast.embedded.parts import OURSELVES
 from holdfast.runtime.process import open_log, tie_to_parent
 
 _SHARED = (
@@ -27,7 +27,7 @@ _SHARED = (
     "workers.main",
     "workers.pools",
     "workers.judging",
-    "holdfast.runtime.shelf",
+    "holdfast.adapters.shelf",
 )
 """What at least two of our processes import. What one alone needs it imports itself, beside the others."""
 

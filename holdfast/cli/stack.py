@@ -14,12 +14,12 @@ from typing import BinaryIO
 import click
 
 from holdfast.cli.stack_view import StackView, open_view, table_of
+from holdfast.embedded.examination import require_namespaces
+from holdfast.embedded.lock import FolderLock, unusable
+from holdfast.embedded.parts import OURSELVES
+from holdfast.embedded.state import StackState, api_key_file, read_state
 from holdfast.errors import Conflict, Misconfigured, Unavailable
 from holdfast.runtime.configuration import load
-from holdfast.runtime.embedded.examination import require_namespaces
-from holdfast.runtime.embedded.lock import FolderLock, unusable
-from holdfast.runtime.embedded.parts import OURSELVES
-from holdfast.runtime.embedded.state import StackState, api_key_file, read_state
 from holdfast.runtime.private import write_private
 from holdfast.runtime.process import last_words
 from holdfast.runtime.settings import Settings
@@ -116,7 +116,7 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _until(stopping: asyncio.Event, settings: Settings, view: StackView) -> None:
-    from holdfast.runtime.embedded.supervisor import Supervisor  # noqa: PLC0415 -- psycopg is slow to import
+    from holdfast.embedded.supervisor import Supervisor  # noqa: PLC0415 -- psycopg is slow to import
 
     supervisor = Supervisor(
         settings, migrate=lambda url: _prepare(url, settings), tell=view.tell, changed=view.show

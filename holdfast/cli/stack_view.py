@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from holdfast.runtime.embedded.state import StackState
+from holdfast.embedded.state import StackState
 
 if TYPE_CHECKING:
     from rich.live import Live

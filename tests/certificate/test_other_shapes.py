@@ -13,8 +13,8 @@ from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.payloads import PostgresPayloads
 from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.embedded.temporal import TUNED, EmbeddedTemporal
 from holdfast.ids import new_id
-from holdfast.runtime.embedded.temporal import TUNED, EmbeddedTemporal
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.testing.model_server import ModelServer
 from holdfast.testing.script import Match, Reply, Rule

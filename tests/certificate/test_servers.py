@@ -14,9 +14,9 @@ from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.migrate import migrate
 from holdfast.adapters.postgres.payloads import PostgresPayloads
 from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.embedded.postgres import DURABLE, EmbeddedPostgres
+from holdfast.embedded.temporal import EmbeddedTemporal
 from holdfast.errors import Unavailable
-from holdfast.runtime.embedded.postgres import DURABLE, EmbeddedPostgres
-from holdfast.runtime.embedded.temporal import EmbeddedTemporal
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from schemas.commands import CancelCommand, PauseCommand
 from schemas.plans import WaitStep

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from temporalio.client import Client
 
+from holdfast.embedded.postgres import THROWAWAY, EmbeddedPostgres, complaint
+from holdfast.embedded.temporal import EmbeddedTemporal
 from holdfast.errors import Misconfigured
-from holdfast.runtime.embedded.postgres import THROWAWAY, EmbeddedPostgres, complaint
-from holdfast.runtime.embedded.temporal import EmbeddedTemporal
 from tests.ground.stack_under_test import processes_in, until
 
 

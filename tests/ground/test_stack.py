@@ -11,9 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from holdfast.runtime.embedded.keeper import LONGEST_PAUSE_S, pause_before
-from holdfast.runtime.embedded.lock import FolderLock
-from holdfast.runtime.embedded.logins import TOOLBOX
+from holdfast.embedded.keeper import LONGEST_PAUSE_S, pause_before
+from holdfast.embedded.lock import FolderLock
+from holdfast.embedded.logins import TOOLBOX
 from holdfast.runtime.settings import Queue
 from tests.ground.stack_under_test import Stack, Up, innermost, names_of, nursery_of, processes_in, until
 from tests.places import quick_folder

@@ -10,10 +10,10 @@ from pydantic import SecretStr
 from holdfast.adapters.llm.pacing import limits_in
 from holdfast.adapters.llm.settings import settings_from
 from holdfast.cli.models import models
+from holdfast.embedded.examination import _models
 from holdfast.errors import Misconfigured
 from holdfast.llm.models_file import read_models
 from holdfast.llm.remarks import decisions_for, remarks_on
-from holdfast.runtime.embedded.examination import _models
 from holdfast.runtime.settings import ModelSettings as Section
 from holdfast.runtime.settings import Settings
 from schemas.chat import TaskClass

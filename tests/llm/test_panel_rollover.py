@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from holdfast.runtime.embedded.temporal import TUNED, EmbeddedTemporal
+from holdfast.embedded.temporal import TUNED, EmbeddedTemporal
 from schemas.events import EventType
 from schemas.plans import ToolStep
 from schemas.runs import RunStatus

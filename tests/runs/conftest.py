@@ -18,8 +18,8 @@ from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.payloads import PostgresPayloads
 from holdfast.adapters.postgres.runs import PostgresRuns
+from holdfast.embedded.temporal import TIME_SKIPPING, TUNED, EmbeddedTemporal
 from holdfast.ids import new_id
-from holdfast.runtime.embedded.temporal import TIME_SKIPPING, TUNED, EmbeddedTemporal
 from holdfast.runtime.settings import TemporalSettings, WorkerSettings
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.tools.builtin.calculator import calc

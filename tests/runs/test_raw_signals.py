@@ -9,7 +9,7 @@ from temporalio.client import WorkflowHandle
 
 from holdfast.adapters.postgres.audit import AuditFilter, PostgresAudit
 from holdfast.adapters.postgres.doubts import MOST_TOLD
-from holdfast.runtime.embedded.temporal import bundled_program
+from holdfast.embedded.temporal import bundled_program
 from schemas.base import JsonObject
 from schemas.commands import PauseCommand, ResumeCommand
 from schemas.runs import RunOutput, RunStatus

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from holdfast.adapters.postgres.migrate import migrate
-from holdfast.runtime.embedded.binaries import program
-from holdfast.runtime.embedded.ports import any_free
-from holdfast.runtime.embedded.postgres import THROWAWAY, EmbeddedPostgres
+from holdfast.embedded.binaries import program
+from holdfast.embedded.ports import any_free
+from holdfast.embedded.postgres import THROWAWAY, EmbeddedPostgres
 from tests.places import quick_folder
 from tests.runtime.deployment import DEPLOY, PASSWORDS, login, run_sh
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from holdfast.runtime.embedded.temporal import bundled_program
+from holdfast.embedded.temporal import bundled_program
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

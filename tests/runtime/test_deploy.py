@@ -20,10 +20,10 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
 from holdfast.adapters.postgres.database import Database
+from holdfast.embedded.ports import any_free
+from holdfast.embedded.temporal import SEARCH_ATTRIBUTES
 from holdfast.errors import Unavailable
 from holdfast.runtime.configuration import all_settings
-from holdfast.runtime.embedded.ports import any_free
-from holdfast.runtime.embedded.temporal import SEARCH_ATTRIBUTES
 from holdfast.runtime.settings import Queue, Settings
 from tests.runtime.deployment import DEPLOY, PASSWORDS, ROOT, login, run_sh
 

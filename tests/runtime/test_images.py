@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from holdfast.client import Holdfast
-from holdfast.runtime.embedded.ports import any_free
+from holdfast.embedded.ports import any_free
 from schemas.plans import Plan, ToolStep
 from schemas.runs import RunRequest, RunStatus
 from tests.runtime.deployment import PASSWORDS, ROOT, login

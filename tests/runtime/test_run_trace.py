@@ -9,10 +9,10 @@ from pathlib import Path
 from api.access import bootstrap_key
 from holdfast.adapters.postgres.database import Database
 from holdfast.client import Holdfast
+from holdfast.embedded.nursery import Nursery
+from holdfast.embedded.parts import Program
+from holdfast.embedded.ports import any_free
 from holdfast.runtime import semconv
-from holdfast.runtime.embedded.nursery import Nursery
-from holdfast.runtime.embedded.parts import Program
-from holdfast.runtime.embedded.ports import any_free
 from schemas.events import EventType
 from schemas.plans import Plan, ToolStep
 from schemas.runs import RunRequest, RunStatus

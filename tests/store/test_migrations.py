@@ -10,8 +10,8 @@ from psycopg import sql
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.migrate import migrate, migrations, status
+from holdfast.embedded.postgres import EmbeddedPostgres
 from holdfast.errors import Misconfigured
-from holdfast.runtime.embedded.postgres import EmbeddedPostgres
 from tests.databases import administer, with_database
 
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from holdfast.embedded.cluster import begin_anew
+from holdfast.embedded.ports import any_free
 from holdfast.errors import Misconfigured, Unavailable
-from holdfast.runtime.embedded.cluster import begin_anew
-from holdfast.runtime.embedded.ports import any_free
 from holdfast.runtime.process import Child, last_words, size_of
 
 NAMESPACE = "default"

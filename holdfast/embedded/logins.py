@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from holdfast.runtime.embedded.cluster import OWNER
+from holdfast.embedded.cluster import OWNER
 
 TOOLBOX = "holdfast_toolbox"
 _RIGHTS = "holdfast_tools"

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from holdfast.runtime.embedded.lock import FolderLock, unusable
+from holdfast.embedded.lock import FolderLock, unusable
 from holdfast.runtime.private import write_private
 from schemas.base import Payload
 

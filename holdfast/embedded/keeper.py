@@ -5,9 +5,9 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from holdfast.embedded.parts import Part, settled
+from holdfast.embedded.state import PartState, PartStatus
 from holdfast.errors import HoldfastError
-from holdfast.runtime.embedded.parts import Part, settled
-from holdfast.runtime.embedded.state import PartState, PartStatus
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 30.0

@@ -10,17 +10,17 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from holdfast.embedded import temporal
+from holdfast.embedded.keeper import Keeper, Tell
+from holdfast.embedded.lock import FolderLock, unusable
+from holdfast.embedded.logins import admit_toolbox, as_toolbox
+from holdfast.embedded.nursery import Nursery
+from holdfast.embedded.parts import Part, Program, check_temporal
+from holdfast.embedded.ports import Claims, is_free, is_ours
+from holdfast.embedded.postgres import EmbeddedPostgres
+from holdfast.embedded.state import StackState, write_state
+from holdfast.embedded.temporal import EmbeddedTemporal
 from holdfast.errors import Misconfigured
-from holdfast.runtime.embedded import temporal
-from holdfast.runtime.embedded.keeper import Keeper, Tell
-from holdfast.runtime.embedded.lock import FolderLock, unusable
-from holdfast.runtime.embedded.logins import admit_toolbox, as_toolbox
-from holdfast.runtime.embedded.nursery import Nursery
-from holdfast.runtime.embedded.parts import Part, Program, check_temporal
-from holdfast.runtime.embedded.ports import Claims, is_free, is_ours
-from holdfast.runtime.embedded.postgres import EmbeddedPostgres
-from holdfast.runtime.embedded.state import StackState, write_state
-from holdfast.runtime.embedded.temporal import EmbeddedTemporal
 from holdfast.runtime.environment import without_secrets
 from holdfast.runtime.settings import Queue, Settings
 

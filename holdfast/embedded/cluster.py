@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 from shlex import quote as quoted
 
+from holdfast.embedded.binaries import as_somebody, clean_environment, program
 from holdfast.errors import Misconfigured
-from holdfast.runtime.embedded.binaries import as_somebody, clean_environment, program
 from holdfast.runtime.private import write_private
 from holdfast.runtime.process import Child, last_words
 

@@ -19,9 +19,9 @@ from urllib.parse import quote, urlsplit
 import psycopg
 from psycopg import sql
 
+from holdfast.embedded.binaries import as_somebody, clean_environment, program
+from holdfast.embedded.cluster import OWNER, begin_anew, forget_dead_server, require_cluster
 from holdfast.errors import Misconfigured, Unavailable
-from holdfast.runtime.embedded.binaries import as_somebody, clean_environment, program
-from holdfast.runtime.embedded.cluster import OWNER, begin_anew, forget_dead_server, require_cluster
 from holdfast.runtime.process import Child, last_lines, size_of
 
 DATABASE = "holdfast"

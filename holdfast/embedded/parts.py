@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from holdfast.embedded.nursery import Nursery
 from holdfast.errors import Misconfigured, Unavailable
-from holdfast.runtime.embedded.nursery import Nursery
 from holdfast.runtime.process import Child, last_words
 from holdfast.runtime.readiness import NotifySocket
 
