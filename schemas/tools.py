@@ -52,15 +52,28 @@ class Permissions(Payload):
     )
 
 
+class ExampleCall(Payload):
+    """A call that an example is preceded by."""
+
+    tool: ToolName
+    arguments: JsonObject = {}
+
+
 class ToolExample(Payload):
     title: str
     arguments: JsonObject = {}
     output: JsonObject | None = None
+    first: tuple[ExampleCall, ...] = Field(
+        default=(),
+        max_length=10,
+        exclude_if=lambda first: not first,
+        description="Calls made before it in the same run, such as those that lay out its files.",
+    )
     needs: str = Field(
         default="",
         max_length=200,
         exclude_if=lambda needs: not needs,
-        description="What has to be there for it to hold, such as a file; it is then shown and not tried.",
+        description="What has to be there that no call can lay out, such as a host; it is tried only when asked for.",
     )
 
 

@@ -34,7 +34,7 @@ async def api(module_database_url: str, temporal_address: str) -> AsyncIterator[
 async def test_versions_are_shown_and_the_newest_is_offered(api: RunningApi) -> None:
     client = api.client()
     offered = {spec.name: spec.version for spec in await client.tools.offered()}
-    assert offered == {"calc": "1.0.0", "human.ask": "1.0.1", "text.grep": "1.0.0", "text.jq": "1.0.0"}
+    assert offered == {"calc": "1.0.0", "human.ask": "1.0.2", "text.grep": "1.0.0", "text.jq": "1.0.0"}
     assert [state.spec.version for state in await client.tools.states("calc")] == ["0.9.0", "1.0.0"]
     assert [problem.source for problem in await client.tools.problems()] == ["bad.yaml"]
 
@@ -54,7 +54,10 @@ async def test_a_tool_is_switched_off_in_one_environment_and_on_again(api: Runni
 
 async def test_an_example_that_needs_something_first_is_skipped(api: RunningApi) -> None:
     tried = await holdfast(api, "tools", "test", "human.ask")
-    assert (tried.code, tried.out) == (0, "skipped  Which one?: it needs somebody who answers\n")
+    assert (tried.code, tried.out) == (
+        0,
+        "skipped  Which one?: it needs somebody who approves it with --arg answer=/wal\n",
+    )
 
 
 async def test_a_call_is_a_run_of_one_step_for_those_who_may(api: RunningApi) -> None:

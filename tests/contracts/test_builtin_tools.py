@@ -16,17 +16,17 @@ from holdfast.adapters.secrets import SecretFolder
 from holdfast.tools.builtin import fast_tools, sandboxed_tools
 from holdfast.tools.builtin.search import Elsewhere
 from schemas.tools import ToolSpec
-from tests.tools.test_host import NoTodos
+from tests.tools.test_host import OneList
 
 SNAPSHOT = Path(__file__).with_name("builtin_tools.json")
 
 
 def shipped(store: Path) -> Sequence[ToolSpec]:
     tools = (
-        *fast_tools(todos=NoTodos(), library=Elsewhere(), memory=Elsewhere()),
+        *fast_tools(todos=OneList(), library=Elsewhere(), memory=Elsewhere()),
         *sandboxed_tools(
             BubblewrapSandbox(store=store),
-            todos=NoTodos(),
+            todos=OneList(),
             queries=ForeignPostgres(),
             secrets=SecretFolder(store),
         ),

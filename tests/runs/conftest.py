@@ -32,7 +32,7 @@ from schemas.effects import Effect
 from schemas.events import RunEvent
 from schemas.plans import Plan, Step
 from schemas.runs import Run, RunInput, RunOutput, RunState
-from schemas.tools import EffectClass, ToolResult
+from schemas.tools import EffectClass, ExampleCall, ToolExample, ToolResult
 from tests.histories import write_down
 from tests.patience import pauses
 from tests.runs.acting import ByName, Forgetful, Script
@@ -72,7 +72,16 @@ class World:
             output = {"text": arguments.text, "items": [arguments.text] * 3, "big": "x" * arguments.size}
             return ToolResult(ok=True, output=output, untrusted=False)
 
-        @declared("hear", effect=EffectClass.READ_ONLY, outside=True)
+        before = (
+            ExampleCall(tool="say", arguments={"text": "first"}),
+            ExampleCall(tool="look", arguments={"text": "second"}),
+        )
+        examples = (
+            ToolExample(title="An echo", arguments={"text": "hi"}, output={"text": "hi"}, first=before),
+            ToolExample(title="A stranger", arguments={"text": "ho"}, needs="somebody who speaks"),
+        )
+
+        @declared("hear", effect=EffectClass.READ_ONLY, outside=True, examples=examples)
         async def hear(arguments: Say, context: ToolContext) -> JsonObject:
             """Repeats what somebody outside says."""
             return {"text": arguments.text}

@@ -10,7 +10,7 @@ from holdfast.tools.builtin.sandboxed import inside_tool
 from holdfast.tools.declare import Tool
 from schemas.base import Request
 from schemas.sandbox import Limits
-from schemas.tools import EffectClass, Permissions, ToolExample
+from schemas.tools import EffectClass, ExampleCall, Permissions, ToolExample
 
 _MOST_TEXT = 1_000_000
 _LIMITS = Permissions(limits=Limits(wall_s=30, cpu_s=20, pids=8, output_kb=2048))
@@ -82,6 +82,11 @@ class Patching(Request):
     patch: str = Field(min_length=1, max_length=_MOST_TEXT, description="Hunks as `diff -u` writes them.")
 
 
+def written(path: str, text: str) -> ExampleCall:
+    """A file that an example finds."""
+    return ExampleCall(tool="files.write", arguments={"path": path, "text": text})
+
+
 def file_tools(sandbox: Sandbox) -> Sequence[Tool]:
     reads: dict[str, Any] = {
         "effect": EffectClass.READ_ONLY,
@@ -98,9 +103,14 @@ def file_tools(sandbox: Sandbox) -> Sequence[Tool]:
             program="files",
             arguments=Reading,
             told=lambda answer: f"{answer['bytes']} of {answer['size']} bytes of {answer['path']}",
-            version="1.0.1",
+            version="1.0.2",
             examples=(
-                example(title="Read a report", arguments={"path": "report.txt"}, needs="a file report.txt"),
+                example(
+                    title="Read a report",
+                    arguments={"path": "report.txt"},
+                    output={"text": "all good\n", "size": 9},
+                    first=(written("report.txt", "all good\n"),),
+                ),
             ),
             **reads,
         ),
@@ -137,12 +147,13 @@ def file_tools(sandbox: Sandbox) -> Sequence[Tool]:
             program="files",
             arguments=Comparing,
             told=lambda answer: "no difference" if answer["same"] else "they differ",
-            version="1.0.1",
+            version="1.0.2",
             examples=(
                 example(
                     title="What changed",
                     arguments={"path": "old.cfg", "other": "new.cfg"},
-                    needs="files old.cfg and new.cfg",
+                    output={"same": False},
+                    first=(written("old.cfg", "debug=1\n"), written("new.cfg", "debug=0\n")),
                 ),
             ),
             **reads,
@@ -153,12 +164,13 @@ def file_tools(sandbox: Sandbox) -> Sequence[Tool]:
             program="files",
             arguments=Patching,
             told=lambda answer: f"{answer['hunks']} hunks in {answer['path']}",
-            version="1.0.1",
+            version="1.0.2",
             examples=(
                 example(
                     title="Change one line",
                     arguments={"path": "app.cfg", "patch": "@@ -1 +1 @@\n-debug=1\n+debug=0\n"},
-                    needs="a file app.cfg with that line",
+                    output={"hunks": 1, "applied": True},
+                    first=(written("app.cfg", "debug=1\n"),),
                 ),
             ),
             **writes,

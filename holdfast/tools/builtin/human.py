@@ -32,7 +32,7 @@ class Answer(Payload):
 @declared(
     "human.ask",
     effect=EffectClass.READ_ONLY,
-    version="1.0.1",
+    version="1.0.2",
     timeout_s=30,
     examples=(
         ToolExample(
@@ -42,7 +42,7 @@ class Answer(Payload):
                 "background": "db-1 has /data at 91 % and /wal at 88 %.",
                 "options": ["/data", "/wal"],
             },
-            needs="somebody who answers",
+            needs="somebody who approves it with --arg answer=/wal",
         ),
     ),
 )

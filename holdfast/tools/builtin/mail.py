@@ -47,7 +47,7 @@ class Sent(Payload):
 def mail_tools(secrets: SecretSource) -> Sequence[Tool]:
     @declared(
         "notify.email",
-        version="1.0.1",
+        version="1.0.2",
         effect=EffectClass.IRREVERSIBLE,
         timeout_s=90,
         risk="medium",
@@ -61,7 +61,7 @@ def mail_tools(secrets: SecretSource) -> Sequence[Tool]:
                     "subject": "The disk of db-1 is full",
                     "text": "It will be cleaned up tonight.",
                 },
-                needs="a secret smtp that the tool may use",
+                needs="a manifest over it that names the secret smtp, and that secret",
             ),
         ),
     )

@@ -40,7 +40,7 @@ class Queries(Protocol):
 def sql_tools(queries: Queries, secrets: SecretSource) -> Sequence[Tool]:
     @declared(
         "sql.query",
-        version="1.0.1",
+        version="1.0.2",
         effect=EffectClass.READ_ONLY,
         payload="sql",
         timeout_s=120,
@@ -52,7 +52,7 @@ def sql_tools(queries: Queries, secrets: SecretSource) -> Sequence[Tool]:
                     "database": "orders",
                     "query": "select pid, state from pg_stat_activity where xact_start < now() - interval '5 min'",
                 },
-                needs="a secret orders that the tool may use",
+                needs="a manifest over it that names the secret orders, and that secret",
             ),
         ),
     )

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from holdfast.tools.declare import Tool, ToolContext, declared
 from schemas.base import Payload, Request
-from schemas.tools import EffectClass, Lane, ToolExample
+from schemas.tools import EffectClass, ExampleCall, Lane, ToolExample
 
 TodoState = Literal["open", "doing", "done", "dropped"]
 
@@ -68,8 +68,15 @@ def todo_writers(todos: Todos) -> Sequence[Tool]:
         "todo.set",
         effect=EffectClass.IDEMPOTENT,
         timeout_s=15,
-        version="1.0.1",
-        examples=(ToolExample(title="Done", arguments={"id": "t1", "state": "done"}, needs="an entry t1"),),
+        version="1.0.2",
+        examples=(
+            ToolExample(
+                title="Done",
+                arguments={"id": "t1", "state": "done"},
+                output={"text": "look", "state": "done"},
+                first=(ExampleCall(tool="todo.add", arguments={"items": ["look"]}),),
+            ),
+        ),
     )
     async def change(arguments: TodoChange, context: ToolContext) -> Todo:
         """Changes the state of an entry: open, doing, done or dropped."""

@@ -66,12 +66,12 @@ def web_tools(sandbox: Sandbox) -> Sequence[Tool]:
             prepare=_prepared_get,
             told=_told,
             effect=EffectClass.READ_ONLY,
-            version="1.0.1",
+            version="1.0.2",
             examples=(
                 ToolExample(
                     title="Health",
                     arguments={"url": "https://status.example.com/health"},
-                    needs="a host that the tool may reach",
+                    needs="a manifest over it that permits status.example.com:443",
                 ),
             ),
             **common,
@@ -85,7 +85,7 @@ def web_tools(sandbox: Sandbox) -> Sequence[Tool]:
             told=_told,
             effect=EffectClass.IRREVERSIBLE,
             risk="medium",
-            version="1.0.1",
+            version="1.0.2",
             examples=(
                 ToolExample(
                     title="Restart a service",
@@ -94,7 +94,7 @@ def web_tools(sandbox: Sandbox) -> Sequence[Tool]:
                         "method": "POST",
                         "json": {"name": "web"},
                     },
-                    needs="a host that the tool may reach",
+                    needs="a manifest over it that permits deploy.example.com:443",
                 ),
             ),
             **common,
@@ -107,7 +107,7 @@ def web_tools(sandbox: Sandbox) -> Sequence[Tool]:
             prepare=_prepared_notice,
             told=_told,
             effect=EffectClass.IRREVERSIBLE,
-            version="1.0.1",
+            version="1.0.2",
             examples=(
                 ToolExample(
                     title="Tell a channel",
@@ -115,7 +115,7 @@ def web_tools(sandbox: Sandbox) -> Sequence[Tool]:
                         "url": "https://chat.example.com/hooks/ops",
                         "text": "The disk of db-1 is full.",
                     },
-                    needs="a host that the tool may reach",
+                    needs="a manifest over it that permits chat.example.com:443",
                 ),
             ),
             **common,

@@ -34,7 +34,7 @@ class LogLines(Payload):
 
 @declared(
     "sys.logs",
-    version="1.0.1",
+    version="1.0.2",
     effect=EffectClass.READ_ONLY,
     timeout_s=20,
     payload="file",
@@ -44,6 +44,7 @@ class LogLines(Payload):
             arguments={"path": "/var/log/syslog", "contains": "error"},
             needs="a host that writes /var/log/syslog",
         ),
+        ToolExample(title="The end of the system's log", arguments={"lines": 5}),
     ),
 )
 async def logs(arguments: LogQuery, context: ToolContext) -> LogLines:  # noqa: ARG001
