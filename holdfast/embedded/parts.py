@@ -128,21 +128,3 @@ async def settled(*waiting: asyncio.Future[Any]) -> None:
     for each in waiting:
         each.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-
-
-async def check_temporal(address: str) -> None:
-    """Somebody listens there."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise Misconfigured(
-            f"{address!r} is no address of a Temporal server.", remedy="Set TEMPORAL_ADDRESS to host:port."
-        )
-    try:
-        opening = asyncio.open_connection(host.strip("[]"), int(port))
-        _, writer = await asyncio.wait_for(opening, 5)
-    except (OSError, TimeoutError, OverflowError) as error:
-        raise Unavailable(
-            f"Temporal cannot be reached at {address}: {str(error) or 'no answer in 5 s'}.",
-            remedy="Is it up? Correct TEMPORAL_ADDRESS, or unset it to have one started.",
-        ) from error
-    writer.close()

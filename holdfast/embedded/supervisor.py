@@ -15,7 +15,7 @@ from holdfast.embedded.keeper import Keeper, Tell
 from holdfast.embedded.lock import FolderLock, unusable
 from holdfast.embedded.logins import admit_toolbox, as_toolbox
 from holdfast.embedded.nursery import Nursery
-from holdfast.embedded.parts import Part, Program, check_temporal
+from holdfast.embedded.parts import Part, Program
 from holdfast.embedded.ports import Claims, is_free, is_ours
 from holdfast.embedded.postgres import EmbeddedPostgres
 from holdfast.embedded.state import StackState, write_state
@@ -187,9 +187,9 @@ class Supervisor:
         """Before anything is started beside it. Whether it has our namespace, the workers find out."""
         if not self._settings.temporal.is_given:
             return
-        from holdfast.runtime.temporal import DEFAULT_ADDRESS, connect_config  # noqa: PLC0415 -- a third of a second
+        from holdfast.runtime.temporal import require_given_temporal  # noqa: PLC0415 -- a third of a second
 
-        await check_temporal(connect_config().get("target_host", DEFAULT_ADDRESS))
+        await require_given_temporal()
 
     def _choose_api_port(self) -> int:
         wanted, host = self._settings.api.port, self._settings.api.host

@@ -26,6 +26,7 @@ from holdfast.runtime.encryption import EncryptionCodec, Keyring
 from holdfast.runtime.failures import RUN_FAILURES, EncryptedFailureConverter, HoldfastFailureConverter
 from holdfast.runtime.log_context import LogContextInterceptor
 from holdfast.runtime.raw_messages import RawMessageInterceptor
+from holdfast.runtime.reach import require_temporal
 from holdfast.runtime.settings import TemporalSettings
 from holdfast.runtime.telemetry import StageSpans
 
@@ -98,9 +99,18 @@ async def connect(
         )
     except RPCError as error:
         raise _refusal(error, config) from error
-    except RuntimeError as error:  # what the SDK raises when nobody answers
+    except RuntimeError as error:  # what the SDK raises when nobody answers, or not as it should
+        await require_temporal(config["target_host"], tls=config.get("tls"))
         raise _unreachable(config, str(error)) from error
     return client
+
+
+async def require_given_temporal() -> str:
+    """Its address, once it answered. Whether it has our namespace and lets us in, `connect` finds out."""
+    config = connect_config()
+    address = config.get("target_host", DEFAULT_ADDRESS)
+    await require_temporal(address, tls=config.get("tls"))
+    return address
 
 
 def connect_config() -> ClientConnectConfig:
@@ -108,9 +118,13 @@ def connect_config() -> ClientConnectConfig:
         return ClientConfig.load_client_connect_config()
     except (RuntimeError, OSError, ValueError) as error:
         raise Misconfigured(
-            f"Temporal's connection settings cannot be read: {error}",
+            f"Temporal's connection settings cannot be read: {_of_file(error)}",
             remedy="Check TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE and the files that TEMPORAL_TLS_* name.",
         ) from error
+
+
+def _of_file(error: Exception) -> str:
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
 def _interceptors(
