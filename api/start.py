@@ -69,7 +69,7 @@ async def make_good(held: Services) -> None:
             seen = await _start_forgotten(held, seen)
             await lost.sweep()
         except HoldfastError as error:
-            log.warning("making_good_waits", why=error.code)
+            log.warning("making_good_waits", why=error.code, said=str(error))
         await asyncio.sleep(held.settings.api.look_after_s)
 
 
