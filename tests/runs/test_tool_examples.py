@@ -1,5 +1,6 @@
 """`holdfast tools test`: each example is a run, what comes first in it is done first, and what it needs is said."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -28,6 +29,25 @@ async def test_the_calls_that_come_first_are_steps_of_the_same_run(house: House)
 async def test_one_that_needs_something_is_tried_when_somebody_saw_to_it(house: House) -> None:
     _, stranger = await tried(house, "--all")
     assert stranger["passed"] is True
+
+
+async def test_one_that_asks_a_person_is_left_waiting_or_waited_for(house: House) -> None:
+    await house.policy("asks", effect="require_approval", scope={"tools": ["say"]})
+    left = await holdfast(house.api, "tools", "test", "hear")
+    assert left.code == 3
+    assert "waits  An echo: a person is asked first; --all waits for them" in left.out
+    waited = asyncio.create_task(holdfast(house.api, "tools", "test", "hear", "--all"))
+    await house.decide(await newest_run(house, not_in=left.out))
+    outcome = await waited
+    assert (outcome.code, "passed  An echo" in outcome.out) == (0, True), outcome
+
+
+async def newest_run(house: House, *, not_in: str) -> str:
+    async def runs() -> list[str]:
+        return [run["id"] for run in (await house.get("/v1/runs"))["items"] if run["id"] not in not_in]
+
+    [found] = await house.until(runs, bool)
+    return str(found)
 
 
 async def test_a_call_that_fails_beforehand_fails_its_example(house: House) -> None:
