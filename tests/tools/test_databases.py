@@ -95,6 +95,7 @@ async def test_many_rows_are_cut_and_it_is_said(reading: Caller) -> None:
         limit=5000,
     )
     assert (len(wide.output["rows"]) < 200, wide.output["more"]) == (True, True)
+    assert wide.output["rows"][0][0].endswith("x… 80000 characters more …")
 
 
 @pytest.mark.parametrize(

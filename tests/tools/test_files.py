@@ -31,8 +31,28 @@ async def test_a_long_file_comes_in_pieces_that_never_cut_a_character(call: Call
     first = await call("files.read", path="long", limit=99_999)
     assert first.output["more"]
     assert set(first.output["text"]) == {"ü"}
-    rest = await call("files.read", path="long", offset=399_999)
-    assert (rest.output["text"], rest.output["more"]) == ("", False)
+    assert first.output["bytes"] == 99_998
+    amid = await call("files.read", path="long", offset=399_997)
+    assert (amid.output["text"], amid.output["offset"], amid.output["more"]) == ("ü", 399_998, False)
+
+
+async def test_no_byte_is_left_out_of_what_only_nearly_is_text(call: Caller) -> None:
+    for data in (b"caf\xe9", b"\xbcber", b"a\xff"):
+        await call("files.write", path="latin", base64=base64.b64encode(data).decode())
+        read = await call("files.read", path="latin")
+        assert base64.b64decode(read.output["base64"]) == data
+
+
+async def test_what_is_in_the_way_is_named(call: Caller) -> None:
+    await call("shell", command="echo key > one; mkdir d; ln -s d there; echo key > shut; chmod 000 shut")
+    assert code_of(await call("files.list", path="one")) == "not_a_folder"
+    assert code_of(await call("files.read", path="one/two")) == "not_a_folder"
+    assert code_of(await call("files.write", path="there/x", text="x")) == "link"
+    assert code_of(await call("files.read", path="x" * 300)) == "name_too_long"
+    assert code_of(await call("files.read", path="shut")) == "permission_denied"
+    found = await call("files.search", pattern="key")
+    assert [match["path"] for match in found.output["matches"]] == ["one"]
+    assert found.output["locked"] == 1
 
 
 async def test_bytes_come_as_base64_and_go_back_as_they_were(call: Caller) -> None:

@@ -100,6 +100,12 @@ async def test_redirects_are_judged_anew(call: Caller, site: Site) -> None:
     assert (unfollowed.ok, unfollowed.output["status"]) == (True, 302)
 
 
+async def test_a_webhook_that_is_redirected_was_not_told(call: Caller, site: Site) -> None:
+    result = await call("notify.webhook", url=f"{site.url}/round", text="x")
+    assert code_of(result) == "redirects"
+    assert [each.path for each in site.seen] == ["/round"]
+
+
 @pytest.mark.parametrize(
     ("url", "code"),
     [

@@ -82,7 +82,11 @@ def _failure(error: psycopg.Error) -> Failed:
         remedy = remedy or "information_schema.columns lists what there is to be read."
     elif isinstance(error, psycopg.DataError) and not error.sqlstate:
         remedy = "Cast the column, or the parameter, to text."
-    elif not error.sqlstate:
+    elif isinstance(error, psycopg.errors.SyntaxError):
+        remedy = remedy or "Send one statement, and a parameter for each `%s`."
+    elif error.sqlstate:
+        remedy = remedy or "Mend the statement, or leave out the rows it does not fit."
+    else:
         remedy = "Give as many parameters as there are `%s`; a percent sign is `%%` beside them."
     return Failed("invalid_input", f"Postgres refused the statement: {said or error}"[:1000], remedy)
 
@@ -153,9 +157,13 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, list | dict):
         text = json.dumps(value, default=str)
-        return json.loads(text, parse_constant=str) if len(text) <= _MOST_CHARS else text[:_MOST_CHARS]
-    text = value.hex() if isinstance(value, bytes | memoryview) else str(value)
-    return text[:_MOST_CHARS].replace("\0", "\ufffd")
+        return json.loads(text, parse_constant=str) if len(text) <= _MOST_CHARS else _cut(text)
+    return _cut(value.hex() if isinstance(value, bytes | memoryview) else str(value)).replace("\0", "\ufffd")
+
+
+def _cut(text: str) -> str:
+    left_out = len(text) - _MOST_CHARS
+    return text if left_out <= 0 else f"{text[:_MOST_CHARS]}… {left_out} characters more …"
 
 
 if __name__ == "__main__":

@@ -72,7 +72,9 @@ async def calc(arguments: Expression, context: ToolContext) -> Value:  # noqa: A
             f"{arguments.expression!r} cannot be calculated: {error}", remedy=_REMEDY
         ) from error
     if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidInput(f"{arguments.expression!r} is not a finite number.")
+        raise InvalidInput(
+            f"{arguments.expression!r} is not a finite number.", remedy="Use smaller numbers, or `python`."
+        )
     return Value(value=value)
 
 

@@ -1,9 +1,9 @@
 """`todo.*`: what a run has set itself to do. The list is the run's own and outlives every worker."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from holdfast.tools.declare import Tool, ToolContext, declared
 from schemas.base import Payload, Request
@@ -28,7 +28,9 @@ class Todos(Protocol):
 
 
 class NewTodos(Request):
-    items: tuple[str, ...] = Field(min_length=1, max_length=100, description="One text for each entry.")
+    items: tuple[Annotated[str, StringConstraints(min_length=1, max_length=2000)], ...] = Field(
+        min_length=1, max_length=100, description="One text for each entry."
+    )
 
 
 class TodoChange(Request):
@@ -54,6 +56,7 @@ def todo_writers(todos: Todos) -> Sequence[Tool]:
 
     @declared(
         "todo.add",
+        version="1.0.1",
         effect=EffectClass.IDEMPOTENT,
         timeout_s=15,
         examples=(ToolExample(title="Three steps", arguments={"items": ["look", "change", "check"]}),),
@@ -61,8 +64,9 @@ def todo_writers(todos: Todos) -> Sequence[Tool]:
     async def add(arguments: NewTodos, context: ToolContext) -> TodoList:
         """Adds entries to the run's list of things to do."""
         action = context.action
-        texts = [text[:2000] for text in arguments.items]
-        return _listed(await todos.add(action.tenant, action.run_id, texts, key=context.idempotency_key))
+        return _listed(
+            await todos.add(action.tenant, action.run_id, arguments.items, key=context.idempotency_key)
+        )
 
     @declared(
         "todo.set",

@@ -150,6 +150,7 @@ def _prepared_notice(asked: Notifying, context: ToolContext) -> JsonObject:
         "body": json.dumps(message),
         "timeout_s": asked.timeout_s,
         "redirects": 0,
+        "arrives": True,
         "most_bytes": 20_000,
     }
 

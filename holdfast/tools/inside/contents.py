@@ -32,23 +32,29 @@ def read(request: dict[str, Any]) -> dict[str, Any]:
         size = os.fstat(file.fileno()).st_size
         file.seek(request["offset"])
         data = file.read(min(request["limit"], TEXT_BYTES))
-    answer = {"path": request["path"], "size": size, "offset": request["offset"], "bytes": len(data)}
-    text = whole_characters(data)
-    if text is None:
+    offset, end = request["offset"], request["offset"] + len(data)
+    whole = whole_characters(data, began=offset == 0, ended=end >= size)
+    if whole is None:
         data = data[:BINARY_BYTES]
-    more = request["offset"] + len(data) < size
-    shown = {"text": text} if text is not None else {"base64": base64.b64encode(data).decode()}
-    return {**answer, "bytes": len(data), "more": more, **shown}
+        shown = {"base64": base64.b64encode(data).decode()}
+    else:
+        data = data[whole]
+        offset += whole.start
+        shown = {"text": data.decode()}
+    place = {"path": request["path"], "size": size, "offset": offset, "bytes": len(data)}
+    return {**place, "more": offset + len(data) < size, **shown}
 
 
-def whole_characters(data: bytes) -> str | None:
-    """A piece of a text may begin and end in the middle of a character. None where it is no text."""
+def whole_characters(data: bytes, *, began: bool, ended: bool) -> slice | None:
+    """Where the whole characters of a piece lie: a text may be cut amid one, a file begins and ends with whole ones. None
+    where it is no text."""
     if b"\0" in data:
         return None
-    for start in range(min(4, len(data) + 1)):
-        for end in range(min(4, len(data) - start + 1)):
+    for start in range(1 if began else min(4, len(data))):
+        for cut in range(1 if ended else min(4, len(data) - start)):
             with contextlib.suppress(UnicodeDecodeError):
-                return data[start : len(data) - end].decode()
+                data[start : len(data) - cut].decode()
+                return slice(start, len(data) - cut)
     return None
 
 

@@ -81,10 +81,12 @@ def exchange(request: dict[str, Any]) -> dict[str, Any]:
         response = error
     with response:
         found = {**answer(response, request["most_bytes"]), "redirects": redirects.followed}
-    if found["status"] in (301, 302, 303, 307, 308) and request["redirects"]:
-        raise Refused(
-            "redirects", f"{request['url']} was still redirected after {len(redirects.followed)} times."
+    if found["status"] in (301, 302, 303, 307, 308) and (request["redirects"] or request.get("arrives")):
+        many = len(redirects.followed)
+        said = (
+            f"still redirected after {many} times" if many else "redirected, and what is sent is not sent on"
         )
+        raise Refused("redirects", f"{request['url']} was {said}.")
     return found
 
 

@@ -9,15 +9,26 @@ import sys
 from holdfast.tools.inside.contents import read, write
 from holdfast.tools.inside.finding import list_, search
 from holdfast.tools.inside.patching import diff, patch
-from holdfast.tools.inside.paths import Refused
+from holdfast.tools.inside.paths import Refused, odd_part
 
 OPERATIONS = {"read": read, "write": write, "list": list_, "search": search, "diff": diff, "patch": patch}
 
 
 def said_of(path: str, error: OSError) -> dict[str, str]:
+    shown = repr(path[:200])
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
-        return {"code": "link", "message": f"{path!r} leads through what is no folder, or a link."}
-    return {"code": "io_error", "message": f"{path[:200]!r}: {error.strerror}."}
+        odd = odd_part(path)
+        if odd and odd[1] == "link":
+            return {"code": "link", "message": f"{shown} leads through {odd[0]!r}, which is a link."}
+        return {"code": "not_a_folder", "message": f"{odd[0] if odd else path!r} is no folder."}
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return {
+            "code": "permission_denied",
+            "message": f"{shown} may not be read or written, as its mode says.",
+        }
+    if error.errno == errno.ENAMETOOLONG:
+        return {"code": "name_too_long", "message": f"{shown}… is longer than a name may be."}
+    return {"code": "io_error", "message": f"{shown}: {error.strerror}."}
 
 
 def main() -> None:

@@ -57,15 +57,20 @@ def search(request: dict[str, Any]) -> dict[str, Any]:
     except re.error as error:
         raise Refused("bad_pattern", f"{request['pattern']!r} is no regular expression: {error}.") from error
     found: list[dict[str, Any]] = []
-    files = scanned = 0
+    files = scanned = locked = 0
     for name, facts in files_below(request["path"]):
         if not fnmatch.fnmatch(name.rsplit("/", 1)[-1], request["glob"]) or facts.st_nlink > 1:
             continue
         files, scanned = files + 1, scanned + facts.st_size
         if files > SCANNED_FILES or scanned > SCANNED_BYTES or len(found) >= request["limit"]:
             return {"matches": found[: request["limit"]], "files": files - 1, "more": True}
-        found += matches(name, wanted)
-    return {"matches": found[: request["limit"]], "files": files, "more": len(found) > request["limit"]}
+        try:
+            found += matches(name, wanted)
+        except PermissionError:
+            locked += 1
+    told = {"locked": locked} if locked else {}
+    more = len(found) > request["limit"]
+    return {"matches": found[: request["limit"]], "files": files - locked, "more": more, **told}
 
 
 def files_below(path: str) -> Iterator[tuple[str, os.stat_result]]:

@@ -40,6 +40,18 @@ def open_folder(names: list[str], *, make: bool = False) -> int:
     return folder
 
 
+def odd_part(path: str) -> tuple[str, str] | None:
+    """The first part of the way that is no folder, and what it is."""
+    names = pieces(path)
+    for number in range(1, len(names) + 1):
+        part = "/".join(names[:number])
+        with contextlib.suppress(OSError):
+            kind = kind_of(os.lstat(f"{WORKSPACE}/{part}").st_mode)
+            if kind != "folder":
+                return part, kind
+    return None
+
+
 def open_file(path: str) -> int:
     names = pieces(path)
     if not names:

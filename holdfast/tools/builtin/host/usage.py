@@ -69,7 +69,10 @@ class _Survey:
         try:
             facts = Path(root).stat()
         except OSError as error:
-            raise NotFound(f"{root} cannot be read: {error.strerror}.") from error
+            raise NotFound(
+                f"{root} cannot be read: {error.strerror}.",
+                remedy="sys.disk lists the file systems there are.",
+            ) from error
         if not stat.S_ISDIR(facts.st_mode):
             raise InvalidInput(f"{root} is no folder.", remedy="Name the folder it lies in.")
         self._deadline = time.monotonic() + self.seconds

@@ -16,6 +16,7 @@ from schemas.tools import EffectClass, Lane, ToolExample
 _MOST_LINES = 10_000
 _AT_ONCE = 100
 _LINE_CHARS = 2_000
+_REMEDY = "It is RE2's: no look-around, no back-references. `fixed` takes it as plain text."
 
 
 class Grep(Request):
@@ -96,8 +97,8 @@ def _compiled(arguments: Grep) -> tuple[Any, Any]:
         expression = environment.compile(f"line.matches({literal})")
         tried = expression.eval(environment.Activation({"line": ""})).value()
     except (RuntimeError, TypeError, ValueError) as error:
-        raise InvalidInput(f"The pattern cannot be read: {str(error)[:200]}") from error
+        raise InvalidInput(f"The pattern cannot be read: {str(error)[:200]}", remedy=_REMEDY) from error
     if not isinstance(tried, bool):
         said = str(tried).removeprefix("INVALID_ARGUMENT: ")
-        raise InvalidInput(f"The pattern cannot be read: {said[:200]}")
+        raise InvalidInput(f"The pattern cannot be read: {said[:200]}", remedy=_REMEDY)
     return expression, environment

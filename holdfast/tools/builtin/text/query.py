@@ -61,9 +61,14 @@ async def query(arguments: Query, context: ToolContext) -> Results:  # noqa: ARG
                     f"There are more than {_MOST_RESULTS} results.", remedy="Use `first` or `[:100]`."
                 )
     except CannotBeRead as error:
-        raise InvalidInput(f"The filter cannot be read: {error}") from error
+        raise InvalidInput(
+            f"The filter cannot be read: {error}", remedy="Write it as jq does; `python` does more."
+        ) from error
     except (Wrong, TypeError, ValueError, ArithmeticError) as error:
-        raise InvalidInput(f"The filter does not fit the data: {error}") from error
+        raise InvalidInput(
+            f"The filter does not fit the data: {error}",
+            remedy="`type` and `keys` show what is there; `?` passes over what does not fit.",
+        ) from error
     except (BudgetSpent, RecursionError) as error:
         raise TooLarge("The filter needs more work than one call may do.", remedy="Use `python`.") from error
     return Results(results=results)
@@ -73,4 +78,7 @@ def _read(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"The text is no JSON: {str(error)[:200]}") from error
+        raise InvalidInput(
+            f"The text is no JSON: {str(error)[:200]}",
+            remedy="Give one JSON value; `text.grep` takes plain text.",
+        ) from error
