@@ -151,7 +151,22 @@ class IngestReport(Payload):
     chunks: int = Field(default=0, description="Chunks of the documents given.")
     embedded: int = Field(default=0, description="Of these, chunks whose text had no embedding yet.")
     left: int = Field(default=0, description="Documents of a sync that wait for the same call once more.")
+    later: tuple[DocumentId, ...] = Field(
+        default=(), description="Documents that were put down for workers, because embedding them takes long."
+    )
+    ingestion: str | None = Field(
+        default=None, description="Where these are: `GET /v1/ingestions/{id}` tells how far they are."
+    )
     failures: tuple[IngestFailure, ...] = ()
+
+    def plus(self, other: "IngestReport") -> "IngestReport":
+        """Two calls as one. Where both put documents down, the place of the later ones is told."""
+        summed = {
+            name: getattr(self, name) + getattr(other, name)
+            for name in type(self).model_fields
+            if name != "ingestion"
+        }
+        return IngestReport(**summed, ingestion=other.ingestion or self.ingestion)
 
 
 class IngestJob(Payload):
@@ -175,6 +190,8 @@ class IngestProgress(Payload):
     done: int = 0
     left: int = 0
     outcomes: dict[str, int] = {}
+    passages: int = Field(default=0, description="Texts to embed of the documents that are being read now.")
+    embedded: int = Field(default=0, description="Of these, how many are.")
 
 
 class LibraryModel(Payload):

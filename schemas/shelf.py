@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from schemas.base import JsonObject, Labels, Moment, Name, Payload, Request, strictly
-from schemas.knowledge import DocumentDraft, DocumentId, IngestProgress, LintFinding
+from schemas.knowledge import DocumentDraft, DocumentId, IngestFailure, IngestProgress, LintFinding
 from schemas.memory import MemoryId, MemoryItem, MemoryScope, Signature
 
 Reason = Annotated[str, StringConstraints(max_length=1000)]
@@ -53,6 +53,9 @@ class Ingestion(IngestProgress):
     """A durable ingestion and where it stands. It is over when nothing is left."""
 
     id: str
+    failures: tuple[IngestFailure, ...] = Field(
+        default=(), description="Of the documents that could not be read, the first hundred."
+    )
 
 
 class LibraryJobRequest(Request):

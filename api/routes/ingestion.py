@@ -33,13 +33,19 @@ IngestionPath = Annotated[str, Path(pattern=r"^ing_[0-9a-z]{20,40}$", descriptio
 
 
 @router.post("/runbooks/sync", responses=documented(413, 415))
-async def sync_documents(request: SyncRequest, held: Held, caller: Caller) -> IngestReport:
+async def sync_documents(
+    request: SyncRequest, response: Response, held: Held, caller: Caller, operation: Operation
+) -> IngestReport:
     """Make a collection hold exactly these documents. What is unchanged is not embedded again, what moved is followed,
-    and what is not named is taken out."""
+    and what is not named is taken out. What is large is put down for workers: 202, and `ingestion` says where."""
     library = await held.shelf.library()
-    return await library.sync(
+    report = await library.sync(
         caller.tenant, request.source, request.documents, author=caller.id, kept=request.kept
     )
+    if report.left:  # the same call once more will name them again
+        return report.model_copy(update={"later": ()})
+    drafts = [draft.model_copy(update={"source": request.source}) for draft in request.documents]
+    return await put_down_later(held, caller, drafts, report, response, operation)
 
 
 @router.post("/runbooks/lint", responses=documented(413, 415))
@@ -54,12 +60,9 @@ async def start_ingestion(
 ) -> Ingestion:
     """Put documents down, to be read by knowledge workers. Once this is answered, they are read, whatever crashes."""
     await refuse_foreign_drafts(held, caller, request.documents)
-    job = new_id("ing") if operation is None else f"ing_{operation.removeprefix('sha256:')[:32]}"
-    jobs = (await held.shelf.library()).jobs
-    await jobs.stage(caller.tenant, job, request.documents)
-    await held.engine.ingest(IngestJob(tenant=caller.tenant, job=job, author=caller.id))
-    response.headers["Location"] = f"/v1/ingestions/{job}"
-    return await _standing(held, caller, job)
+    return await _standing(
+        held, caller, await _put_down(held, caller, request.documents, response, operation)
+    )
 
 
 @router.get("/library", responses=documented())
@@ -84,11 +87,44 @@ async def read_ingestion(ingestion_id: IngestionPath, held: Held, caller: Caller
     return await _standing(held, caller, ingestion_id)
 
 
+async def put_down_later(
+    held: Services,
+    caller: Principal,
+    drafts: Sequence[DocumentDraft],
+    report: IngestReport,
+    response: Response,
+    operation: str | None,
+) -> IngestReport:
+    """What a call left for later, put down for workers; the report says where."""
+    if not report.later:
+        return report
+    large = {draft.id: draft for draft in reversed(drafts) if draft.id in set(report.later)}
+    response.status_code = 202
+    job = await _put_down(held, caller, list(large.values()), response, operation)
+    return report.model_copy(update={"ingestion": job})
+
+
+async def _put_down(
+    held: Services,
+    caller: Principal,
+    drafts: Sequence[DocumentDraft],
+    response: Response,
+    operation: str | None,
+) -> str:
+    job = new_id("ing") if operation is None else f"ing_{operation.removeprefix('sha256:')[:32]}"
+    await (await held.shelf.library()).jobs.stage(caller.tenant, job, drafts)
+    await held.engine.ingest(IngestJob(tenant=caller.tenant, job=job, author=caller.id))
+    response.headers["Location"] = f"/v1/ingestions/{job}"
+    return job
+
+
 async def _standing(held: Services, caller: Principal, job: str) -> Ingestion:
-    found = await (await held.shelf.library()).jobs.progress(caller.tenant, job)
+    jobs = (await held.shelf.library()).jobs
+    found = await jobs.progress(caller.tenant, job)
     if not found.done and not found.left:
         raise NotFound(f"There is no ingestion {job}.")
-    return Ingestion(id=job, **found.model_dump())
+    failures = await jobs.failures(caller.tenant, job) if found.outcomes.get("failed") else ()
+    return Ingestion(id=job, failures=tuple(failures), **found.model_dump())
 
 
 def _linted(drafts: Sequence[DocumentDraft]) -> list[LintReport]:

@@ -6,18 +6,20 @@ import base64
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from api.cursors import Cursor, Limit, page_by_key, place
 from api.problems import documented
-from api.routes.ingestion import refuse_foreign, refuse_foreign_drafts
-from api.services import Caller, Held, Services
+from api.routes.ingestion import put_down_later, refuse_foreign, refuse_foreign_drafts
+from api.services import Caller, Held, Operation, Services
 from api.shelf import refuse_to_reach_further, visible
 from holdfast.errors import InvalidInput, NotFound
+from holdfast.knowledge.ports import AT_ONCE
 from holdfast.knowledge.sources import Found, read_bytes
 from schemas.access import Principal
 from schemas.knowledge import (
     Document,
+    DocumentDraft,
     DocumentId,
     DocumentKind,
     IngestFailure,
@@ -63,22 +65,22 @@ async def list_documents(
 
 
 @router.post("/runbooks", responses=documented(413, 415))
-async def upload_documents(request: UploadRequest, held: Held, caller: Caller) -> IngestReport:
+async def upload_documents(
+    request: UploadRequest, response: Response, held: Held, caller: Caller, operation: Operation
+) -> IngestReport:
     """Put documents in, or new versions of them. What stands there already is left alone; what cannot be read is told,
-    and the rest goes in."""
-    await refuse_foreign_drafts(held, caller, request.documents)
-    library = await held.shelf.library()
-    return await library.ingest(caller.tenant, request.documents, author=caller.id)
+    and the rest goes in. What takes long to embed is put down for workers: 202, and `ingestion` says where."""
+    return await _ingested(held, caller, request.documents, response, operation)
 
 
 @router.post("/runbooks/files", responses=documented(413, 415))
-async def upload_files(request: FilesRequest, held: Held, caller: Caller) -> IngestReport:
+async def upload_files(
+    request: FilesRequest, response: Response, held: Held, caller: Caller, operation: Operation
+) -> IngestReport:
     """Put files in as they are: Markdown, reStructuredText, HTML, text, PDF, alert rules. What cannot be read is told,
-    and the rest goes in."""
+    and the rest goes in. What takes long to embed is put down for workers: 202, and `ingestion` says where."""
     found = await asyncio.to_thread(_read, request.files)
-    await refuse_foreign_drafts(held, caller, found.drafts)
-    library = await held.shelf.library()
-    report = await library.ingest(caller.tenant, found.drafts, author=caller.id)
+    report = await _ingested(held, caller, found.drafts, response, operation)
     return report.model_copy(update={"failures": (*found.failures, *report.failures)})
 
 
@@ -130,6 +132,19 @@ async def roll_document_back(request: DocumentRollback, held: Held, caller: Call
     library = await held.shelf.library()
     await library.restore(caller.tenant, request.id, request.version, author=caller.id)
     return await library.read(caller.tenant, request.id)
+
+
+async def _ingested(
+    held: Services,
+    caller: Principal,
+    drafts: Sequence[DocumentDraft],
+    response: Response,
+    operation: str | None,
+) -> IngestReport:
+    await refuse_foreign_drafts(held, caller, drafts)
+    library = await held.shelf.library()
+    report = await library.ingest(caller.tenant, drafts, author=caller.id, most=AT_ONCE)
+    return await put_down_later(held, caller, drafts, report, response, operation)
 
 
 def _read(files: Sequence[DocumentFile]) -> Found:

@@ -49,10 +49,18 @@ def models_of(settings: KnowledgeSettings) -> Models:
     )
     if embedder is None and settings.embedding != "none":
         log.warning("embedding_model_missing", model=settings.embedding, effect="search goes by words alone")
-    before = settings.embedding_before
+    before = None
+    if settings.embedding_before:
+        before = embedder_for(
+            settings.embedding_before,
+            key=key,
+            base_url=settings.embedding_before_url or settings.embedding_url,
+            dimensions=settings.embedding_before_dimensions,
+            folder=settings.embedding_folder,
+        )
     return Models(
         embedder,
-        before=embedder_for(before, folder=settings.embedding_folder) if before else None,
+        before=before,
         reranker=_reranker(settings),
     )
 

@@ -1,6 +1,5 @@
 """`holdfast runbooks add`, `sync` and `progress`: how documents come in."""
 
-import re
 import subprocess
 import sys
 import tempfile
@@ -10,17 +9,12 @@ from pathlib import Path
 import click
 
 from holdfast.cli.connection import as_json, ask, print_json
-from holdfast.cli.plain import plain
+from holdfast.cli.runbook_following import followed, settled, show, standing_of_workers, tell_failures
 from holdfast.client import Holdfast
 from holdfast.errors import InvalidInput
 from holdfast.knowledge.sources import Found, read_bytes, read_path
-from schemas.base import JsonObject
-from schemas.knowledge import DocumentDraft, IngestReport
+from schemas.knowledge import IngestReport
 from schemas.shelf import Ingestion
-
-LARGE = 300
-"""A document of more passages is no matter of one request: embedding them takes minutes."""
-_HEADING = re.compile(r"^#|^[=~^-]{3,}\s*$|<h[1-6]", re.MULTILINE | re.IGNORECASE)
 
 
 @click.command()
@@ -44,14 +38,22 @@ def add(path: Path, document_id: str | None, source: str, *, later: bool, as_jso
 
 @click.command()
 @click.argument("ingestion_id", metavar="INGESTION")
+@click.option("--follow", is_flag=True, help="Wait until nothing is left.")
 @as_json
-def progress(ingestion_id: str, *, as_json: bool) -> None:
-    """How far workers are with what `add --later` put down. Exits with 1 where documents could not be read."""
-    standing = ask(lambda holdfast: holdfast.library.ingestion(ingestion_id))
+def progress(ingestion_id: str, *, follow: bool, as_json: bool) -> None:
+    """How far workers are with what was put down for them. Exits with 1 where documents could not be read."""
+
+    async def standing_of(holdfast: Holdfast) -> Ingestion:
+        if follow:
+            return await followed(holdfast, ingestion_id, quiet=as_json)
+        return await holdfast.library.ingestion(ingestion_id)
+
+    standing = ask(standing_of)
     if as_json:
         print_json(standing)
     else:
-        click.echo(_standing(standing))
+        click.echo(standing_of_workers(standing))
+        tell_failures(standing.failures)
     sys.exit(1 if standing.outcomes.get("failed") else 0)
 
 
@@ -70,8 +72,12 @@ def sync(origin: str, source: str | None, *, as_json: bool) -> None:
         found = read_path(path, source=name)
     # A file that cannot be read just now is no file that vanished.
     unread = [failure.id for failure in found.failures]
-    report = ask(lambda holdfast: holdfast.library.sync(name, found.drafts, kept=unread))
-    _tell(report.model_copy(update={"failures": (*found.failures, *report.failures)}), as_json=as_json)
+
+    async def synced(holdfast: Holdfast) -> IngestReport:
+        report = await holdfast.library.sync(name, found.drafts, kept=unread)
+        return await settled(holdfast, report, quiet=as_json)
+
+    _tell(IngestReport(failures=tuple(found.failures)).plus(ask(synced)), as_json=as_json)
 
 
 def _from_stdin(document_id: str | None, source: str) -> Found:
@@ -81,28 +87,13 @@ def _from_stdin(document_id: str | None, source: str) -> Found:
 
 
 async def _added(holdfast: Holdfast, found: Found, *, quiet: bool) -> IngestReport:
-    shown = not quiet and sys.stderr.isatty()
-    total: JsonObject = {"failures": tuple(found.failures)}
-    large = [draft for draft in found.drafts if _is_large(draft)]
-    async for standing in holdfast.library.ingest(large):
-        click.echo(
-            f"{standing.left} large, put down for workers to read; see: holdfast runbooks progress {standing.id}",
-            err=True,
-        )
-    async for report in holdfast.library.add([draft for draft in found.drafts if not _is_large(draft)]):
-        for name in IngestReport.model_fields:
-            total[name] = total.get(name, () if name == "failures" else 0) + getattr(report, name)
-        if shown:
-            done = sum(total[name] for name in ("added", "changed", "moved", "unchanged"))
-            click.echo(f"\r{done} of {len(found.drafts)} documents", nl=False, err=True)
-    if shown:
-        click.echo("", err=True)
-    return IngestReport(**total)
-
-
-def _is_large(draft: DocumentDraft) -> bool:
-    """By a guess: a passage has some thousand characters, or a heading of its own."""
-    return len(draft.text) // 1_000 + sum(1 for _ in _HEADING.finditer(draft.text)) > LARGE
+    total = IngestReport(failures=tuple(found.failures))
+    async for report in holdfast.library.add(found.drafts):
+        total = total.plus(await settled(holdfast, report, quiet=quiet))
+        done = total.added + total.changed + total.unchanged + len(total.later)
+        show(f"{done} of {len(found.drafts)} documents", quiet=quiet)
+    show("", quiet=quiet)
+    return total
 
 
 def _put_down(found: Found, *, as_json: bool) -> None:
@@ -116,15 +107,9 @@ def _put_down(found: Found, *, as_json: bool) -> None:
         if as_json:
             print_json(standing)
         else:
-            click.echo(f"{_standing(standing)}; see: holdfast runbooks progress {standing.id}")
-    for failure in found.failures:
-        click.echo(plain(f"not read: {failure.id}: {failure.message}").replace("\n", " "), err=True)
+            click.echo(f"{standing_of_workers(standing)}; see: holdfast runbooks progress {standing.id}")
+    tell_failures(found.failures)
     sys.exit(1 if found.failures else 0)
-
-
-def _standing(standing: Ingestion) -> str:
-    failed = standing.outcomes.get("failed", 0)
-    return f"{standing.done} read, {standing.left} left" + (f", {failed} failed" if failed else "")
 
 
 def _tell(report: IngestReport, *, as_json: bool) -> None:
@@ -133,9 +118,10 @@ def _tell(report: IngestReport, *, as_json: bool) -> None:
     else:
         counts = ("added", "changed", "moved", "removed", "unchanged")
         said = ", ".join(f"{getattr(report, name)} {name}" for name in counts if getattr(report, name))
+        if report.later:
+            said = ", ".join(filter(None, (said, f"{len(report.later)} read by workers")))
         click.echo(f"{said or 'nothing to do'}; {report.embedded} of {report.chunks} chunks embedded")
-        for failure in report.failures:
-            click.echo(plain(f"not read: {failure.id}: {failure.message}").replace("\n", " "), err=True)
+        tell_failures(report.failures)
     sys.exit(1 if report.failures else 0)
 
 

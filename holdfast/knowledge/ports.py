@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Vectors: TypeAlias = "NDArray[np.float32]"
 """In words, because most processes name these ports and hold no vector: numpy is a fifth of a second at each start."""
 
+AT_ONCE = 300
+"""So many passages are embedded while somebody waits, which is half a minute's work; more are put down for workers."""
+
 
 class Embedder(Protocol):
     """Turns texts into unit vectors. Two embedders of one `model` give the same vectors."""

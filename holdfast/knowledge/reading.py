@@ -9,6 +9,7 @@ from holdfast.errors import InvalidInput, TooLarge
 from holdfast.knowledge.blocks import read_blocks
 from holdfast.knowledge.chunking import cut
 from holdfast.knowledge.fences import read_fence
+from holdfast.knowledge.formats import media_of
 from holdfast.knowledge.frontmatter import split_front_matter
 from holdfast.knowledge.html import markdown_of_html
 from schemas.base import JsonObject
@@ -35,6 +36,7 @@ class Reading:
 def read_draft(draft: DocumentDraft) -> Reading:
     """Raises InvalidInput or TooLarge, naming the document, for what cannot be read."""
     refuse_unreadable(draft)
+    draft = draft.model_copy(update={"media": media_of(draft.text, draft.media)})
     text = markdown_of_html(draft.text) if draft.media == "html" else draft.text
     meta, offset = _front_matter(draft, text)
     title = (

@@ -12,14 +12,11 @@ import yaml
 from pydantic import ValidationError
 
 from holdfast.errors import HoldfastError, InvalidInput, TooLarge
+from holdfast.knowledge.formats import SUFFIXES, guessed
 from holdfast.knowledge.pdf import text_of_pdf
 from holdfast.knowledge.plain_yaml import read_yaml
 from schemas.knowledge import DocumentDraft, DocumentKind, IngestFailure, Media
 
-SUFFIXES: dict[str, Media] = {
-    ".md": "markdown", ".markdown": "markdown", ".mdx": "markdown", ".rst": "rest", ".rest": "rest",
-    ".html": "html", ".htm": "html", ".txt": "text", ".text": "text", ".pdf": "pdf",
-}  # fmt: skip
 RULES = (".yaml", ".yml")
 MAX_BYTES = 16_000_000
 _HIDDEN = frozenset({".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv"})
@@ -75,11 +72,11 @@ def _name_of(file: Path, root: Path) -> str:
 
 
 def read_bytes(name: str, data: bytes, *, source: str = "") -> Found:
-    """A file that came without a disk. The end of its name says what it is; without one it is Markdown."""
+    """A file that came without a disk. The end of its name says what it is; without one its text does."""
     found = Found()
     suffix = PurePosixPath(name).suffix.lower()
     try:
-        found.drafts.extend(_drafts_of(data, name, suffix or ".md", source))
+        found.drafts.extend(_drafts_of(data, name, suffix, source))
     except HoldfastError as error:
         found.failures.append(IngestFailure(id=name, code=error.code, message=str(error)))
     return found
@@ -100,19 +97,23 @@ def _drafts_of(data: bytes, name: str, suffix: str, source: str) -> Sequence[Doc
         raise _too_large(name)
     if suffix in RULES:
         return alert_rules(decoded(data, name), name, source=source)
-    return [draft_of(data, name, media=SUFFIXES.get(suffix, "text"), source=source)]
+    media = SUFFIXES.get(suffix, "text") if suffix else None
+    return [draft_of(data, name, media=media, source=source)]
 
 
 def _too_large(name: str) -> TooLarge:
     return TooLarge(f"{name} is larger than {MAX_BYTES // 1_000_000} MB.", remedy="Split it.")
 
 
-def draft_of(data: bytes, name: str, *, media: Media, source: str = "") -> DocumentDraft:
+def draft_of(data: bytes, name: str, *, media: Media | None, source: str = "") -> DocumentDraft:
     """One document out of its bytes. A PDF is known by them, whatever its name says."""
-    if data.startswith(b"%PDF-"):
+    if data.lstrip().startswith(b"%PDF-"):
         media, text = "pdf", text_of_pdf(data, name)
+    elif media == "pdf":
+        raise InvalidInput(f"{name} is no PDF.", remedy="Name it as what it is, or leave it out.")
     else:
         text = decoded(data, name)
+        media = media or guessed(text)
     try:
         return DocumentDraft(id=name, text=text, media=media, source=source)
     except ValidationError as error:

@@ -137,6 +137,25 @@ async def test_a_job_tells_at_once_what_is_no_text_and_reads_the_rest(api: Runni
         answer = await http.post("/v1/ingestions", json={"documents": documents})
     assert answer.status_code == 202, answer.text
     assert answer.json()["outcomes"]["failed"] == 1
+    assert [one["id"] for one in answer.json()["failures"]] == ["staged/bad"]
+
+
+@pytest.mark.parametrize(
+    ("route", "more"), [("/v1/runbooks", {}), ("/v1/runbooks/sync", {"source": "large"})]
+)
+async def test_a_large_document_is_put_down_for_workers_and_the_others_go_in(
+    api: RunningApi, route: str, more: JsonObject
+) -> None:
+    large = "# Large\n\n" + "".join(f"## Part {at}\n\nWords {route}.\n\n" for at in range(301))
+    documents = [{"id": f"{route}/large", "text": large}, {"id": f"{route}/small", "text": DISK}]
+    async with api.http() as http:
+        answer = await http.post(route, json={"documents": documents, **more})
+        report = answer.json()
+        standing = (await http.get(answer.headers["Location"])).json()
+        small = await http.get("/v1/runbook", params={"id": f"{route}/small"})
+    assert (answer.status_code, report["later"]) == (202, [f"{route}/large"])
+    assert (report["added"], small.status_code) == (1, 200)
+    assert (standing["id"], standing["left"]) == (report["ingestion"], 1)
 
 
 @pytest.mark.parametrize("query", [{"source": "a\0b"}, {"cursor": "a\0b"}, {"limit": "0"}])

@@ -90,6 +90,24 @@ async def test_documents_put_down_for_workers_are_read_once_there_is_one(
     assert "disk-filling-up" in (await say("runbooks", "ls")).out
 
 
+async def test_a_large_document_is_waited_for_until_workers_have_read_it(
+    api: RunningApi, say: Say, tmp_path: Path, temporal_address: str
+) -> None:
+    large = "# Large\n\n" + "".join(f"## Part {at}\n\nWords.\n\n" for at in range(301))
+    (tmp_path / "large.md").write_text(large)
+    client = await connect(
+        HoldfastPlugin(payloads=PostgresPayloads(api.services.database)), address=temporal_address
+    )
+    pool = pools.knowledge(desk=(await api.services.shelf.library()).jobs)
+    async with pool.worker(client, workers=WorkerSettings(drain_s=0.1), temporal=TemporalSettings()):
+        added = await say("runbooks", "add", str(tmp_path / "large.md"))
+        assert (added.code, "1 read by workers" in added.out) == (0, True), added.err
+        ingestion = added.err.split("progress ")[1].split()[0]
+        followed = await say("runbooks", "progress", ingestion, "--follow")
+    assert "1 read, 0 left" in followed.out
+    assert (await say("runbooks", "show", "large")).code == 0
+
+
 async def test_lint_fails_on_an_error_and_names_the_line(api: RunningApi, say: Say, tmp_path: Path) -> None:
     bad = tmp_path / "bad.md"
     bad.write_text("# Bad\n\n```shell id=a needs=b\ntrue\n```\n")

@@ -165,7 +165,30 @@ async def test_of_two_documents_of_a_job_with_one_id_the_first_goes_in(library: 
     while (progress := await library.jobs.page(job)).left:
         pass
     assert progress.outcomes == {"done": 3, "failed": 1}
+    assert [(each.id, each.code) for each in await library.jobs.failures(TENANT, "job")] == [
+        ("a", "duplicate_id")
+    ]
     assert (await library.read(TENANT, "a")).title == "0"
+
+
+async def test_a_job_leaves_alone_what_was_written_or_taken_out_since(library: PostgresLibrary) -> None:
+    drafts = [DocumentDraft(id=name, text=f"# Old {name}\n\ntext\n") for name in "abc"]
+    await library.ingest(TENANT, drafts[1:2], author="ann")
+    await library.jobs.stage(TENANT, "job", drafts)
+    await library.ingest(TENANT, [DocumentDraft(id="a", text="# New a\n\ntext\n")], author="ann")
+    await library.remove(TENANT, ["b"])
+    assert (await library.jobs.page(IngestJob(tenant=TENANT, job="job"))).outcomes == {"done": 3}
+    assert [each.title for each in await library.documents(TENANT)] == ["New a", "Old c"]
+
+
+async def test_what_would_take_long_is_named_for_later_and_the_rest_goes_in(library: PostgresLibrary) -> None:
+    long = "# Long\n\n" + "".join(f"## Part {at}\n\nWords.\n\n" for at in range(12))
+    drafts = [DocumentDraft(id="long", text=long), DocumentDraft(id="short", text=NODE)]
+    report = await library.ingest(TENANT, drafts, author="ann", most=10)
+    assert (report.added, report.chunks, report.later) == (1, 1, ("long",))
+    await library.ingest(TENANT, drafts, author="ann")
+    again = await library.ingest(TENANT, drafts, author="ann", most=10)
+    assert (again.unchanged, again.later) == (2, ())
 
 
 async def test_common_words_bring_up_nothing_beside_vectors_and_still_count(

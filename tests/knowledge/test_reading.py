@@ -16,7 +16,7 @@ from holdfast.knowledge.glossary import said_plainly
 from holdfast.knowledge.html import markdown_of_html
 from holdfast.knowledge.indexing import DOCUMENT, PLAIN_LEAD, entry_of
 from holdfast.knowledge.reading import MAX_CHARS, read_draft
-from holdfast.knowledge.sources import alert_rules, read_path
+from holdfast.knowledge.sources import alert_rules, read_bytes, read_path
 from holdfast.knowledge.stemming import stem
 from holdfast.knowledge.terms import terms_of
 from schemas.knowledge import DocumentDraft, DocumentKind, Media
@@ -41,6 +41,46 @@ def test_html_loses_its_scripts_and_keeps_its_headings_and_code() -> None:
     assert "no()" not in reading.document.text
     assert [chunk.path for chunk in reading.chunks] == [(), ("One",)]
     assert "ls\n-l" in reading.chunks[1].text
+
+
+def test_what_a_page_says_with_the_marks_of_markdown_is_said_not_meant() -> None:
+    page = "<h1>Real</h1><p># no heading</p><p>---</p><pre>cat a\n```\n# in code</pre><p>``` no fence</p>"
+    reading = read_draft(DocumentDraft(id="page", text=page, media="html"))
+    assert reading.document.text == (
+        "# Real\n\n\\# no heading\n\n\\---\n\n````\ncat a\n```\n# in code\n````\n\n\\``` no fence\n"
+    )
+    assert [chunk.path for chunk in reading.chunks] == [()]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "media", "title"),
+    [
+        ("a.html", b"# Title\n\nNo tag.", "markdown", "Title"),
+        ("a.html", b"<h1>Title</h1># text", "markdown", "Title"),
+        (
+            "a.md",
+            b"<!-- made by hand -->\n<!DOCTYPE html>\n<title>x</title><h1>Title</h1><p>text",
+            "markdown",
+            "Title",
+        ),
+        ("a.md", b"# Title\n\n<html> is a tag.", "markdown", "Title"),
+        ("a.txt", b"<html><body><h1>Title</h1>text", "markdown", "Title"),
+        ("a", b"Title\n=====\n\n.. note:: text\n", "rest", "Title"),
+        ("a", b"# Title\n\n.. note:: text\n", "markdown", "Title"),
+        ("a.rst", b"Title\n=====\n\ntext\n", "rest", "Title"),
+    ],
+)
+def test_name_declaration_and_text_say_what_a_file_is(
+    name: str, data: bytes, media: Media, title: str
+) -> None:
+    (draft,) = read_bytes(name, data).drafts
+    document = read_draft(draft).document
+    assert (document.media, document.title) == (media, title)
+
+
+def test_a_file_that_is_called_a_pdf_and_is_none_is_refused() -> None:
+    (failure,) = read_bytes("a.pdf", b"# No PDF").failures
+    assert "is no PDF" in failure.message
 
 
 def test_front_matter_is_read_and_never_shown() -> None:

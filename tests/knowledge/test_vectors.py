@@ -14,6 +14,7 @@ from activities.ingest import IngestActivities
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge import PostgresLibrary
 from holdfast.errors import ModelRefused
+from holdfast.knowledge.ports import Vectors
 from schemas.knowledge import DocumentDraft, IngestJob, IngestProgress, SearchFilter, SearchRequest
 from tests.knowledge.victim import TENANT, HashedWords
 from workflows.ingest import Ingestion
@@ -73,6 +74,23 @@ async def test_a_library_moves_to_another_model_while_the_old_one_answers(databa
     result = await library.search(TENANT, SearchRequest(query="storage volume"))
     assert result.model == "new"
     assert result.hits[0].document.id in ("d0", "d3")
+
+
+async def test_a_job_tells_how_far_a_document_is_that_takes_long(database: Database) -> None:
+    heard: list[IngestProgress] = []
+
+    class Asked(HashedWords):
+        async def embed(self, texts: Sequence[str]) -> Vectors:
+            heard.append(await library.jobs.progress(TENANT, "job"))
+            return await super().embed(texts)
+
+    library = PostgresLibrary(database=database, embedder=Asked())
+    long = "# Long\n\n" + "".join(f"## Part {at}\n\nAbout number {at}.\n\n" for at in range(150))
+    await library.jobs.stage(TENANT, "job", [DocumentDraft(id="long", text=long)])
+    done = await library.jobs.page(IngestJob(tenant=TENANT, job="job"))
+    assert [each.embedded for each in heard] == [0, 64, 128]
+    assert {(each.left, each.passages) for each in heard} == {(1, 152)}
+    assert (done.left, done.passages) == (0, 0)
 
 
 async def test_a_model_that_is_not_at_hand_leaves_words_and_says_so(database: Database) -> None:

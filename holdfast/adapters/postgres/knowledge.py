@@ -56,8 +56,11 @@ class PostgresLibrary:
         """The desk where a model is asked what passages answer."""
         return LibraryQuestions(database=self._database, writer=self._writer, asker=asker)
 
-    async def ingest(self, tenant: str, drafts: Sequence[DocumentDraft], *, author: str) -> IngestReport:
-        return await self._writer.ingest(tenant, drafts, author=author)
+    async def ingest(
+        self, tenant: str, drafts: Sequence[DocumentDraft], *, author: str, most: int | None = None
+    ) -> IngestReport:
+        """Of more passages than `most`, some documents are only named, as for `later`."""
+        return await self._writer.ingest(tenant, drafts, author=author, most=most)
 
     async def sync(
         self,

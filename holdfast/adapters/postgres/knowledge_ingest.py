@@ -21,18 +21,20 @@ from holdfast.adapters.postgres.knowledge_lending import lent_words, names_lent,
 from holdfast.adapters.postgres.knowledge_questions import asked_before, questions_of
 from holdfast.adapters.postgres.knowledge_vectors import (
     CachedEmbedder,
+    Told,
     declare_model,
     documents_left,
     documents_without,
     draft_of_row,
     model_in_force,
+    nobody,
     put_in_force,
     still_at,
 )
 from holdfast.errors import HoldfastError
 from holdfast.knowledge.indexing import Entry, View, entry_of, placed
 from holdfast.knowledge.reading import Reading, read_draft
-from schemas.knowledge import DocumentDraft, IngestFailure, IngestProgress, IngestReport
+from schemas.knowledge import DocumentDraft, DocumentId, IngestFailure, IngestProgress, IngestReport
 
 _TOGETHER = 20
 """So many documents are written at once: a commit each would wait for the disk as long as all the rest takes."""
@@ -44,6 +46,7 @@ class _Batch:
 
     fresh: list[Reading] = field(default_factory=list)
     failures: list[IngestFailure] = field(default_factory=list)
+    later: list[DocumentId] = field(default_factory=list)
     unchanged: int = 0
     chunks: int = 0
 
@@ -59,14 +62,22 @@ class LibraryWriter:
         self._before = before
 
     async def ingest(
-        self, tenant: str, drafts: Sequence[DocumentDraft], *, author: str, more: bool = False
+        self,
+        tenant: str,
+        drafts: Sequence[DocumentDraft],
+        *,
+        author: str,
+        more: bool = False,
+        most: int | None = None,
+        told: Told = nobody,
     ) -> IngestReport:
-        """Each document that can be read goes in; the others are told, with why. Where `more` follow, `settle` builds the
-        graph at the end: under one, rows go in some hundred times slower.
+        """Each document that can be read goes in; the others are told, with why. What is over so many passages as `most`
+        waits for `later`. Where `more` follow, `settle` builds the graph at the end: under one, rows go in some hundred
+        times slower.
         """
-        batch = await self._sorted(tenant, drafts)
+        batch = await self._sorted(tenant, drafts, most)
         entries = await self._entries(tenant, batch.fresh)
-        vectors, embedded = await self._vectors(tenant, entries)
+        vectors, embedded = await self._vectors(tenant, entries, told)
         # Documents that went in before there was a model are caught up with here.
         if batch.unchanged and self._embedder is not None:
             await self.embed_missing(tenant, limit=len(drafts))
@@ -84,6 +95,7 @@ class LibraryWriter:
             unchanged=batch.unchanged + written["unchanged"],
             chunks=batch.chunks,
             embedded=embedded,
+            later=tuple(batch.later),
             failures=tuple(batch.failures),
         )
 
@@ -104,10 +116,10 @@ class LibraryWriter:
             failures.append(IngestFailure(id=entry.reading.document.id, code=error.code, message=str(error)))
             return Counter()
 
-    async def _sorted(self, tenant: str, drafts: Sequence[DocumentDraft]) -> _Batch:
+    async def _sorted(self, tenant: str, drafts: Sequence[DocumentDraft], most: int | None) -> _Batch:
         standing = await self._digests(tenant, [draft.id for draft in drafts])
         # Large documents take long to read: others are served meanwhile.
-        return await asyncio.to_thread(_read, drafts, standing)
+        return await asyncio.to_thread(_read, drafts, standing, most)
 
     async def _entries(self, tenant: str, readings: Sequence[Reading]) -> list[Entry]:
         async with self._database.tenant(tenant) as connection:
@@ -151,7 +163,9 @@ class LibraryWriter:
             )
             return {row["id"]: row["digest"] for row in await cursor.fetchall()}
 
-    async def _vectors(self, tenant: str, entries: Sequence[Entry]) -> tuple[list[ByModel], int]:
+    async def _vectors(
+        self, tenant: str, entries: Sequence[Entry], told: Told = nobody
+    ) -> tuple[list[ByModel], int]:
         """The vectors of each entry, and how many chunks had to be embedded for them."""
         if self._embedder is None or not entries:
             return [{} for _ in entries], 0
@@ -159,7 +173,7 @@ class LibraryWriter:
         found: list[dict[str, Placed]] = [{} for _ in entries]
         computed: frozenset[str] = frozenset()
         for embedder in await self._embedders(tenant, self._embedder):
-            embedded = await embedder.embed(tenant, views)
+            embedded = await embedder.embed(tenant, views, told=told)
             computed |= embedded.computed
             at = 0
             for entry, by_model in zip(entries, found, strict=True):
@@ -221,9 +235,10 @@ class LibraryWriter:
             )
 
 
-def _read(drafts: Sequence[DocumentDraft], standing: Mapping[str, str]) -> _Batch:
-    """Each draft read: as changed, as it stands, or refused."""
+def _read(drafts: Sequence[DocumentDraft], standing: Mapping[str, str], most: int | None) -> _Batch:
+    """Each draft read: as changed, as it stands, left for later, or refused."""
     batch = _Batch()
+    taken = 0
     seen: set[str] = set()
     for draft in drafts:
         if draft.id in seen:
@@ -235,11 +250,16 @@ def _read(drafts: Sequence[DocumentDraft], standing: Mapping[str, str]) -> _Batc
         except HoldfastError as error:
             batch.failures.append(_failure(draft, error.code, str(error)))
             continue
-        batch.chunks += len(reading.chunks)
+        size = len(reading.chunks)
         if standing.get(draft.id) == reading.document.digest:
             batch.unchanged += 1
+        elif most is not None and taken + size > most:
+            batch.later.append(draft.id)
+            continue
         else:
+            taken += size
             batch.fresh.append(reading)
+        batch.chunks += size
     return batch
 
 

@@ -9,6 +9,7 @@ from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.adapters.postgres.knowledge_ingest import LibraryWriter, twice
 from holdfast.adapters.postgres.knowledge_vectors import draft_of_row
 from holdfast.errors import HoldfastError, NotFound
+from holdfast.knowledge.ports import AT_ONCE
 from holdfast.knowledge.reading import read_draft
 from schemas.knowledge import DocumentDraft, IngestReport
 
@@ -33,7 +34,8 @@ class LibraryKeeper:
         kept: Sequence[str],
     ) -> IngestReport:
         """Make a source hold these documents and no others but those `kept` as they stand. A document under a new name is
-        moved, not embedded again. What there is no time for is `left`: the same call goes on with it.
+        moved, not embedded again. What there is no time for is `left`: the same call goes on with it; what is large is for
+        `later`.
         """
         since = time.monotonic()
         given, repeated = _once(source, drafts)
@@ -41,13 +43,13 @@ class LibraryKeeper:
         total = IngestReport(moved=moved, failures=tuple(twice(draft) for draft in repeated))
         for first in range(0, len(given), _PAGE):
             page = given[first : first + _PAGE]
-            total = added(total, await self._writer.ingest(tenant, page, author=author))
+            total = total.plus(await self._writer.ingest(tenant, page, author=author, most=AT_ONCE))
             left = len(given) - first - len(page)
             if left and total.added + total.changed and time.monotonic() - since > self._patience_s:
                 return total.model_copy(update={"left": left})
         gone = await self._absent(tenant, source, given, kept)
         await self.remove(tenant, gone)
-        return added(total, IngestReport(removed=len(gone)))
+        return total.plus(IngestReport(removed=len(gone)))
 
     async def _absent(
         self, tenant: str, source: str, drafts: Sequence[DocumentDraft], kept: Sequence[str]
@@ -123,13 +125,6 @@ def _once(source: str, drafts: Sequence[DocumentDraft]) -> tuple[list[DocumentDr
         else:
             given[draft.id] = draft.model_copy(update={"source": source})
     return list(given.values()), repeated
-
-
-def added(left: IngestReport, right: IngestReport) -> IngestReport:
-    """Two reports as one."""
-    names = [name for name in IngestReport.model_fields if name != "failures"]
-    counted = {name: getattr(left, name) + getattr(right, name) for name in names}
-    return IngestReport(**counted, failures=left.failures + right.failures)
 
 
 def _digest(draft: DocumentDraft) -> str | None:

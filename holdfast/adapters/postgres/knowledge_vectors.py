@@ -1,6 +1,6 @@
 """Vectors in Postgres: which models a tenant has, which texts are embedded already, which rows are indexed."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,6 +17,13 @@ ASKED = "asked"
 """Where a version keeps the questions a model thought of, by the digest of the passage."""
 
 _BATCH = 64
+
+Told = Callable[[int, int], Awaitable[None]]
+"""Hears, batch by batch, how many of how many texts have their vectors."""
+
+
+async def nobody(_embedded: int, _all: int) -> None:
+    """Nobody waits to hear."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class CachedEmbedder:
     def dimensions(self) -> int:
         return self._embedder.dimensions
 
-    async def embed(self, tenant: str, views: Sequence[View]) -> Embedded:
+    async def embed(self, tenant: str, views: Sequence[View], *, told: Told = nobody) -> Embedded:
         digests = [view.digest for view in views]
         known = await self._known(tenant, digests)
         wanted = {
@@ -49,6 +56,7 @@ class CachedEmbedder:
         # Texts of one length together: padding costs as much as words do.
         order = sorted(wanted, key=lambda digest: len(wanted[digest]))
         for first in range(0, len(order), _BATCH):
+            await told(len(known), len(known) + len(order) - first)
             batch = order[first : first + _BATCH]
             vectors = await self._embedder.embed([wanted[digest] for digest in batch])
             known |= dict(zip(batch, vectors, strict=True))

@@ -27,7 +27,13 @@ class KnowledgeSettings(Section):
     )
     embedding_before: str | None = Field(
         None,
-        description="The local model before, which answers while the library moves to `embedding`: `minilm`.",
+        description="The model before, named as in `embedding`: it answers while the library moves. Its key is the same.",
+    )
+    embedding_before_url: str | None = Field(
+        None, description="Where the model before is, if not at `embedding_url`."
+    )
+    embedding_before_dimensions: Annotated[int, Field(ge=1, le=16_000)] | None = Field(
+        None, description="Length of its vectors; known for OpenAI's models."
     )
     rerank_url: str | None = Field(
         None, description="A `/rerank` endpoint as of Cohere, Jina, vLLM or TEI; none without it."
