@@ -16,11 +16,13 @@ _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
 
 _LOAD, _JUMP_EQ, _JUMP_GE, _JUMP_GT, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x25, 0x45, 0x06
+_AND = 0x54
 _NUMBER, _ARCH, _ARG0_LOW, _ARG1_LOW, _ARG2_LOW, _ARG3_LOW = 0, 4, 16, 24, 32, 40
 
 _X32_BIT = 0x40000000
 _NEWEST_KNOWN = 462
 _NAMESPACE_FLAGS = 0x7E020080  # CLONE_NEW{USER,PID,NET,IPC,UTS,CGROUP,NS,TIME}
+_CLONE_FILES, _CLONE_THREAD = 0x400, 0x10000
 _SOCKET_FAMILIES = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
 _TERMINAL_IOCTLS = (0x5412, 0x541C, 0x5423)  # TIOCSTI, TIOCLINUX, TIOCSETD
 _MAP_POPULATE, _MAP_HUGETLB, _MFD_HUGETLB = (
@@ -29,7 +31,8 @@ _MAP_POPULATE, _MAP_HUGETLB, _MFD_HUGETLB = (
     0x4,
 )  # large pages are the host's, and no group counts them
 _POPULATING_ADVICE = (22, 23, 25)  # MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_COLLAPSE
-_PR_SET_THP_DISABLE, _F_SETPIPE_SZ = 41, 1031
+_PR_SET_SECCOMP, _PR_SET_THP_DISABLE, _PR_FUTEX_HASH, _F_SETPIPE_SZ = 22, 41, 78, 1031
+_SOL_SOCKET, _ATTACHING = 1, (26, 51)  # SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0x40000, 0xFFFFFFFF)
 
 # name: number on x86_64, number on aarch64
@@ -128,6 +131,8 @@ _UNCOUNTED_MEMORY: dict[str, _Numbers] = {
     "sched_setaffinity": (203, 122),
     "sched_setscheduler": (144, 119),
     "sched_setattr": (314, 274),
+    "seccomp": (317, 277),
+    "landlock_create_ruleset": (444, 444),
 }
 _CLONE3: _Numbers = (435, 435)
 _CLONE: _Numbers = (56, 220)
@@ -140,6 +145,7 @@ _MEMFD_CREATE: _Numbers = (319, 279)
 _MADVISE: _Numbers = (28, 233)
 _PRCTL: _Numbers = (157, 167)
 _FCNTL: _Numbers = (72, 25)
+_SETSOCKOPT: _Numbers = (54, 208)
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
@@ -181,7 +187,7 @@ def seccomp_filter(machine: str | None = None, *, count_all_memory: bool = False
             [number for pair in denied.values() if (number := pair[column]) is not None], errno.EPERM
         ),
         *_calls_answer([n for n in (_CLONE3[column],) if n is not None], errno.ENOSYS),
-        *_when_called(_CLONE[column], _refuse_bits(_ARG0_LOW, _NAMESPACE_FLAGS)),
+        *_when_called(_CLONE[column], _clone_of_one_kind()),
         *_when_called(_IOCTL[column], _refuse_values(_ARG1_LOW, _TERMINAL_IOCTLS)),
         *_when_called(_SOCKET[column], _allow_values(_ARG0_LOW, _SOCKET_FAMILIES, errno.EAFNOSUPPORT)),
         *_when_called(_SOCKETPAIR[column], _allow_values(_ARG0_LOW, _SOCKET_FAMILIES, errno.EAFNOSUPPORT)),
@@ -196,11 +202,34 @@ def seccomp_filter(machine: str | None = None, *, count_all_memory: bool = False
     return b"".join(step.packed() for step in steps)
 
 
+def _clone_of_one_kind() -> list[_Step]:
+    """Processes and threads, but nothing between: the file locks of a process that shares its descriptors with its parent
+    outlive it, and the kernel shows locks of no dead process to whoever counts them."""
+    return [
+        *_refuse_bits(_ARG0_LOW, _NAMESPACE_FLAGS)[:-1],
+        _Step(_AND, _CLONE_FILES | _CLONE_THREAD),
+        _Step(_JUMP_EQ, _CLONE_FILES, on_false=1),
+        _Step(_RETURN, _ERRNO | errno.EPERM),
+        _Step(_RETURN, _ALLOW),
+    ]
+
+
 def _hasty_memory(column: int) -> list[_Step]:
     return [
         *_when_called(_MADVISE[column], _refuse_values(_ARG2_LOW, _POPULATING_ADVICE)),
-        *_when_called(_PRCTL[column], _refuse_values(_ARG0_LOW, (_PR_SET_THP_DISABLE,))),
+        *_when_called(
+            _PRCTL[column], _refuse_values(_ARG0_LOW, (_PR_SET_SECCOMP, _PR_SET_THP_DISABLE, _PR_FUTEX_HASH))
+        ),
         *_when_called(_FCNTL[column], _refuse_values(_ARG1_LOW, (_F_SETPIPE_SZ,))),
+        *_when_called(
+            _SETSOCKOPT[column],
+            [
+                _Step(_LOAD, _ARG1_LOW),
+                _Step(_JUMP_EQ, _SOL_SOCKET, on_true=1),
+                _Step(_RETURN, _ALLOW),
+                *_refuse_values(_ARG2_LOW, _ATTACHING),
+            ],
+        ),
     ]
 
 

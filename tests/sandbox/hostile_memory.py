@@ -8,7 +8,7 @@ _MEMORY = {"memory_mb": 64}
 _STOPPED = ("memory", "error", "signal", "ok")
 
 
-def _memory_was_held(result: SandboxResult) -> bool:
+def memory_was_held(result: SandboxResult) -> bool:
     slack = 1.5 if result.isolation.degraded else 1.05  # between two looks of the watchdog
     return (result.usage.memory_peak_bytes or 0) <= 64 * _MIB * slack + _MIB
 
@@ -64,14 +64,14 @@ MEMORY = (
         program="x = []\nwhile True: x.append(b'x' * (1 << 20))",
         ends=("memory", "error"),
         limits=_MEMORY,
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_many_processes",
         program="import os\nfor _ in range(8): os.fork()\nx = []\nwhile True: x.append(b'x' * (1 << 18))",
         ends=("memory", "error", "signal"),
         limits=_MEMORY,
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_in_children_only",
@@ -82,7 +82,7 @@ MEMORY = (
         ),
         ends=("memory", "error", "signal"),
         limits=_MEMORY,
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_memfd",
@@ -91,14 +91,14 @@ MEMORY = (
         ),
         ends=("memory", "error"),
         limits={**_MEMORY, "file_mb": 4000},
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_shared_anonymous",
         program="import mmap\nm = mmap.mmap(-1, 1 << 30)\nfor i in range(0, 1 << 30, 4096): m[i] = 1\nprint('ESC'+'APED')",
         ends=("memory", "error"),
         limits=_MEMORY,
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_dev_shm",
@@ -106,7 +106,7 @@ MEMORY = (
         program="for i in 1 2 3 4 5 6 7 8; do dd if=/dev/zero of=/dev/shm/f$i bs=1M count=60 2>/dev/null; done; exit 0",
         ends=_STOPPED,
         limits=_MEMORY,
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_tmp",
@@ -114,7 +114,7 @@ MEMORY = (
         program="for i in 1 2 3 4 5 6 7 8; do dd if=/dev/zero of=/tmp/f$i bs=1M count=60 2>/dev/null; done; exit 0",
         ends=_STOPPED,
         limits=_MEMORY,
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_sysv",
@@ -125,7 +125,7 @@ MEMORY = (
         ),
         ends=("memory", "error", "signal"),
         limits=_MEMORY,
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_in_tcp_sockets",
@@ -169,7 +169,7 @@ MEMORY = (
         ),
         ends=("memory", "error"),
         limits=_MEMORY,
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_of_threads",
@@ -180,7 +180,7 @@ MEMORY = (
         ),
         ends=("memory", "error"),
         limits=_MEMORY,
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="mapped_workspace_is_no_memory",
@@ -217,7 +217,7 @@ MEMORY = (
         ),
         ends=("memory",),
         limits=_MEMORY,
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_in_shared_pages_that_nobody_maps_now",
@@ -227,7 +227,7 @@ MEMORY = (
         ),
         ends=("memory",),
         limits=_MEMORY,
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_that_was_shared_until_written",
@@ -237,7 +237,7 @@ MEMORY = (
         ),
         ends=("memory",),
         limits=_MEMORY,
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_of_processes_that_hide_theirs",
@@ -247,28 +247,28 @@ MEMORY = (
         ),
         ends=("memory",),
         limits=_MEMORY,
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_asked_for_at_once",
         program="x = b'x' * (1 << 31)\nprint('ESC'+'APED')",
         ends=("memory",),
         limits=_MEMORY,
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_in_sockets_whose_sender_has_closed",
         program=_FILL_PAIRS.format(made="socket.socketpair()", kept="b", after="a.close()"),
         ends=("memory", "error"),
         limits=_MEMORY | {"open_files": 2000},
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_in_pipes",
         program=_FILL_PAIRS.format(made="pipe()", kept="a, b", after="pass"),
         ends=("memory", "error", "ok"),
         limits=_MEMORY | {"open_files": 4000},
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_taken_together_by_threads_of_many",
@@ -279,7 +279,7 @@ MEMORY = (
         ),
         ends=("memory", "error"),
         limits=_MEMORY,
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_taken_by_sixty_at_one_word",
@@ -291,7 +291,7 @@ MEMORY = (
         ),
         ends=("memory",),
         limits=_MEMORY,
-        check=_memory_was_held,
+        check=memory_was_held,
     ),
     Case(
         name="memory_in_mappings_of_one_page",

@@ -20,6 +20,7 @@ from tests.sandbox.hostile_disk import DISK
 from tests.sandbox.hostile_escapes import ESCAPES
 from tests.sandbox.hostile_files import FILES
 from tests.sandbox.hostile_interfaces import INTERFACES
+from tests.sandbox.hostile_kernel import KERNEL
 from tests.sandbox.hostile_memory import MEMORY
 from tests.sandbox.hostile_network import NETWORK
 from tests.sandbox.hostile_processes import PROCESSES
@@ -32,6 +33,7 @@ CASES = (
     *ESCAPES,
     *INTERFACES,
     *MEMORY,
+    *KERNEL,
     *PROCESSES,
     *DISK,
     *NETWORK,
@@ -44,6 +46,9 @@ CASES = (
 _PROJECT = Path(__file__).parents[2]
 _ORDINARY = 61234
 """An ordinary user: `nobody` would not do, which is what everybody is in a namespace before it is mapped."""
+
+_WITHOUT_GROUPS = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs -o ro none /sys/fs/cgroup && exec "$@"', "sh")
+"""Root, where control groups cannot be written to."""
 
 
 def _judge(case: Case, world: World, result: SandboxResult, took: float) -> None:
@@ -90,11 +95,12 @@ def ordinary_user(python: OpenPython) -> tuple[str, ...]:
 def command_line(who: str, reachable_python: OpenPython) -> Sequence[str]:
     """How the sandbox is started by whoever `who` names."""
     own = (sys.executable, "-m", "holdfast.cli.sandbox")
-    return own if who == "self" else ordinary_user(reachable_python)
+    starts = {"self": own, "without_groups": (*_WITHOUT_GROUPS, *own)}
+    return starts.get(who) or ordinary_user(reachable_python)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("who", ["self", "ordinary"] if os.geteuid() == 0 else ["self"])
+@pytest.mark.parametrize("who", ["self", "without_groups", "ordinary"] if os.geteuid() == 0 else ["self"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_hostile_program_through_the_command_line(
     case: Case, command_line: Sequence[str], world: World

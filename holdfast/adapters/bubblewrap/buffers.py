@@ -13,7 +13,10 @@ _UNIX_SHOW = 0x04 | 0x10 | 0x20  # peer, queue lengths, memory
 _UNIX_PEER, _UNIX_QUEUE, _UNIX_MEMORY = 2, 4, 5
 _INET_MEMORY = 7
 _UNIX_HEADER, _INET_HEADER = 16, 72
-_RECEIVED, _SENT, _MOST_SENT, _QUEUED = 0, 2, 3, 5
+_RECEIVED, _SENT, _MOST_SENT, _QUEUED, _OPTIONS, _BACKLOG = 0, 2, 3, 5, 6, 7
+_FILTERS = (
+    4  # what the kernel charges for a filter is a part of what it takes: its first form, and machine code
+)
 _ANSWER = 1 << 16
 
 _UNIX_REQUEST = (
@@ -31,6 +34,8 @@ class SocketBuffers:
     """Asks through one descriptor. Where the kernel does not answer, nothing is counted."""
 
     def __init__(self) -> None:
+        self.waits = False
+        """Whether something waited in a Unix socket at the last look. Descriptors may be on their way with it."""
         self._netlink: socket.socket | None = None
         with contextlib.suppress(OSError):
             self._netlink = socket.socket(
@@ -41,6 +46,7 @@ class SocketBuffers:
     def used(self) -> int:
         unix = [_unix_memory(attributes) for attributes in self._answers(*_UNIX_REQUEST)]
         internet = (_inet_memory(found) for request in _INET_REQUESTS for found in self._answers(*request))
+        self.waits = any(one.waiting or one.orphaned for one in unix)
         return _sum_of_unix(unix) + sum(internet)
 
     def close(self) -> None:
@@ -82,25 +88,28 @@ class _UnixMemory:
     sent: int
     waiting: int
     orphaned: int
+    options: int
 
 
 def _unix_memory(attributes: dict[int, bytes]) -> _UnixMemory:
     counts = _counts(attributes.get(_UNIX_MEMORY, b""))
     waiting = struct.unpack_from("=I", attributes.get(_UNIX_QUEUE, bytes(4)))[0]
     peer = struct.unpack_from("=I", attributes.get(_UNIX_PEER, bytes(4)))[0]
+    options = counts[_OPTIONS] * _FILTERS
     if waiting and not peer:
-        return _UnixMemory(counts[_SENT], 0, max(waiting, counts[_MOST_SENT]))
-    return _UnixMemory(counts[_SENT], waiting, 0)
+        return _UnixMemory(counts[_SENT], 0, max(waiting, counts[_MOST_SENT]), options)
+    return _UnixMemory(counts[_SENT], waiting, 0, options)
 
 
 def _sum_of_unix(found: list[_UnixMemory]) -> int:
     open_ones = max(sum(one.sent for one in found), sum(one.waiting for one in found))
-    return open_ones + sum(one.orphaned for one in found)
+    return open_ones + sum(one.orphaned + one.options for one in found)
 
 
 def _inet_memory(attributes: dict[int, bytes]) -> int:
     counts = _counts(attributes.get(_INET_MEMORY, b""))
-    return counts[_RECEIVED] + max(counts[_SENT], counts[_QUEUED])
+    options = counts[_OPTIONS] * _FILTERS
+    return counts[_RECEIVED] + max(counts[_SENT], counts[_QUEUED]) + counts[_BACKLOG] + options
 
 
 def _counts(data: bytes) -> tuple[int, ...]:

@@ -9,17 +9,21 @@ import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from holdfast.adapters.bubblewrap.buffers import SocketBuffers
 from holdfast.adapters.bubblewrap.tree import Key, Seen, Tree
 
 _PAGE = resource.getpagesize()
 _A_PROCESS = 128 * 1024  # its stacks and tables in the kernel, beside its page tables
 _A_MAPPING = 256  # what the kernel keeps of each, however small it is
 _PIPE = 64 * 1024  # as made; growing one is refused here
+_PIPES_OF_A_USER = 64 * 1024 * 1024  # beyond it the kernel makes them small
+_A_WATCH = 256  # of a descriptor by epoll
 _UNSEEN = 2 * 1024 * 1024
 _ALONE = 2  # the namespace's first process, and one more
 _NOTABLE = 1024 * 1024
 _FEW = 8
 """Descriptors of a process in which no pipes worth counting are looked for."""
+_WATCHES, _ON_THEIR_WAY = b"\ntfd:", re.compile(rb"^scm_fds: [1-9]", re.MULTILINE)
 _PRIVATE = re.compile(rb"^Pss_Anon:\s+(\d+)", re.MULTILINE)
 _TABLES = re.compile(rb"^VmPTE:\s+(\d+)", re.MULTILINE)
 _SHARED = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ (\S+ \d+) +/dev/zero \(deleted\)$", re.MULTILINE)
@@ -28,12 +32,15 @@ _NOTHING = Seen(0, "", b"", 0, 0, 0, 0, 0)
 
 @dataclass
 class Census:
-    """Is shown the tree again and again. `files` tells what its private file systems hold, `buffers` its sockets."""
+    """Is shown the tree again and again. `files` tells what its private file systems hold, `buffers` what waits in its
+    sockets, `sockets` what they take themselves."""
 
     tree: Tree
     limit: int
     files: Callable[[], int]
-    buffers: Callable[[], int]
+    buffers: SocketBuffers
+    sockets: Callable[[], int]
+    open_files: int
     peak: int = 0
     _counted: int = 0
     _then: dict[Key, Seen] = field(default_factory=dict)
@@ -44,10 +51,10 @@ class Census:
     def look(self, seen: Sequence[Seen], *, thorough: bool) -> int:
         """At most how much is used; exactly, as far as that goes, where it would be more than the limit."""
         files = self.files()
-        if thorough or self._held > _NOTABLE:
-            self._held = self.buffers() + _PIPE // 2 * sum(
-                count for one in seen if (count := self.tree.descriptors(one.pid)) > _FEW
-            )
+        if thorough or self.holds_buffers:
+            counts = (self.tree.descriptors(one.pid) for one in seen)
+            self._held = self._in_sockets() + sum(at_most_behind(count) for count in counts if count > _FEW)
+            self._held += self._most_on_their_way() if self.buffers.waits else 0
         pages = self._counted + self._pages_grown(seen)
         bound = pages + self._mappings_grown(seen) + files + self._held
         if bound > self.limit:
@@ -57,6 +64,11 @@ class Census:
             bound = min(bound, max(self._counted, resident) + files + self._held)
         self.peak = max(self.peak, bound)
         return bound
+
+    @property
+    def holds_buffers(self) -> bool:
+        """Whether the kernel keeps much for the call beside its pages."""
+        return self._held > _NOTABLE
 
     def _pages_grown(self, seen: Sequence[Seen]) -> int:
         """By faults; by the page tables that a fork copies; and by those who came and went between two looks, and may
@@ -89,21 +101,39 @@ class Census:
         """Ends early when the limit is passed. `pages` is the most that can have been touched, shared ones included."""
         files, counted = self.files(), 0
         shared: dict[bytes, int] = {}
-        pipes: set[str] = set()
+        held = self._in_sockets()
+        behind = _Behind()
         for one in sorted(seen, key=lambda one: one.faults, reverse=True):
             counted += self._private(one.pid)
             maps = self.tree.read(one.pid, "maps")
             shared |= shared_objects(maps)
             counted += maps.count(b"\n") * _A_MAPPING
-            if self.tree.descriptors(one.pid) > _FEW:
-                pipes |= self.tree.pipes(one.pid)
-            if counted + files > self.limit:
+            if self.buffers.waits or self.tree.descriptors(one.pid) > _FEW:
+                self._look_behind_descriptors(one.pid, behind)
+            if counted + held + files + behind.bytes > self.limit:
                 break
-        self._held = self.buffers() + len(pipes) * _PIPE
+        self._held = held + behind.bytes + (self._most_on_their_way() if behind.on_their_way else 0)
         self._counted = counted + min(sum(shared.values()), max(0, pages - counted))
         self._then = {one.key: one for one in seen}
         self._tables, self._newest = {}, max((one.pid for one in seen), default=0)
         return self._counted + self._held + files
+
+    def _in_sockets(self) -> int:
+        return self.buffers.used() + self.sockets()
+
+    def _most_on_their_way(self) -> int:
+        """In pipes whose descriptors wait in a socket, where no process holds them."""
+        return min(self.open_files * _PIPE, _PIPES_OF_A_USER)
+
+    def _look_behind_descriptors(self, pid: int, found: "_Behind") -> None:
+        for number, target in self.tree.open_files(pid).items():
+            if target.startswith("pipe:"):
+                found.pipes.add(target)
+            elif target == "anon_inode:[eventpoll]":
+                found.watches += self.tree.read(pid, f"fdinfo/{number}").count(_WATCHES)
+            elif self.buffers.waits and target.startswith("socket:"):
+                told = self.tree.read(pid, f"fdinfo/{number}")
+                found.on_their_way = found.on_their_way or bool(_ON_THEIR_WAY.search(told))
 
     def _own_pages(self, pid: int) -> int:
         """Without a wait for any lock."""
@@ -116,6 +146,24 @@ class Census:
 
     def _page_tables(self, pid: int) -> int:
         return _number(_TABLES, self.tree.read(pid, "status")) * 1024
+
+
+@dataclass
+class _Behind:
+    """What the kernel keeps behind the descriptors of processes."""
+
+    pipes: set[str] = field(default_factory=set)
+    watches: int = 0
+    on_their_way: bool = False
+
+    @property
+    def bytes(self) -> int:
+        return len(self.pipes) * _PIPE + self.watches * _A_WATCH
+
+
+def at_most_behind(descriptors: int) -> int:
+    """Two of them are a full pipe; or one half watches the other."""
+    return descriptors * _PIPE // 2 + (descriptors // 2) ** 2 * _A_WATCH
 
 
 def mappings_since(then: Seen, now: Seen) -> int:

@@ -130,6 +130,7 @@ class CallGroup:
     version: int
     _files: dict[str, int] = field(default_factory=dict)
     _memory_limit: int = 0
+    _socket_limit: int = 0
 
     @classmethod
     def create(cls, parents: GroupParents, name: str) -> "CallGroup":
@@ -167,8 +168,14 @@ class CallGroup:
         except OSError:
             return False
         self._memory_limit = limit
-        self._write("socket_limit", str(limit))
         return True
+
+    def limit_sockets(self, limit: int) -> None:
+        """Where they have a limit of their own. A kernel that finds more in use leaves it as it was."""
+        if abs(limit - self._socket_limit) >= _MIB:
+            with contextlib.suppress(OSError):
+                self._write("socket_limit", str(limit))
+            self._socket_limit = limit
 
     def limit_processes(self, count: int) -> None:
         self._write("pids_limit", str(count))
@@ -187,8 +194,11 @@ class CallGroup:
             self._write(key, "0")
 
     def memory_used(self) -> int:
+        return int(self._read("memory_used") or 0)
+
+    def sockets_used(self) -> int:
         """Version 1 counts what waits in TCP and UDP sockets apart, and not at all until it is limited."""
-        return int(self._read("memory_used") or 0) + int(self._read("socket_used") or 0)
+        return int(self._read("socket_used") or 0)
 
     def memory_peak(self) -> int:
         return int(self._read("memory_peak") or 0)

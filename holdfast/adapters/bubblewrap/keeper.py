@@ -71,10 +71,12 @@ class Keeper:
         )
 
     def _meter(self, disk: Disk, private: Disk) -> Meter:
-        memory, cpu = self.call.limits["memory_mb"], self.call.limits["cpu_s"]
+        limits = self.call.limits
+        memory, cpu = limits["memory_mb"], limits["cpu_s"]
         if self.group:
             return GroupMeter(group=self.group, disk=disk, memory_mb=memory, cpu_s=cpu)
-        return TreeMeter(disk=disk, private=private, memory_mb=memory, cpu_s=cpu)
+        most = limits["open_files"]
+        return TreeMeter(disk=disk, private=private, memory_mb=memory, cpu_s=cpu, open_files=most)
 
     def _make_file_systems(self) -> tuple[Disk, Disk]:
         limits = self.call.limits

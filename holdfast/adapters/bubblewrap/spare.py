@@ -52,10 +52,18 @@ def _within_reach(bwrap: str) -> str:
     return str(_OPEN_PLACE / path.relative_to(shown))
 
 
-def _limit_watching() -> None:
-    """What watches files is counted for whoever made the namespace too: as root for the host's root, who has 128."""
-    for name, most in (("max_inotify_instances", "4"), ("max_inotify_watches", "8192")):
-        with contextlib.suppress(FileNotFoundError), open(f"/proc/sys/user/{name}", "w") as file:  # noqa: PTH123
+_MOST = {
+    "user/max_inotify_instances": "4",
+    "user/max_inotify_watches": "8192",
+    "net/ipv4/tcp_max_tw_buckets": "4096",
+}
+"""What watches files is counted for whoever made the namespace too: as root for the host's root, who has 128. Connections
+that have ended are remembered for a minute, and counted for nobody."""
+
+
+def _limit_what_is_shared() -> None:
+    for name, most in _MOST.items():
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/sys/{name}", "w") as file:  # noqa: PTH123
             file.write(most)
 
 
@@ -106,7 +114,7 @@ class Spare:
         kernel.unshare(kernel.NEW_NAMESPACES)
         if not self.own_uid:
             map_ids("self", ours)
-        _limit_watching()
+        _limit_what_is_shared()
         kernel.raise_loopback()
         kernel.bind_read_only(self.launcher.bwrap)
         if not self.launcher.one_call:

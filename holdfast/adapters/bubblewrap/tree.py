@@ -100,9 +100,9 @@ class Tree:
             return os.stat(f"{pid}/fd", dir_fd=self._inside).st_size if pid != 1 else 0
         return 0
 
-    def pipes(self, pid: int) -> set[str]:
-        """The pipes that a process holds an end of."""
-        found = set()
+    def open_files(self, pid: int) -> dict[str, str]:
+        """What a process holds, by the numbers of its descriptors."""
+        found = {}
         with contextlib.suppress(OSError):
             descriptor = os.open(
                 f"{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._inside
@@ -110,10 +110,10 @@ class Tree:
             try:
                 for number in os.listdir(descriptor):  # noqa: PTH208
                     with contextlib.suppress(OSError):
-                        found.add(os.readlink(number, dir_fd=descriptor))
+                        found[number] = os.readlink(number, dir_fd=descriptor)
             finally:
                 os.close(descriptor)
-        return {target for target in found if target.startswith("pipe:")}
+        return found
 
 
 def _blocks(descriptor: int) -> Iterator[bytes]:
