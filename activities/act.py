@@ -61,6 +61,8 @@ class ActActivities:
         try:
             spec = self._judged_tool(call)
         except HoldfastError as error:
+            if isinstance(error, NotBegun) and activity.info().attempt < _MOST_TRIES:
+                raise  # a worker that was started just now is still told of its tools
             return await self._without_its_tool(call, str(error)), None
         if answer is None:
             answer = await self._ledger.dispatch(call, effect=spec.effect, worker=self._worker)

@@ -14,6 +14,7 @@ from cel_expr_python import cel
 from jsonschema import Draft202012Validator, ValidationError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
 
 from schemas.base import JsonObject
 
@@ -72,12 +73,22 @@ def check_schema(schema: JsonObject, *, patterns: bool = True) -> None:
         raise BadSchema(f"this is no JSON schema: {error.message[:300]}") from error
     except (RecursionError, TypeError, ValueError) as error:
         raise BadSchema(f"this is no JSON schema: {str(error)[:300]}") from error
+    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
     for keyword, said in _keywords(schema):
         if keyword in ("$ref", "$dynamicRef") and isinstance(said, str) and not said.startswith("#"):
             raise BadSchema(f"{keyword}: {said[:200]} is elsewhere, and nothing is fetched")
+        if keyword == "$ref" and isinstance(said, str):
+            _require_target(resolver, said)
         if patterns and (beyond := _beyond_re2(keyword, said)):
             raise BadSchema(f"{keyword}: {beyond[:200]} is no RE2 expression")
     Shape(schema).errors({})
+
+
+def _require_target(resolver: Any, reference: str) -> None:
+    try:
+        resolver.lookup(reference)
+    except Unresolvable as error:
+        raise BadSchema(f"$ref: {reference[:200]} is not in the schema itself") from error
 
 
 def _beyond_re2(keyword: str, said: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 import structlog
 from pydantic import ValidationError
 
-from holdfast.errors import HoldfastError, SandboxUnavailable, Unavailable
+from holdfast.errors import HoldfastError, NotBegun, NotFound, SandboxUnavailable, Unavailable
 from holdfast.shapes import Shape
 from holdfast.tools.builtin.remedies import remedy_of
 from holdfast.tools.declare import Tool, ToolContext
@@ -30,6 +30,7 @@ class RegistryToolHost:
     def __init__(self, registry: Registry) -> None:
         self._own = registry
         self._offered: dict[str, Sequence[Tool]] = {}
+        self._expected: Sequence[str] = ()
         self._registry = registry
         self._shapes: dict[tuple[str, str], Shape] = {}
 
@@ -41,7 +42,16 @@ class RegistryToolHost:
         return self._registry.specs()
 
     def find(self, name: str, version: str) -> ToolSpec:
-        return self._registry.find(name, version).spec
+        try:
+            return self._registry.find(name, version).spec
+        except NotFound as error:
+            if name.startswith(tuple(self._expected)):
+                raise NotBegun(f"This worker has not heard yet whether it has {name}@{version}.") from error
+            raise
+
+    def expect(self, prefixes: Sequence[str]) -> None:
+        """Tools with such names may still come: whoever calls one that is not there yet is asked to try again."""
+        self._expected = tuple(prefixes)
 
     def offer(self, source: str, tools: Sequence[Tool]) -> None:
         """What a source of tools has now, in place of what it had. Calls under way keep the tool they have."""

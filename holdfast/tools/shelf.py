@@ -107,6 +107,13 @@ class Shelf:
         except (BadManifest, Conflict, OSError, ValueError) as error:
             await self._refused(name, seen, before, error)
             return
+        except HoldfastError:
+            raise  # the database is away: the file is looked at again
+        except Exception as error:
+            # The edge to somebody's file: whatever is in it, the others are followed on.
+            await self._refused(name, seen, before, error)
+            log.exception("tool_file_failed", file=name)
+            return
         await asyncio.to_thread(self._attic.keep, name, text)
         self._offer(name, _File(seen, tools))
         now = {tool.spec.key for tool in tools}

@@ -86,9 +86,20 @@ CALLS: dict[str, Callable[[int], None]] = {
     "flood": flood,
     "twice": twice,
     "reach": reach,
+    "number_as_text": lambda number: send(
+        {"id": str(number), "result": {"content": [{"type": "text", "text": "mine"}]}}
+    ),
+    "no_number": lambda _: send({"id": None, "error": {"code": -32700, "message": "what?"}}),
     "breaks_its_promise": lambda number: structured(number, '"a text"'),
 }
 PROMISED = {"type": "object", "properties": {"a": {"type": "integer"}}}
+
+
+ODD_LISTS: dict[str, Any] = {
+    "texts": {"tools": ["a", 5]},
+    "nameless": {"tools": [{"inputSchema": {}}]},
+    "nothing": {},
+}
 
 
 def tools() -> list[dict[str, Any]]:
@@ -101,6 +112,10 @@ def tools() -> list[dict[str, Any]]:
             {"name": "fetches", "inputSchema": elsewhere},
             {"name": "loops", "inputSchema": {"type": "object", "$ref": "#"}},
             {"name": "slow", "inputSchema": slow},
+            {
+                "name": "dangles",
+                "inputSchema": {"type": "object", "properties": {"a": {"$ref": "#/$defs/none"}}},
+            },
         ]
     return found
 
@@ -118,7 +133,8 @@ def answer(asked: dict[str, Any]) -> None:
                 }
             )
         case "tools/list":
-            send({"id": number, "result": {"tools": tools()}})
+            odd = next((ODD_LISTS[word] for word in sys.argv if word in ODD_LISTS), None)
+            send({"id": number, "result": {"tools": tools()} if odd is None else odd})
         case "tools/call":
             CALLS.get(asked["params"]["name"], CALLS["ping"])(number)
         case "ping":

@@ -2,15 +2,21 @@
 
 import gzip
 import json
+import re
 import resource
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from holdfast.adapters.mcp.answered import Connection
 from holdfast.adapters.mcp.answers import UNREADABLE, Line, meant, message_in
+from holdfast.adapters.mcp.catalogue import tools_of
 from holdfast.errors import BrokeOff
 from holdfast.testing.http import HttpRequest, HttpResponse, HttpServer
+from schemas.base import JsonObject
+from schemas.mcp import McpServer
 from schemas.tools import ToolResult
 from tests.tools.conftest import code_of
 from tests.tools.test_mcp import Worker, roomy, worker
@@ -99,14 +105,53 @@ async def test_an_answer_that_is_too_large_never_is_in_memory(worker: Worker) ->
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8_000  # of 12 MB
 
 
+@pytest.mark.parametrize("way", list(WAYS))
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("texts", "no tools|no result"),
+        ("nameless", "without a name|no result"),
+        ("nothing", "no list|no result"),
+    ],
+)
+async def test_a_list_that_is_none_is_told_and_leaves_the_other_servers_alone(
+    worker: Worker, way: str, kind: str, said: str
+) -> None:
+    if not all(folder.stat().st_mode & 0o001 for folder in PROGRAM.parents):
+        pytest.skip("THE CHECKOUT IS BELOW A FOLDER THAT ONLY ITS OWNER ENTERS: no tool can be given it")
+    odd = {**WAYS[way], "command": [*cast("list[str]", WAYS[way]["command"]), kind]}
+    await worker.set(a={**odd, "catalogue": "any"}, h={**WAYS["beside"], "catalogue": "any"})
+    assert re.search(said, worker.told.problems.pop("mcp:a"))
+    assert worker.told.problems == {}
+    assert text_of(await worker.call("mcp.h.ping")) == "pong"
+
+
+async def test_a_number_that_comes_back_as_text_is_that_number(hostile: Worker) -> None:
+    assert text_of(await hostile.call("mcp.h.number_as_text")) == "mine"
+    assert code_of(await hostile.call("mcp.h.no_number")) == "tool_failed"
+
+
 async def test_a_tool_whose_schema_cannot_be_used_is_left_out_and_told(worker: Worker) -> None:
     beside = {**WAYS["beside"], "command": [sys.executable, str(PROGRAM), "schemas"]}
     await worker.set(h={**beside, "catalogue": "any"})
     said = worker.told.problems["mcp:h"]
     assert "'fetches' is left out: $ref: http://127.0.0.1:9/schema is elsewhere" in said
     assert "'loops' is left out: it refers to itself without end" in said
+    assert "'dangles' is left out: $ref: #/$defs/none is not in the schema itself" in said
     assert text_of(await worker.call("mcp.h.ping")) == "pong"
     assert code_of(await worker.call("mcp.h.slow", a="a" * 60 + "!")) == "bad_arguments"
+
+
+def test_a_tool_that_takes_no_object_is_left_out() -> None:
+    listed: list[JsonObject] = [
+        {"name": "lists", "inputSchema": {"type": "array"}},
+        {"name": "odd", "inputSchema": True},
+    ]
+    server = McpServer(url="http://127.0.0.1:9/mcp")
+    made, problems = tools_of("h", server, cast("Connection", None), listed)
+    assert made == []
+    assert problems[0] == "'lists' is left out: inputSchema.type: arguments are an object"
+    assert "'odd' is left out" in problems[1]
 
 
 def test_a_long_line_is_held_by_its_ends() -> None:

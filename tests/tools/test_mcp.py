@@ -18,7 +18,7 @@ import yaml
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
 from holdfast.adapters.mcp.servers import ServerFile, read_servers
 from holdfast.adapters.secrets import SecretFolder
-from holdfast.errors import InvalidInput, NotBegun, Unavailable
+from holdfast.errors import InvalidInput, NotBegun, NotFound, Unavailable
 from schemas.tools import EffectClass, ToolSpec
 from tests.interpreters import OpenPython
 from tests.tools.conftest import Caller, code_of
@@ -298,6 +298,21 @@ async def test_a_server_that_is_not_there_is_a_problem_and_no_failure(worker: Wo
     assert set(worker.told.problems) == {"mcp:away", "mcp:nothing", "mcp:secret"}
     await worker.set()
     assert worker.told.problems == {}
+
+
+async def test_a_tool_may_still_come_until_its_server_was_heard(worker: Worker) -> None:
+    """A worker that was started just now must not refuse what a run has pinned."""
+    asked = ("mcp.tickets.add", "1.0.0-unheard")
+    with pytest.raises(NotBegun):
+        worker.call.host.find(*asked)
+    await worker.set(tickets={"url": "http://127.0.0.1:9/mcp", "catalogue": "any"})
+    with pytest.raises(NotBegun):
+        worker.call.host.find(*asked)
+    with pytest.raises(NotFound):
+        worker.call.host.find("mcp.other.add", "1.0.0")
+    await worker.set(tickets=beside())
+    with pytest.raises(NotFound):
+        worker.call.host.find(*asked)
 
 
 async def test_outside_the_sandbox_is_no_place_in_production(

@@ -23,6 +23,17 @@ def most_bytes(result_bytes: int) -> int:
     return max(_LEAST_BYTES, 4 * result_bytes)
 
 
+def addressee(message: JsonObject, waiting: AbstractSet[int]) -> int | None:
+    """The request that an answer is for. Its number may come back as text, as other clients take it too; a refusal
+    without a number is that of the only one who waits."""
+    named = message.get("id")
+    if isinstance(named, str) and named.isascii() and named.isdigit():
+        named = int(named)
+    if named is None and "error" in message and len(waiting) == 1:
+        return next(iter(waiting))
+    return int(named) if isinstance(named, int | float) and named in waiting else None
+
+
 @dataclass
 class Line:
     """One line as it comes in. Of one that is longer than `most`, only both ends are held."""

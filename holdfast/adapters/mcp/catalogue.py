@@ -4,6 +4,7 @@ import fnmatch
 import json
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -21,6 +22,18 @@ _MOST_TOOLS = 200
 _MOST_CHARS = 4_000
 _SLACK_S = 5.0
 """So that a call that is too slow ends as what was seen of it, and not as cut off from outside."""
+
+
+def listed(found: Any) -> Sequence[JsonObject]:
+    """What a server lists, where it is a list of tools. Raises ToolFailed otherwise."""
+    tools: list[JsonObject] = (
+        [tool for tool in found if isinstance(tool, dict)] if isinstance(found, list) else []
+    )
+    if not isinstance(found, list) or len(tools) < len(found):
+        raise ToolFailed("What it lists are no tools.", remedy="Tell whoever runs the server.")
+    if not all(isinstance(tool.get("name"), str) and tool["name"] for tool in tools):
+        raise ToolFailed("It lists a tool without a name.", remedy="Tell whoever runs the server.")
+    return tools
 
 
 def hash_of(found: Sequence[JsonObject]) -> Digest:
@@ -61,6 +74,9 @@ def _tool(name: str, server: McpServer, connection: Connection, found: JsonObjec
     original = str(found["name"])
     for side in ("inputSchema", "outputSchema"):
         check_schema(found.get(side) or {}, patterns=False)
+    schema = found.get("inputSchema") or {}
+    if isinstance(schema, dict) and schema.get("type", "object") != "object":
+        raise ValueError("inputSchema.type: arguments are an object")
     spec = ToolSpec(
         name=f"mcp.{name}.{_slug(original)}",
         description=(str(found.get("description") or "") or f"The tool {original} of {name}.")[:_MOST_CHARS],

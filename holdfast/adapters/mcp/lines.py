@@ -15,6 +15,7 @@ from holdfast.adapters.mcp.answers import (
     TOO_LARGE,
     UNREADABLE,
     Line,
+    addressee,
     is_said_unasked,
     meant,
     message_in,
@@ -96,18 +97,21 @@ class _Pump:
             await self._deliver(message)
 
     async def _deliver(self, message: JsonObject) -> None:
-        request = message.get("id")
-        if "method" not in message and request not in self._waiting:
+        request = None if "method" in message else addressee(message, self._waiting)
+        if request is not None:
+            message = {**message, "id": request}
+        elif "method" not in message:
             return  # answered before, or never asked
         try:
             parsed = types.jsonrpc_message_adapter.validate_python(message, by_name=False)
         except ValidationError:
-            if not isinstance(request, int):
+            if request is None:
                 return
             parsed = types.jsonrpc_message_adapter.validate_python(
                 refusal(request, UNREADABLE), by_name=False
             )
-        self._waiting.discard(request)
+        if request is not None:
+            self._waiting.discard(request)
         await self._incoming.send(SessionMessage(parsed))
 
     async def say(self, outgoing: _Outgoing) -> None:

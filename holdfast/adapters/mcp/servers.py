@@ -26,6 +26,9 @@ from schemas.mcp import McpServer, McpServers
 
 log = structlog.get_logger()
 
+_AT_ONCE = 4
+"""Servers asked at the same time: one that does not answer keeps few others waiting."""
+
 
 @dataclass
 class _Known:
@@ -56,7 +59,9 @@ class ServerFile:
         self._refusals = refusals
         self._known: dict[str, _Known] = {}
         self._named: set[str] = set()
+        self._heard: set[str] = set()
         self._looked = False
+        host.expect(["mcp."])
 
     async def follow(self, *, every_s: float = 30.0) -> None:
         """Read the file and ask every server again and again: what changed there is seen before long."""
@@ -80,54 +85,69 @@ class ServerFile:
         for name in self._named - set(wanted.servers):
             await self._refusals.accept(f"mcp:{name}")
         self._named = set(wanted.servers)
-        for name, server in wanted.servers.items():
-            await self._ask(name, server)
-        tools = [tool for known in self._known.values() for tool in known.tools]
-        self._host.offer("mcp", tools)
+        self._heard &= self._named
+        places = asyncio.Semaphore(_AT_ONCE)
+        await asyncio.gather(*(self._ask(name, server, places) for name, server in wanted.servers.items()))
+        self._host.offer("mcp", self._tools())
+        self._host.expect([f"mcp.{name}." for name in self._named - self._heard])
         if not self._looked:
-            await self._offers.keep_only("mcp", [tool.spec for tool in tools])
+            await self._offers.keep_only("mcp", [tool.spec for tool in self._tools()])
             self._looked = True
+
+    def _tools(self) -> Sequence[Tool]:
+        return [tool for known in self._known.values() for tool in known.tools]
 
     async def close(self) -> None:
         for known in self._known.values():
             await known.connection.close()
 
-    async def _ask(self, name: str, server: McpServer) -> None:
-        """A server that is away keeps its tools: their calls say so. One whose words changed loses them."""
+    async def _ask(self, name: str, server: McpServer, places: asyncio.Semaphore) -> None:
+        """The edge to somebody else's server: whatever it brings is its own problem, and the others are followed on."""
+        try:
+            async with places:
+                problems = await self._taken_in(name, server)
+        except (HoldfastError, ValidationError) as error:
+            problems = [str(error)]
+            log.warning("mcp_server_refused", server=name, why=type(error).__name__)
+        except Exception as error:
+            problems = [f"It cannot be used: {type(error).__name__}: {error}"]
+            log.exception("mcp_server_failed", server=name)
+        if problems:
+            await self._refusals.refuse(f"mcp:{name}", "; ".join(problems)[:2000])
+        else:
+            await self._refusals.accept(f"mcp:{name}")
+
+    async def _taken_in(self, name: str, server: McpServer) -> Sequence[str]:
+        """Why some of its tools are left out. One that is away keeps its tools: their calls say so. One whose words changed
+        loses them."""
         # mcp takes a second to import: only a worker with servers pays for it.
-        from holdfast.adapters.mcp.catalogue import hash_of, tools_of  # noqa: PLC0415
+        from holdfast.adapters.mcp.catalogue import hash_of, listed, tools_of  # noqa: PLC0415
         from holdfast.adapters.mcp.connection import connection_to  # noqa: PLC0415
 
-        try:
-            known = self._known.get(name)
-            if server.unsandboxed and not self._unsandboxed:
-                raise Misconfigured(
-                    f"The server {name} asks to run outside the sandbox, which the prod profile does not permit.",
-                    remedy="Leave `unsandboxed` out, with `warm` in its place, or run it elsewhere and name its url.",
-                )
-            if known is None:
-                connection = await connection_to(
-                    server, name=name, sandbox=self._sandbox, secrets=self._secrets
-                )
-                known = self._known[name] = _Known(server, connection)
-            found = await known.connection.tools()
-            seen = hash_of(found)
-            if server.catalogue not in ("any", seen):
-                await self._withdraw(known)
-                raise InvalidInput(
-                    f"Its tools ({', '.join(str(tool['name']) for tool in found)[:500]}) have the hash {seen}, which"
-                    " nobody has accepted.",
-                    remedy=f"Look at them, and write `catalogue: {seen}` below the server's name.",
-                )
-            tools, problems = tools_of(name, server, known.connection, found)
-            await self._swap(known, tools)
-            if problems:
-                await self._refusals.refuse(f"mcp:{name}", "; ".join(problems)[:2000])
-            else:
-                await self._refusals.accept(f"mcp:{name}")
-        except (HoldfastError, ValidationError) as error:
-            await self._refusals.refuse(f"mcp:{name}", str(error))
-            log.warning("mcp_server_refused", server=name, why=type(error).__name__)
+        if server.unsandboxed and not self._unsandboxed:
+            raise Misconfigured(
+                f"The server {name} asks to run outside the sandbox, which the prod profile does not permit.",
+                remedy="Leave `unsandboxed` out, with `warm` in its place, or run it elsewhere and name its url.",
+            )
+        known = self._known.get(name)
+        if known is None:
+            connection = await connection_to(server, name=name, sandbox=self._sandbox, secrets=self._secrets)
+            known = self._known[name] = _Known(server, connection)
+        said = await known.connection.tools()
+        self._heard.add(name)
+        found = listed(said)
+        seen = hash_of(found)
+        if server.catalogue not in ("any", seen):
+            await self._withdraw(known)
+            raise InvalidInput(
+                f"Its tools ({', '.join(str(tool['name']) for tool in found)[:500]}) have the hash {seen}, which"
+                " nobody has accepted.",
+                remedy=f"Look at them, and write `catalogue: {seen}` below the server's name.",
+            )
+        tools, problems = tools_of(name, server, known.connection, found)
+        await self._swap(known, tools)
+        self._host.offer("mcp", self._tools())
+        return problems
 
     async def _swap(self, known: _Known, tools: Sequence[Tool]) -> None:
         fresh = {tool.spec.key for tool in tools}

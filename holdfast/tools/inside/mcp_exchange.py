@@ -31,7 +31,7 @@ class Server:
             ):  # it asks us for something, such as a model: we have nothing
                 refusal = {"code": -32601, "message": "not offered"}
                 self.send({"id": line["id"], "error": refusal})
-            elif line.get("id") == number:
+            elif is_for(number, line):
                 return line
         raise SystemExit(f"the server ended without an answer to {method}")
 
@@ -59,6 +59,12 @@ class Server:
                     yield refusal(number, UNREADABLE)
 
 
+def is_for(number: int, answer: dict[str, Any]) -> bool:
+    """Its number may come back as text, as other clients take it too; a refusal without one is for who waits."""
+    named = answer.get("id")
+    return str(named) == str(number) or named == number or (named is None and "error" in answer)
+
+
 def refusal(number: int, code: int) -> dict[str, Any]:
     return {"id": number, "error": {"code": code, "message": ""}}
 
@@ -74,9 +80,12 @@ def every_tool(server: Server) -> dict[str, Any]:
     cursor: dict[str, Any] = {}
     for _ in range(MOST_PAGES):
         answer = server.ask("tools/list", cursor)
-        if "error" in answer:
+        if "result" not in answer:
             return answer
-        found += answer["result"]["tools"]
+        page = answer["result"].get("tools") if isinstance(answer["result"], dict) else None
+        if not isinstance(page, list):
+            raise SystemExit("it answered with no list of tools")
+        found += page
         if not answer["result"].get("nextCursor"):
             return {"result": {"tools": found}}
         cursor = {"cursor": answer["result"]["nextCursor"]}
