@@ -178,6 +178,28 @@ async def test_a_server_that_died_is_started_again_by_the_next_call(worker: Work
     assert before.output["text"] != after.output["text"]
 
 
+async def test_a_server_beside_the_worker_dies_with_it(tmp_path: Path) -> None:
+    """Also one that does not look at its input, where a worker that is killed cannot tell it."""
+    lines = (
+        "import asyncio, sys",
+        "from holdfast.adapters.mcp.beside import started",
+        "async def work():",
+        "    async with started([sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(600)']) as (said, _):",
+        "        print((await said.readline()).decode(), flush=True)",
+        "        await asyncio.Event().wait()",
+        "asyncio.run(work())",
+    )
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "\n".join(lines), stdout=asyncio.subprocess.PIPE
+    )
+    assert worker.stdout is not None
+    server = Path("/proc") / (await worker.stdout.readline()).decode().strip()
+    assert server.exists()
+    worker.kill()
+    await worker.wait()
+    assert await until(lambda: not server.exists())
+
+
 async def test_a_catalogue_that_nobody_accepted_is_refused_with_its_hash(worker: Worker) -> None:
     await worker.set(tickets={**beside(), "catalogue": None})
     assert worker.told.published == {}
