@@ -135,15 +135,7 @@ def _skipped(example: ToolExample, *, as_json: bool) -> bool:
 async def _try(
     holdfast: Holdfast, name: str, example: ToolExample, environment: str, *, waits: bool, as_json: bool
 ) -> int:
-    run = await holdfast.runs.start(
-        RunRequest(
-            goal=f"Try {name}: {example.title}"[:8000],
-            environment=environment,
-            plan=_plan(name, example),
-            on_failure="fail",
-            labels={"by": "tool-test"},
-        )
-    )
+    run = await _begun(holdfast, name, example, environment)
     ended, effect = await _ended(holdfast, run, waits=waits)
     waiting = not ended.status.ended
     why = "a person is asked first; --all waits for them" if waiting else _missed(example, effect, ended)
@@ -152,6 +144,20 @@ async def _try(
     words = f"{word}  {example.title}{': ' + why if why else ''}  ({run.id})"
     report(words, as_json=as_json, example=example.title, passed=passed, why=why, run_id=run.id)
     return ENDED_BADLY if passed is False else _code(ended)
+
+
+async def _begun(holdfast: Holdfast, name: str, example: ToolExample, environment: str) -> Run:
+    """One call is a call, as whoever may call tools may make it; several are a run of their own."""
+    if not example.first:
+        return await holdfast.tools.call(name, example.arguments, environment=environment)
+    request = RunRequest(
+        goal=f"Try {name}: {example.title}"[:8000],
+        environment=environment,
+        plan=_plan(name, example),
+        on_failure="fail",
+        labels={"by": "tool-test"},
+    )
+    return await holdfast.runs.start(request)
 
 
 def _plan(name: str, example: ToolExample) -> Plan:
