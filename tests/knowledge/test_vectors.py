@@ -93,6 +93,29 @@ async def test_a_job_tells_how_far_a_document_is_that_takes_long(database: Datab
     assert (done.left, done.passages) == (0, 0)
 
 
+async def test_no_graph_is_begun_while_documents_of_a_job_wait(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.adapters.postgres.knowledge_growth.EXACT", 1)
+
+    async def graphs() -> int:
+        async with database.tenant(TENANT) as connection:
+            found = await connection.execute(
+                "select from pg_indexes where indexname like 'knowledge_hnsw_%'",
+            )
+            return found.rowcount
+
+    library = PostgresLibrary(database=database, embedder=HashedWords())
+    await library.jobs.stage(TENANT, "job", _drafts())
+    other = [DocumentDraft(id="other", text="# Other\n\nWords.\n")]
+    await library.ingest(TENANT, other, author="ann")
+    assert await graphs() == 0
+    job = IngestJob(tenant=TENANT, job="job")
+    await library.jobs.page(job)
+    await library.jobs.finish(job)
+    assert await graphs() == 1
+
+
 async def test_a_model_that_is_not_at_hand_leaves_words_and_says_so(database: Database) -> None:
     await PostgresLibrary(database=database, embedder=HashedWords()).ingest(TENANT, _drafts(), author="ann")
     result = await PostgresLibrary(database=database).search(TENANT, SearchRequest(query="full disk"))

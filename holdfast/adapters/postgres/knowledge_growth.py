@@ -1,5 +1,7 @@
 """What a library needs as it grows: how common its common words are, and a graph over its vectors."""
 
+from datetime import timedelta
+
 from holdfast.adapters.postgres.database import Connection
 from holdfast.adapters.postgres.knowledge_query import COUNTED
 
@@ -7,19 +9,26 @@ EXACT = 10_000
 """Up to so many documents and chunks of a tenant, exact search is as quick as a graph, and misses nothing."""
 
 _GROWTH = 1.2
+_PATIENCE = timedelta(days=3)
+"""A job that is not done by then is not waited for."""
 
 
 async def keep_pace(connection: Connection, tenant: str, *, model: str | None, dimensions: int) -> None:
-    """Cheap where nothing has to be done; called after every batch."""
+    """Cheap where nothing has to be done; called after every batch. While documents of a job wait, no graph is begun: it keeps
+    them out until it stands, and slows them down from then on.
+    """
     cursor = await connection.execute(
-        "select documents, chunks, weighed from knowledge_totals where tenant = %s", (tenant,)
+        """select documents, chunks, weighed, exists (
+             select from knowledge_staged s where s.tenant = t.tenant and s.outcome is null and s.at > now() - %s
+           ) as more from knowledge_totals t where tenant = %s""",
+        (_PATIENCE, tenant),
     )
     row = await cursor.fetchone()
     if row is None:
         return
     if row["documents"] > COUNTED and row["documents"] > _GROWTH * row["weighed"]:
         await _count_common_words(connection, tenant)
-    if model is not None and row["documents"] + row["chunks"] > EXACT:
+    if model is not None and row["documents"] + row["chunks"] > EXACT and not row["more"]:
         await connection.execute("select index_vectors(%s, %s)", (model, dimensions))
 
 
