@@ -4,19 +4,23 @@ The reader of commands is the guardian's; a command that it cannot read is like 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from holdfast.guardian.facts import ActionView, extract_facts
 from schemas.base import JsonObject
-from schemas.facts import Effect
+from schemas.facts import CommandFact, Effect, Facts
 
 ARGUMENTS = ("command", "script", "cmd")
 _LONGEST = 20_000
 _ASIDE = frozenset({"cd", "echo", "export", "set", "true", ":", "sleep"})
 _LIKE = 0.5
-"""The share of the words of a quoted argument from which another one says much the same."""
+"""The share of the words of a quoted argument, or of the flags, from which another one says much the same."""
+_EDITED = 0.75
+"""The share of all words of two commands from which the one is the other with a word changed."""
+_REMOTE = frozenset({"ssh"})
+"""What runs its arguments on another host: a command there is a command like any."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Form:
 
     programs: frozenset[str]
     flags: frozenset[str]
+    settings: frozenset[str]
+    """The variables it is run with."""
     words: frozenset[str]
     inner: frozenset[str]
     """The words of arguments of several words, such as a statement of SQL."""
@@ -38,9 +44,18 @@ def command_of(arguments: Mapping[str, object]) -> str:
 
 
 def programs_of(arguments: JsonObject) -> tuple[str, ...]:
-    """The programs that a call runs, each with its sub-command: `kubectl drain`."""
+    """The programs that a call runs, each with its sub-command: `kubectl drain`. A call that makes any request is known by
+    its method and host, likewise: `PUT stock.example`.
+    """
     text = command_of(arguments)
-    return tuple(sorted(form_of(text).programs)) if text else ()
+    return tuple(sorted(form_of(text).programs)) if text else _request_of(arguments)
+
+
+def _request_of(arguments: JsonObject) -> tuple[str, ...]:
+    method, url = arguments.get("method"), arguments.get("url")
+    if not (isinstance(method, str) and isinstance(url, str) and "://" in url):
+        return ()
+    return (f"{method.upper()} {url.split('://', 1)[1].split('/', 1)[0].split('?', 1)[0]}"[:200],)
 
 
 def programs_taught(data: JsonObject) -> tuple[str, ...]:
@@ -52,21 +67,45 @@ def programs_taught(data: JsonObject) -> tuple[str, ...]:
 @lru_cache(maxsize=512)
 def form_of(text: str) -> Form:
     text = text[:_LONGEST]
-    facts = extract_facts(ActionView(tool="shell", kind="shell", arguments={"command": text}))
-    run = [command for command in facts.commands if command.binary not in _ASIDE] or list(facts.commands)
+    facts = _facts_of(text)
+    run = _worth_naming(facts)
     quoted = re.findall(r"'([^']*)'|\"([^\"]*)\"", text)
     inner = [word for pair in quoted for part in pair if " " in part for word in _words(part)]
     return Form(
-        programs=frozenset(f"{command.binary} {command.subcommand}".strip() for command in run),
+        programs=frozenset(name for command in run for name in _programs(command)),
         flags=frozenset(flag for command in run for flag in command.flags),
+        settings=frozenset(facts.env_set),
         words=frozenset(_words(text)),
         inner=frozenset(inner),
         changes=frozenset(facts.effects) - {Effect.READ},
     )
 
 
+def _facts_of(text: str) -> Facts:
+    return extract_facts(ActionView(tool="shell", kind="shell", arguments={"command": text}))
+
+
+def _worth_naming(facts: Facts) -> list[CommandFact]:
+    return [command for command in facts.commands if command.binary not in _ASIDE] or list(facts.commands)
+
+
+def _programs(command: CommandFact) -> Iterator[str]:
+    yield _named(command)
+    if command.binary in _REMOTE:
+        # Values of options stand among the arguments; the host is the first that cannot be one.
+        host = next((at for at, word in enumerate(command.args) if not re.search(r"[=/]|^\d+$", word)), None)
+        if host is not None:
+            yield from map(_named, _worth_naming(_facts_of(" ".join(command.args[host + 1 :]))))
+
+
+def _named(command: CommandFact) -> str:
+    return f"{command.binary} {command.subcommand}".strip()
+
+
 def _words(text: str) -> list[str]:
-    return re.findall(r"[^\s'\"();|&,=]+", text)
+    """An address of the web is the words between its strokes."""
+    apart = re.sub(r"\w+://(\S+)", lambda found: re.sub(r"[/?#]", " ", found[1]), text)
+    return re.findall(r"[^\s'\"();|&,=]+", apart)
 
 
 def like(call: Form, other: Form) -> bool:
@@ -78,7 +117,16 @@ def like(call: Form, other: Form) -> bool:
 
 def mends(failed: str, later: str) -> bool:
     """Whether a later command can be the better way of one that failed, and not merely the next thing done."""
-    return like(form_of(later), form_of(failed))
+    before, after = form_of(failed), form_of(later)
+    return like(after, before) or _edited(before, after)
+
+
+def _edited(before: Form, after: Form) -> bool:
+    """Whether a command is another with a word changed, or with words added, and does the same."""
+    if before.changes != after.changes or not before.words:
+        return False
+    shared = before.words & after.words
+    return before.words <= after.words or len(shared) >= _EDITED * len(before.words | after.words)
 
 
 def disregards_command(call: str, failed: str, worked: str | None) -> bool:
@@ -86,17 +134,40 @@ def disregards_command(call: str, failed: str, worked: str | None) -> bool:
     if call == failed:
         return True
     now, before = form_of(call), form_of(failed)
-    if not like(now, before):
+    if not (like(now, before) and _flagged_alike(now, before)):
         return False
     if worked is None:
         return before.flags <= now.flags and bool(_operands(before) & _operands(now))
-    after = form_of(worked)
-    added = (after.flags - before.flags, after.programs - before.programs)
-    if any(added):
-        return not (added[0] <= now.flags and added[1] <= now.programs)
+    return _leaves_out(now, before, form_of(worked))
+
+
+def _flagged_alike(now: Form, before: Form) -> bool:
+    """A program without sub-commands is told what to do by its flags."""
+    if any(" " in program for program in before.programs):
+        return True
+    return len(now.flags & before.flags) >= _LIKE * len(before.flags)
+
+
+def _leaves_out(now: Form, before: Form, after: Form) -> bool:
+    """Whether what made the call work is missing: flags, programs and variables, or else words."""
+    added = [
+        (after.flags - before.flags, now.flags),
+        (after.programs - before.programs, now.programs),
+        (after.settings - before.settings, now.settings),
+    ]
+    if any(more for more, _ in added):
+        return not all(more <= present for more, present in added)
     if inserted := after.inner - before.inner if before.inner <= after.inner else frozenset():
         return not inserted <= now.inner
-    return bool((before.words - after.words) & now.words)
+    if dropped := before.words - after.words:
+        return bool(dropped & now.words)
+    return _of_much_the_same(now, before) and not after.words <= before.words | now.words
+
+
+def _of_much_the_same(now: Form, before: Form) -> bool:
+    """Whether what it is done with is; one of its operands is what it is done to, and that is another each time."""
+    operands = _operands(before)
+    return len(operands & now.words) >= _LIKE * (len(operands) - 1)
 
 
 def _operands(form: Form) -> frozenset[str]:

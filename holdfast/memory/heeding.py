@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from holdfast.errors import HoldfastError
-from holdfast.memory.commands import command_of, disregards_command, programs_of
+from holdfast.memory.commands import command_of, disregards_command, programs_of, programs_taught
 from holdfast.memory.contexts import hit_as_recalled
 from holdfast.ports import Planner
 from schemas.base import JsonObject
@@ -128,6 +128,9 @@ def disregards(call: ToolStep, hit: MemoryHit) -> bool:
     do = content.data.get("do", content.data.get("after"))
     if not isinstance(avoid, dict):
         return hit.parts.get("relevance", 0.0) >= RELEVANT
+    taught = programs_taught(content.data)
+    if taught and set(taught).isdisjoint(programs_of(call.arguments)):
+        return False
     command, failed = command_of(call.arguments), command_of(avoid)
     if command and failed:
         return disregards_command(command, failed, command_of(do) if isinstance(do, dict) else None)

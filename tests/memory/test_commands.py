@@ -6,6 +6,7 @@ from holdfast.memory.commands import disregards_command, mends, programs_of, pro
 
 DRAIN = "kubectl drain n-1"
 DRAINED = "kubectl drain n-1 --ignore-daemonsets"
+POSTED = "curl -X POST 'https://h/a/merge?wait=false'"
 INDEX = "psql -d shop -c 'create index on orders (day)'"
 INDEXED = "psql -d shop -c 'create index concurrently on orders (day)'"
 
@@ -28,6 +29,17 @@ INDEXED = "psql -d shop -c 'create index concurrently on orders (day)'"
         ("systemctl restart web", "systemctl restart web", None, True),
         ("systemctl restart db", "systemctl restart web", None, False),
         ("if [", DRAIN, DRAINED, False),
+        ("apt-get install -y b", "apt-get install -y a", "LANG=C apt-get install -y a", True),
+        ("LANG=C apt-get install -y b", "apt-get install -y a", "LANG=C apt-get install -y a", False),
+        ("vpn up b", "vpn up a", "vpn down a; vpn up a", True),
+        ("vpn down b; vpn up b", "vpn up a", "vpn down a; vpn up a", False),
+        ("curl -X POST https://h/b/merge", "curl -X POST https://h/a/merge", POSTED, True),
+        ("curl -X POST https://elsewhere/feed", "curl -X POST https://h/a/merge", POSTED, False),
+        ("curl https://h/b/size", "curl -X POST https://h/a/merge", POSTED, False),
+        ("usermod -G audio b", "usermod -G wheel a", "usermod -aG wheel a", True),
+        ("usermod -L b", "usermod -G wheel a", "usermod -aG wheel a", False),
+        ("ssh b reboot", "ssh a reboot", "ssh a sudo reboot", True),
+        ("ssh -p 22 a uptime", "ssh a reboot", "ssh a sudo reboot", False),
     ],
 )
 def test_a_command_disregards_a_lesson_on_one_made_alike(
@@ -42,6 +54,24 @@ def test_a_command_disregards_a_lesson_on_one_made_alike(
 def test_a_look_around_after_a_failure_mends_nothing() -> None:
     assert mends(DRAIN, DRAINED)
     assert not mends(DRAIN, "kubectl get pods -A")
+
+
+def test_a_command_with_a_word_changed_or_added_mends_it() -> None:
+    rule = "nft add rule inet filter input tcp dport 22 accept"
+    assert mends(rule, rule.replace("add", "insert"))
+    assert mends("ssh a reboot", "ssh -o ConnectTimeout=5 a sudo systemctl reboot")
+    assert not mends("docker stop web", "docker start web")
+
+
+def test_a_command_on_a_host_within_hosts_is_read_one_host_deep() -> None:
+    assert programs_of({"command": "ssh a ssh b ssh c reboot"}) == ("ssh",)
+
+
+def test_a_call_that_makes_any_request_is_known_by_its_method_and_host() -> None:
+    assert programs_of({"method": "put", "url": "https://stock.example/items/7?x=1"}) == (
+        "PUT stock.example",
+    )
+    assert programs_of({"url": "https://stock.example/items/7"}) == ()
 
 
 def test_a_tool_that_runs_any_program_is_known_by_what_it_runs() -> None:

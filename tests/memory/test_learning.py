@@ -12,7 +12,7 @@ DATA = ROOT / "tests" / "data" / "learning"
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["", "unseen-"])
+@pytest.mark.parametrize("name", ["", "unseen-", "blind-"])
 async def test_lessons_reach_tasks_in_other_words_and_hardly_any_other(name: str) -> None:
     script = await asyncio.create_subprocess_exec(
         sys.executable,
