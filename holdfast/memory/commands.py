@@ -19,6 +19,8 @@ _LIKE = 0.5
 """The share of the words of a quoted argument, or of the flags, from which another one says much the same."""
 _EDITED = 0.75
 """The share of all words of two commands from which the one is the other with a word changed."""
+_NAMED = 200
+"""The longest name of a program that is told from others."""
 _REMOTE = frozenset({"ssh"})
 """What runs its arguments on another host: a command there is a command like any."""
 
@@ -55,13 +57,17 @@ def _request_of(arguments: JsonObject) -> tuple[str, ...]:
     method, url = arguments.get("method"), arguments.get("url")
     if not (isinstance(method, str) and isinstance(url, str) and "://" in url):
         return ()
-    return (f"{method.upper()} {url.split('://', 1)[1].split('/', 1)[0].split('?', 1)[0]}"[:200],)
+    return (f"{method.upper()} {url.split('://', 1)[1].split('/', 1)[0].split('?', 1)[0]}"[:_NAMED],)
 
 
 def programs_taught(data: JsonObject) -> tuple[str, ...]:
     """The programs a lesson is about, where its data say so as ours do."""
     programs = data.get("programs")
-    return tuple(each for each in programs if isinstance(each, str)) if isinstance(programs, list) else ()
+    return (
+        tuple(each[:_NAMED] for each in programs if isinstance(each, str))
+        if isinstance(programs, list)
+        else ()
+    )
 
 
 @lru_cache(maxsize=512)
@@ -99,7 +105,7 @@ def _programs(command: CommandFact) -> Iterator[str]:
 
 
 def _named(command: CommandFact) -> str:
-    return f"{command.binary} {command.subcommand}".strip()
+    return f"{command.binary} {command.subcommand}".strip()[:_NAMED]
 
 
 def _words(text: str) -> list[str]:

@@ -54,6 +54,11 @@ def relevance(cosine: float | None, shared: float) -> float:
     return shared if cosine is None else DENSE * max(cosine, 0.0) + WORDS * shared
 
 
+def least_cosine(near: float) -> float:
+    """So like in meaning an item is at least that is as relevant as this, be all its words in common."""
+    return (near - WORDS) / DENSE if near > WORDS else -1.0
+
+
 def score(
     item: MemoryItem, *, match: Match, relevant: float, now: datetime, settings: RecallSettings
 ) -> Scored:

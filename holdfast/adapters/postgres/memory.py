@@ -11,7 +11,7 @@ from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder, to_text
 from holdfast.adapters.postgres.memory_evidence import evidence_of
 from holdfast.adapters.postgres.memory_feedback import MemoryFeedback
-from holdfast.adapters.postgres.memory_recall import any_lesson, candidates, rarities_of
+from holdfast.adapters.postgres.memory_recall import EXACT, any_lesson, candidates, words_of
 from holdfast.adapters.postgres.memory_rows import item_of
 from holdfast.adapters.postgres.memory_store import EMBEDDING_PATIENCE_S
 from holdfast.errors import HoldfastError
@@ -19,7 +19,7 @@ from holdfast.knowledge.ports import Embedder, Library
 from holdfast.memory.commands import programs_of
 from holdfast.memory.contexts import hit_as_recalled, runbook_as_recalled, thread_as_recalled, within
 from holdfast.memory.lessons import episode_of, lessons_of
-from holdfast.memory.scoring import Scored, chosen, match_of, relevance, score, told
+from holdfast.memory.scoring import Scored, chosen, least_cosine, match_of, relevance, score, told
 from holdfast.memory.signatures import alert_of, goal_kind
 from schemas.knowledge import SearchRequest, SearchResult
 from schemas.memory import (
@@ -50,6 +50,7 @@ class PostgresMemory(MemoryFeedback):
         settings: RecallSettings | None = None,
         new_lessons: MemoryStatus = MemoryStatus.PROPOSED,
         token_budget: int | None = None,
+        exact: int = EXACT,
     ) -> None:
         cached = CachedEmbedder(database=database, embedder=embedder) if embedder else None
         super().__init__(database=database, embedder=cached)
@@ -57,6 +58,7 @@ class PostgresMemory(MemoryFeedback):
         self._settings = settings or RecallSettings()
         self._new_lessons = new_lessons
         self._token_budget = token_budget
+        self._exact = exact
 
     async def recall(self, request: RecallRequest) -> Recollection:
         """What the run should know before it plans, best first, within its token budget. What was given is noted."""
@@ -96,18 +98,20 @@ class PostgresMemory(MemoryFeedback):
         model, vector = await self._embedded(cues.text)
         kind = goal_kind(cues.text)
         async with self._database.tenant(tenant) as connection:
-            rarities = await rarities_of(connection, cues.text)
+            words = await words_of(connection, tenant, cues.text, exact=self._exact)
             rows = await candidates(
                 connection,
                 tenant,
                 cues,
                 kind=kind,
-                terms=list(rarities),
+                words=words,
                 model=model,
                 vector=vector,
                 lessons=lessons,
+                least=least_cosine(self._settings.near),
+                exact=self._exact,
             )
-        return [self._scored(row, cues, kind, rarities) for row in rows]
+        return [self._scored(row, cues, kind, words.rarities) for row in rows]
 
     async def teaches(self, tenant: str, tools: Sequence[str]) -> bool:
         """Whether there is any lesson on these tools: most have none, and nothing else has to be asked."""

@@ -11,6 +11,7 @@ import structlog
 
 from holdfast.adapters.postgres.database import Connection, Database
 from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder
+from holdfast.adapters.postgres.memory_recall import keep_graph
 from holdfast.adapters.postgres.memory_rows import (
     COLUMNS,
     item_of,
@@ -170,6 +171,7 @@ class MemoryStore:
                 # Forgotten meanwhile, it must not come back as a vector; changed, it has a newer one.
                 if (await locked(connection, item.id)).version == item.version:
                     await put_vector(connection, tenant, item.id, self._embedder.model, vector)
+            await keep_graph(connection, tenant, self._embedder.model)
         return len(rows)
 
     async def read(self, tenant: str, item_id: str) -> MemoryItem:

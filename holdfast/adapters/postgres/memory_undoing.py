@@ -64,8 +64,8 @@ class MemoryUndoing(MemoryStore):
                 (row["id"], row["version"] + 1, Jsonb(blank.model_dump(mode="json")), author),
             )
             await connection.execute(
-                """update memory_items set content = %s, status = 'forgotten', terms = '{}', goal_kind = '', tool = '',
-                     error = '', runbook = '', alert = '', version = version + 1, digest = 'sha256:' || encode(sha256(id::bytea), 'hex'),
+                """update memory_items set content = %s, status = 'forgotten', terms = '{}', programs = '{}', subject = '',
+                     goal_kind = '', tool = '', error = '', runbook = '', alert = '', version = version + 1, digest = 'sha256:' || encode(sha256(id::bytea), 'hex'),
                      changed_at = clock_timestamp()
                    where id = %s""",
                 (Jsonb(blank.model_dump(mode="json")), row["id"]),
