@@ -77,7 +77,7 @@ class Made:
 def made(first: int, count: int) -> Iterator[Made]:
     rng = np.random.default_rng(first + 1)
     for number, kind in enumerate(rng.choice(_KINDS, count, p=_SHARES), first):
-        tool, programs = "", ()
+        tool, programs = "", tuple[str, ...]()
         if kind == "lesson":
             tool = "shell" if rng.random() < 0.7 else str(rng.choice(TOOLS))
             programs = (str(rng.choice(PROGRAMS)),) if tool == "shell" else ()

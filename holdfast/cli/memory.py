@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
@@ -13,11 +13,29 @@ from holdfast.cli.memory_keeping import export_items, import_items, restore, sna
 from holdfast.cli.memory_view import line_of, print_item, tell
 from holdfast.client import Holdfast
 from schemas.memory import MemoryDraft, MemoryItem, MemoryKind, MemoryStatus, MemoryVersion
-from schemas.shelf import RecallQuery
+from schemas.shelf import MemoryEdit, RecallQuery
 
 item_argument = click.argument("item_id", metavar="ID")
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%z"])
 _KINDS = click.Choice([kind.value for kind in MemoryKind])
+P = ParamSpec("P")
+T = TypeVar("T")
+_SHARE = click.FloatRange(0, 1)
+
+
+def weighed(command: Callable[P, T]) -> Callable[P, T]:
+    """Options for how long an item stands and how much it weighs."""
+    options = (
+        click.option("--expires", "expires_at", type=_TIME, help="When it is to be retired."),
+        click.option("--confidence", type=_SHARE, help="How sure it is, 0 to 1."),
+        click.option("--importance", type=_SHARE, help="How much it matters in recall, 0 to 1."),
+        click.option(
+            "--pin/--unpin", "pinned", default=None, help="Whether it is kept however long nobody uses it."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -83,6 +101,8 @@ def show(item_id: str, *, as_json: bool) -> None:
 @click.option("--external", is_flag=True, help="It comes from outside: it counts once a person confirms it.")
 @click.option("--from", "valid_from", type=_TIME, help="From when it is so.")
 @click.option("--until", "valid_to", type=_TIME, help="Until when it is so.")
+@click.option("--supersedes", metavar="ID", help="The item it takes the place of.")
+@weighed
 @as_json
 def add(text: str, kind: str, *, as_json: bool, **said: Any) -> None:
     """Tell a fact or a lesson."""
@@ -93,13 +113,23 @@ def add(text: str, kind: str, *, as_json: bool, **said: Any) -> None:
         "data": _said(said, "subject", "attribute"),
         "scope": _said(said, "environment", "agent", "thread") | {"labels": _labels(said["labels"])},
         "signature": _said(said, "tool"),
-        **{name: time.astimezone() for name, time in _said(said, "valid_from", "valid_to").items()},
+        **_said(said, "supersedes"),
+        **_times_and_weights(said),
     }
     item = ask(lambda holdfast: holdfast.memory.add(checked(MemoryDraft, draft)))
     if as_json:
         print_json(item)
     else:
         click.echo(item.id)
+
+
+def _times_and_weights(said: dict[str, Any]) -> dict[str, Any]:
+    """What is said of an item besides its words; what is not said stays as it is."""
+    times = {
+        name: time.astimezone() for name, time in _said(said, "valid_from", "valid_to", "expires_at").items()
+    }
+    weights = {name: said[name] for name in ("confidence", "importance", "pinned") if said[name] is not None}
+    return times | weights
 
 
 def _said(options: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -137,13 +167,19 @@ def recall(
 
 @memory.command()
 @item_argument
-@click.argument("text")
+@click.argument("text", required=False)
 @click.option("--reason", default="corrected", show_default=True, help="Why, for its history.")
+@click.option("--from", "valid_from", type=_TIME, help="From when it is so.")
+@click.option("--until", "valid_to", type=_TIME, help="Until when it is so.")
+@weighed
 @as_json
-def edit(item_id: str, text: str, reason: str, *, as_json: bool) -> None:
-    """Give an item new words. The old ones stay in its history."""
-    edited = ask(lambda holdfast: holdfast.memory.edit(item_id, {"text": text}, reason=reason))
-    print_item(edited, as_json=as_json)
+def edit(item_id: str, text: str | None, reason: str, *, as_json: bool, **said: Any) -> None:
+    """Give an item new words, times or weights. The old ones stay in its history."""
+    edited = checked(MemoryEdit, ({"text": text} if text else {}) | _times_and_weights(said))
+    changes = edited.model_dump(mode="json", exclude_unset=True)
+    if not changes:
+        raise click.UsageError("Nothing is to be changed: give it a text or an option.")
+    print_item(ask(lambda holdfast: holdfast.memory.edit(item_id, changes, reason=reason)), as_json=as_json)
 
 
 @memory.command()

@@ -129,6 +129,13 @@ async def test_memory_is_told_corrected_rolled_back_and_forgotten(say: Say, tmp_
     assert "Bo" in (await say("memory", "edit", item, "db-1 belongs to Bo")).out
     shown = (await say("memory", "show", item)).out
     assert "-db-1 belongs to Ann" in shown
+    assert "about subject db-1, attribute owner" in shown
+    assert (
+        await say("memory", "edit", item, "--until", "2040-01-01", "--importance", "1", "--pin")
+    ).code == 0
+    assert "importance 1, until 2040-01-01" in (await say("memory", "show", item)).out
+    assert "pinned" in (await say("memory", "show", item)).out
+    assert (await say("memory", "edit", item)).code == 2
     assert "1 items changed" in (await say("memory", "restore", "before")).out
     assert "Ann" in (await say("memory", "ls")).out
     assert (await say("memory", "recall", "what belongs to whom on db-1 of Ann")).code in (0, 1)

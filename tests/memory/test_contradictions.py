@@ -141,3 +141,20 @@ async def test_a_conversation_is_told_in_its_own_environment_alone(
     scope = RunScope(tenant=TENANT, run_id=new_id("run"), agent="operator", environment="dev")
     told = await memory.recall(RecallRequest(scope=scope, goal="go on", thread="talk"))
     assert [item.text for item in told.items] == ["Earlier in this conversation: a goal of dev — succeeded. "]
+
+
+async def test_all_that_a_new_fact_contradicts_gives_way_and_not_the_first_alone(database: Database) -> None:
+    memory = PostgresMemory(database=database)
+    told = {"subject": "db-1", "attribute": "version"}
+    await memory.add(TENANT, MemoryDraft(text="It runs 16.", data=told), author="ann")
+    later = datetime.now(UTC) + timedelta(days=3)
+    await memory.add(TENANT, MemoryDraft(text="It runs 17.", data=told, valid_from=later), author="ann")
+    last = await memory.add(TENANT, MemoryDraft(text="It runs 18.", data=told), author="ann")
+    standing = await memory.items(TENANT, status=MemoryStatus.ACTIVE)
+    assert [item.id for item in standing] == [last.id]
+
+
+async def test_an_item_that_says_nothing_is_refused(database: Database) -> None:
+    memory = PostgresMemory(database=database)
+    with pytest.raises(InvalidInput):
+        await memory.add(TENANT, MemoryDraft(text="  \n "), author="ann")

@@ -13,7 +13,7 @@ from holdfast.adapters.postgres.memory_evidence import evidence_of
 from holdfast.adapters.postgres.memory_feedback import MemoryFeedback
 from holdfast.adapters.postgres.memory_recall import EXACT, any_lesson, candidates, words_of
 from holdfast.adapters.postgres.memory_rows import item_of
-from holdfast.adapters.postgres.memory_store import EMBEDDING_PATIENCE_S
+from holdfast.adapters.postgres.memory_vectors import EMBEDDING_PATIENCE_S
 from holdfast.errors import HoldfastError
 from holdfast.knowledge.ports import Embedder, Library
 from holdfast.memory.commands import programs_of

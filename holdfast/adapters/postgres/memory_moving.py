@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Connection
-from holdfast.adapters.postgres.memory_rows import bring_item, standing, with_status, write_item
+from holdfast.adapters.postgres.memory_giving_way import contradicted, one_at_a_time
+from holdfast.adapters.postgres.memory_rows import bring_item, standing, with_status
 from holdfast.adapters.postgres.memory_undoing import MemoryUndoing
 from holdfast.ids import new_id
 from holdfast.memory.contradiction import identity, relation
-from schemas.memory import MemoryItem, MemoryStatus
+from schemas.memory import MemoryContent, MemoryItem, MemoryStatus
 
 _OVER = (MemoryStatus.SUPERSEDED, MemoryStatus.RETIRED)
 """States in which nothing that comes anew is held against an item."""
@@ -29,9 +30,7 @@ class MemoryMoving(MemoryUndoing):
         """
         kept = [item for item in items if item.content.status is not MemoryStatus.FORGOTTEN]
         async with self._database.tenant(tenant) as connection:
-            await connection.execute(
-                "select pg_advisory_xact_lock(hashtextextended('memory ' || %s, 0))", (tenant,)
-            )
+            await one_at_a_time(connection, tenant)
             known = await _known(connection, kept)
             fresh = [item for item in kept if identity(item.content) not in known]
             names = {item.id: known[identity(item.content)] for item in kept if item not in fresh}
@@ -53,26 +52,24 @@ async def _known(connection: Connection, items: Iterable[MemoryItem]) -> dict[st
 
 async def _brought(connection: Connection, tenant: str, item: MemoryItem, author: str) -> str:
     """The id under which it is here now."""
-    content, superseded = item.content, None
+    content, others = item.content, list[MemoryItem]()
     if content.status not in _OVER:
-        met = relation(content, await standing(connection, content))
+        others = list(await standing(connection, content))
+        met = relation(content, others)
         if met.relation == "same" and met.item:  # two of one export say the same
             return met.item.id
-        if met.relation == "outranked" and content.status is MemoryStatus.ACTIVE:
+        if content.status is MemoryStatus.ACTIVE and _outranked(content, others):
             content = with_status(content, MemoryStatus.PROPOSED)
-        elif content.status is MemoryStatus.ACTIVE:
-            superseded = met.item
     item = item.model_copy(update={"content": content})
     if not await bring_item(connection, tenant, item, author=author):
         item = item.model_copy(update={"id": new_id("mem")})
         await bring_item(connection, tenant, item, author=author)
-    if superseded is not None:
-        over = with_status(superseded.content, MemoryStatus.SUPERSEDED, superseded_by=item.id)
-        why = f"superseded by {item.id}"
-        await write_item(
-            connection, tenant, superseded.id, over, superseded.provenance, author=author, reason=why
-        )
+    await contradicted(connection, tenant, item.id, content, others, author)
     return item.id
+
+
+def _outranked(content: MemoryContent, others: Sequence[MemoryItem]) -> bool:
+    return any(relation(content, [each]).relation == "outranked" for each in others)
 
 
 async def _rename(connection: Connection, items: Sequence[MemoryItem], names: Mapping[str, str]) -> None:

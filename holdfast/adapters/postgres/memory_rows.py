@@ -168,6 +168,18 @@ async def standing(connection: Connection, content: MemoryContent) -> Sequence[M
     return [item_of(row) for row in await cursor.fetchall()]
 
 
+async def locked(connection: Connection, item_id: str) -> MemoryItem:
+    cursor = await connection.execute(
+        f"select {COLUMNS} from memory_items i where id = %s for update", (item_id,)
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotFound(
+            f"There is no memory {item_id}.", remedy="`holdfast memory ls` lists them.", id=item_id
+        )
+    return item_of(row)
+
+
 def with_status(content: MemoryContent, status: MemoryStatus, **more: Any) -> MemoryContent:
     return content.model_copy(update={"status": status, **more})
 

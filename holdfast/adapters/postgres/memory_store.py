@@ -2,30 +2,25 @@
 
 # ruff: noqa: S608 -- only our own constants are written into SQL text
 
-import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-import structlog
-
-from holdfast.adapters.postgres.database import Connection, Database
-from holdfast.adapters.postgres.knowledge_vectors import CachedEmbedder
-from holdfast.adapters.postgres.memory_recall import keep_graph
+from holdfast.adapters.postgres.database import Connection
+from holdfast.adapters.postgres.memory_giving_way import contradicted, one_at_a_time, supersede
 from holdfast.adapters.postgres.memory_rows import (
     COLUMNS,
     item_of,
-    items_without_vector,
+    locked,
     put_vector,
     situation,
     standing,
     with_status,
     write_item,
 )
-from holdfast.errors import Conflict, HoldfastError, InvalidInput, NotFound
+from holdfast.adapters.postgres.memory_vectors import MemoryVectors
+from holdfast.errors import Conflict, InvalidInput, NotFound
 from holdfast.ids import new_id
-from holdfast.knowledge.indexing import View
-from holdfast.memory.contradiction import ends_at, relation, renewed
+from holdfast.memory.contradiction import relation, renewed
 from schemas.memory import (
     MemoryContent,
     MemoryDraft,
@@ -37,17 +32,8 @@ from schemas.memory import (
     Trust,
 )
 
-log = structlog.get_logger(__name__)
 
-EMBEDDING_PATIENCE_S = 5.0
-"""For an endpoint that embeds: a run waits meanwhile for what it recalls, or to have taught."""
-
-
-class MemoryStore:
-    def __init__(self, *, database: Database, embedder: CachedEmbedder | None) -> None:
-        self._database = database
-        self._embedder = embedder
-
+class MemoryStore(MemoryVectors):
     async def add(self, tenant: str, draft: MemoryDraft, *, author: str) -> MemoryItem:
         """What a person or program tells. What is from outside waits in quarantine until somebody confirms it."""
         status = MemoryStatus.QUARANTINED if draft.external else MemoryStatus.ACTIVE
@@ -55,7 +41,7 @@ class MemoryStore:
         names = MemoryDraft.model_fields.keys() & MemoryContent.model_fields.keys()
         fields = {name: getattr(draft, name) for name in names}
         content = MemoryContent(**fields, status=status, trust=trust, tainted=draft.external)
-        _refuse_reversed(content)
+        _refuse_senseless(content)
         if draft.supersedes and draft.external:
             raise InvalidInput(
                 "What is from outside supersedes nothing.", remedy="Confirm it first, then retire the other."
@@ -71,18 +57,18 @@ class MemoryStore:
         vector = await self._early_vector(tenant, content)
         async with self._database.tenant(tenant) as connection:
             provenance = await _with_sources(connection, provenance)
-            await _one_at_a_time(connection, tenant)
-            met = relation(content, await standing(connection, content))
+            await one_at_a_time(connection, tenant)
+            others = list(await standing(connection, content))
+            met = relation(content, others)
             if met.relation == "same" and met.item and not replaces:
                 return await self._again(connection, tenant, met.item, content, provenance)
-            if met.relation == "outranked" and content.status is MemoryStatus.ACTIVE:
-                content = with_status(content, MemoryStatus.PROPOSED)
             item_id = new_id("mem")
-            if met.relation == "supersedes" and met.item and content.status is MemoryStatus.ACTIVE:
-                await self._give_way(connection, tenant, met.item, content, item_id, provenance.author)
-            if replaces and (met.item is None or met.item.id != replaces):
+            gone = await contradicted(connection, tenant, item_id, content, others, provenance.author)
+            if gone is None:
+                content = with_status(content, MemoryStatus.PROPOSED)
+            if replaces and replaces not in (gone or ()):
                 old = await locked(connection, replaces)
-                await self._supersede(connection, tenant, old, item_id, provenance.author)
+                await supersede(connection, tenant, old, item_id, provenance.author)
             item = await write_item(
                 connection, tenant, item_id, content, provenance, author=provenance.author, reason="learned"
             )
@@ -105,27 +91,6 @@ class MemoryStore:
             connection, tenant, old.id, kept, old.provenance, author=provenance.author, reason="seen again", confirms=True
         )  # fmt: skip
 
-    async def _supersede(
-        self, connection: Connection, tenant: str, old: MemoryItem, by: str, author: str
-    ) -> None:
-        content = with_status(old.content, MemoryStatus.SUPERSEDED, superseded_by=by)
-        await write_item(
-            connection, tenant, old.id, content, old.provenance, author=author, reason=f"superseded by {by}"
-        )
-
-    async def _give_way(
-        self, connection: Connection, tenant: str, old: MemoryItem, new: MemoryContent, by: str, author: str
-    ) -> None:
-        """What is contradicted is superseded, or is so until the new fact begins to be."""
-        end = ends_at(new, old.content, datetime.now(UTC))
-        if end is None:
-            await self._supersede(connection, tenant, old, by, author)
-            return
-        content = with_status(old.content, old.content.status, valid_to=end)
-        await write_item(
-            connection, tenant, old.id, content, old.provenance, author=author, reason=f"until {end}, then {by}"
-        )  # fmt: skip
-
     async def _settled(
         self, connection: Connection, tenant: str, item: MemoryItem, content: MemoryContent, author: str
     ) -> MemoryContent:
@@ -133,46 +98,14 @@ class MemoryStore:
         if content.status is not MemoryStatus.ACTIVE:
             return content
         others = [each for each in await standing(connection, content) if each.id != item.id]
-        while (met := relation(content, others)).item is not None:
-            if met.relation == "same":
-                raise Conflict(
-                    f"Memory {met.item.id} says this already.", remedy="Reject or forget one of the two.", id=met.item.id
-                )  # fmt: skip
-            if met.relation == "outranked":
-                return with_status(content, MemoryStatus.PROPOSED)
-            await self._give_way(connection, tenant, met.item, content, item.id, author)
-            others.remove(met.item)
+        met = relation(content, others)
+        if met.relation == "same" and met.item:
+            raise Conflict(
+                f"Memory {met.item.id} says this already.", remedy="Reject or forget one of the two.", id=met.item.id
+            )  # fmt: skip
+        if await contradicted(connection, tenant, item.id, content, others, author) is None:
+            return with_status(content, MemoryStatus.PROPOSED)
         return content
-
-    async def _vector(self, tenant: str, content: MemoryContent) -> Any:
-        if self._embedder is None:
-            return None
-        return (await self._embedder.embed(tenant, [View(0, situation(content))])).vectors[0]
-
-    async def _early_vector(self, tenant: str, content: MemoryContent) -> Any:
-        """None while an endpoint is away or slow: the upkeep sees to items without one."""
-        try:
-            async with asyncio.timeout(EMBEDDING_PATIENCE_S):
-                return await self._vector(tenant, content)
-        except (HoldfastError, TimeoutError) as error:
-            log.warning("embedding_put_off", error=type(error).__name__)
-            return None
-
-    async def embed_missing(self, tenant: str, *, limit: int) -> int:
-        """Vectors for items that have none under the model at hand; how many."""
-        if self._embedder is None:
-            return 0
-        async with self._database.tenant(tenant) as connection:
-            rows = await items_without_vector(connection, self._embedder.model, limit)
-        views = [View(0, situation(item.content)) for item in rows]
-        vectors = (await self._embedder.embed(tenant, views)).vectors
-        async with self._database.tenant(tenant) as connection:
-            for item, vector in zip(rows, vectors, strict=True):
-                # Forgotten meanwhile, it must not come back as a vector; changed, it has a newer one.
-                if (await locked(connection, item.id)).version == item.version:
-                    await put_vector(connection, tenant, item.id, self._embedder.model, vector)
-            await keep_graph(connection, tenant, self._embedder.model)
-        return len(rows)
 
     async def read(self, tenant: str, item_id: str) -> MemoryItem:
         async with self._database.tenant(tenant) as connection:
@@ -212,11 +145,11 @@ class MemoryStore:
         """A new version with these fields changed. With `version`, only if nobody changed it since."""
         read = await self.read(tenant, item_id)
         content = MemoryContent.model_validate(read.content.model_dump() | changes)
-        _refuse_reversed(content)
+        _refuse_senseless(content)
         anew = situation(content) != situation(read.content)
         vector = await self._vector(tenant, content) if anew else None
         async with self._database.tenant(tenant) as connection:
-            await _one_at_a_time(connection, tenant)
+            await one_at_a_time(connection, tenant)
             item = await locked(connection, item_id)
             if item.version != (read.version if version is None else version):
                 raise Conflict(
@@ -267,24 +200,9 @@ class MemoryStore:
         )
 
 
-async def _one_at_a_time(connection: Connection, tenant: str) -> None:
-    """Two items that contradict each other must not both come to stand."""
-    await connection.execute("select pg_advisory_xact_lock(hashtextextended('memory ' || %s, 0))", (tenant,))
-
-
-async def locked(connection: Connection, item_id: str) -> MemoryItem:
-    cursor = await connection.execute(
-        f"select {COLUMNS} from memory_items i where id = %s for update", (item_id,)
-    )
-    row = await cursor.fetchone()
-    if row is None:
-        raise NotFound(
-            f"There is no memory {item_id}.", remedy="`holdfast memory ls` lists them.", id=item_id
-        )
-    return item_of(row)
-
-
-def _refuse_reversed(content: MemoryContent) -> None:
+def _refuse_senseless(content: MemoryContent) -> None:
+    if not content.text.strip():
+        raise InvalidInput("It says nothing.", remedy="Give it words.")
     if content.valid_from and content.valid_to and content.valid_from >= content.valid_to:
         raise InvalidInput(
             f"It would be so from {content.valid_from} until {content.valid_to}, which is no time at all.",

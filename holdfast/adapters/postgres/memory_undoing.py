@@ -9,8 +9,15 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Connection
-from holdfast.adapters.postgres.memory_rows import COLUMNS, item_of, situation, with_status, write_item
-from holdfast.adapters.postgres.memory_store import MemoryStore, locked
+from holdfast.adapters.postgres.memory_rows import (
+    COLUMNS,
+    item_of,
+    locked,
+    situation,
+    with_status,
+    write_item,
+)
+from holdfast.adapters.postgres.memory_store import MemoryStore
 from holdfast.errors import Conflict, NotFound
 from holdfast.knowledge.indexing import View
 from schemas.memory import Given, MemoryContent, MemoryStatus, MemoryTrace, Snapshot
@@ -231,6 +238,6 @@ async def _moment(connection: Connection, at: datetime | str) -> datetime:
     cursor = await connection.execute("select at from memory_snapshots where name = %s", (at,))
     row = await cursor.fetchone()
     if row is None:
-        raise NotFound(f"There is no snapshot {at!r}.", remedy="`holdfast memory snapshots` lists them.")
+        raise NotFound(f"There is no snapshot {at!r}.", remedy="`holdfast memory snapshot` lists them.")
     moment: datetime = row["at"]
     return moment
