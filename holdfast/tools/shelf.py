@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import structlog
 
@@ -39,6 +39,7 @@ class Refusals(Protocol):
 
     async def refuse(self, source: str, problem: str) -> None: ...
     async def accept(self, source: str) -> None: ...
+    async def keep_only(self, kind: Literal["file", "server"], sources: Sequence[str]) -> None: ...
 
 
 @dataclass
@@ -95,6 +96,9 @@ class Shelf:
         if not self._looked:  # what went away or went bad while no worker looked
             standing = [tool.spec for file in self._files.values() for tool in file.tools]
             await self._offers.keep_only("manifest", standing)
+            await self._refusals.keep_only(
+                "file", [name for name, file in self._files.items() if file.problem]
+            )
             self._host.offer("manifests", list(self._kept.values()))
             self._looked = True
 

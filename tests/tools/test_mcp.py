@@ -40,8 +40,11 @@ class Told:
         for spec in specs:
             self.published.pop(spec.key, None)
 
-    async def keep_only(self, source: str, specs: Any) -> None:
-        self.published = {spec.key: spec for spec in specs}
+    async def keep_only(self, source: str, found: Any) -> None:
+        if source == "server":
+            self.problems = {name: why for name, why in self.problems.items() if name in found}
+        else:
+            self.published = {spec.key: spec for spec in found}
 
     async def refuse(self, source: str, problem: str) -> None:
         self.problems[source] = problem

@@ -258,3 +258,15 @@ async def test_a_probe_says_whether_a_call_happened(store: Store) -> None:
     assert await store.caller.host.probe(action, spec) is True
     with pytest.raises(NotFound):
         store.caller.host.find("demo.do", "9.0.0")
+
+
+async def test_what_was_refused_and_went_while_no_worker_looked_is_no_problem_any_more(store: Store) -> None:
+    await store.put("bad.yaml", "name: [")
+    await store.put("worse.yaml", "name: [")
+    notice = store.shelf._refusals
+    await notice.refuse("mcp:away", "It is away.")
+    (store.folder / "bad.yaml").unlink()
+    await store.start_again()
+    assert set(await store.problems()) == {"worse.yaml", "mcp:away"}
+    await notice.keep_only("server", ["mcp:other"])
+    assert set(await store.problems()) == {"worse.yaml"}

@@ -92,6 +92,7 @@ class ServerFile:
         self._host.expect([f"mcp.{name}." for name in self._named - self._heard])
         if not self._looked:
             await self._offers.keep_only("mcp", [tool.spec for tool in self._tools()])
+            await self._refusals.keep_only("server", [f"mcp:{name}" for name in self._named])
             self._looked = True
 
     def _tools(self) -> Sequence[Tool]:

@@ -1,7 +1,7 @@
 """What people see and decide of tools: which are offered where, how they fare, and which manifests were refused."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from holdfast.adapters.postgres.database import Database
 from schemas.tools import ToolProblem, ToolSpec, ToolState, ToolSwitch, ToolUse
@@ -97,6 +97,15 @@ class PostgresToolNotice:
     async def accept(self, source: str) -> None:
         async with self._database.statement() as connection:
             await connection.execute("delete from tool_problems where source = %s", (source,))
+
+    async def keep_only(self, kind: Literal["file", "server"], sources: Sequence[str]) -> None:
+        """What was refused and then taken away while no worker looked is no problem any more."""
+        async with self._database.statement() as connection:
+            await connection.execute(
+                """delete from tool_problems
+                   where starts_with(source, 'mcp:') = %s and not source = any(%s::text[])""",
+                (kind == "server", list(sources)),
+            )
 
 
 def _state(row: dict[str, Any]) -> ToolState:
