@@ -18,7 +18,8 @@
     ├── Misconfigured       a setting is missing or wrong         500
     └── Unavailable         a part we stand on is away            503
         ├── NotBegun        away before anything was asked of it  503
-        └── BrokeOff        went away before it answered          503
+        ├── BrokeOff        went away before it answered          503
+        └── RolledBack      given up so that others could go on   503
 
 `retryable` says whether the same call may succeed later without anybody changing anything. The mapping to Temporal
 failures stands in `holdfast.runtime.failures`, the one to problem+json in `api.problems`.
@@ -176,3 +177,7 @@ class NotBegun(Unavailable):
 
 class BrokeOff(Unavailable):
     """What was called went away before it answered; it may have done its work."""
+
+
+class RolledBack(Unavailable):
+    """Postgres gave the transaction up: others stood in its way, and it in theirs. Nothing of it was written."""

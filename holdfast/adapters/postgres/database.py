@@ -2,7 +2,7 @@
 nothing, so that row-level security holds for whatever is sent over it.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, Self
 
@@ -17,6 +17,7 @@ from holdfast.errors import (
     LimitReached,
     Misconfigured,
     NotFound,
+    RolledBack,
     Unavailable,
     Unprocessable,
 )
@@ -24,11 +25,15 @@ from holdfast.errors import (
 Role = Literal["holdfast_app", "holdfast_tools"]
 Connection = AsyncConnection[DictRow]
 
+_MOST_TIMES = 4
+"""Whoever is chosen to end a circle of waits finds it gone: the others have gone on."""
+
 SEARCH_PATH = "-c search_path=holdfast,public -c timezone=UTC"
 
 
 class Database:
-    """Connections under a role without ownership. `tenant()` for questions, `statement()` for the SQL functions."""
+    """Connections under a role without ownership. `tenant()` for questions, `call()` for the SQL functions that write,
+    `statement()` for what else sets the tenant itself."""
 
     def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
         self._pool = pool
@@ -95,6 +100,31 @@ class Database:
         async with self._connection() as connection:
             yield connection
 
+    async def call(self, statement: bytes, *arguments: Any) -> DictRow:
+        """One SQL function, and the first row it answers with."""
+        return (await self.calls([(statement, arguments)]))[0]
+
+    async def calls(self, calls: Sequence[tuple[bytes, Sequence[Any]]]) -> list[DictRow]:
+        """SQL functions in one round trip, of which Postgres makes one transaction. Where it rolls that back so that others
+        may go on, they are called again."""
+        time = 1
+        while True:
+            try:
+                return await self._once(calls)
+            except RolledBack:
+                if time == _MOST_TIMES:
+                    raise
+                time += 1
+
+    async def _once(self, calls: Sequence[tuple[bytes, Sequence[Any]]]) -> list[DictRow]:
+        async with self._connection() as connection:
+            if len(calls) == 1:
+                cursors = [await connection.execute(*calls[0])]
+            else:
+                async with connection.pipeline():
+                    cursors = [await connection.execute(*call) for call in calls]
+            return [await cursor.fetchone() or {} for cursor in cursors]
+
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
@@ -127,7 +157,7 @@ def translated(error: psycopg.Error) -> HoldfastError:
     if state.startswith(("08", "57P", "53")) or state in {"", "25006"}:
         return Unavailable(f"Postgres is away: {detail}", remedy="The call is safe to repeat.")
     if state in ("40001", "40P01"):
-        return Unavailable(f"Postgres asked to repeat the transaction: {detail}")
+        return RolledBack(f"Postgres gave up the transaction so that others could go on: {detail}")
     if state in ("3F000", "42P01", "42883", "42703"):
         return Misconfigured(f"The database schema is too old: {detail}", remedy="Run `holdfast db migrate`.")
     return HoldfastError(f"Postgres refused a statement ({state}): {detail}")

@@ -47,35 +47,30 @@ class PostgresDecisions:
 
     async def decide(self, tenant: str, approval_id: str, vote: Vote) -> Refused | None:
         """Store the vote with its event, in one transaction; why it does not count comes back, if it does not."""
-        async with self._database.statement() as connection:
-            cursor = await connection.execute(
-                "select refused from decide_approval(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-                (
-                    tenant,
-                    approval_id,
-                    vote.approver,
-                    vote.decision,
-                    vote.digest,
-                    vote.effective,
-                    vote.comment,
-                    None if vote.arguments is None else Jsonb(vote.arguments),
-                    Jsonb([entry.model_dump(mode="json") for entry in vote.scope]) if vote.scope else None,
-                ),
-            )
-            row = await cursor.fetchone()
-        return row["refused"] if row else None
+        row = await self._database.call(
+            b"select refused from decide_approval(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            tenant,
+            approval_id,
+            vote.approver,
+            vote.decision,
+            vote.digest,
+            vote.effective,
+            vote.comment,
+            None if vote.arguments is None else Jsonb(vote.arguments),
+            Jsonb([entry.model_dump(mode="json") for entry in vote.scope]) if vote.scope else None,
+        )
+        refused: Refused | None = row["refused"]
+        return refused
 
     async def delegate(
         self, tenant: str, approval_id: str, *, by: str, to: str, comment: str
     ) -> Refused | None:
         """Let `to` decide as well, and tell it; why not comes back, if not. Saying it twice changes nothing."""
-        async with self._database.statement() as connection:
-            cursor = await connection.execute(
-                "select refused from delegate_approval(%s, %s, %s, %s, %s)",
-                (tenant, approval_id, by, to, comment),
-            )
-            row = await cursor.fetchone()
-        return row["refused"] if row else None
+        row = await self._database.call(
+            b"select refused from delegate_approval(%s, %s, %s, %s, %s)", tenant, approval_id, by, to, comment
+        )
+        refused: Refused | None = row["refused"]
+        return refused
 
     async def action(self, tenant: str, approval_id: str) -> Action | None:
         """The action in question, where the question is about one."""

@@ -21,6 +21,7 @@ Outcome = Literal["go", "done", "in_doubt", "unknown", "held", "refused", "pause
 _GIVE = b"select give_verdict(%s, %s, %s, %s, %s, %s) as verdict"
 _GIVE_UNDER_WAY = b"select give_verdict_under_way(%s, %s, %s, %s, %s, %s) as verdict"
 _PERFORM_UNDER_WAY = b"select perform_effect_under_way(%s, %s, %s, %s, %s, %s, %s, %s, %s) as told"
+_HOLD = b"select hold_effects(%s, %s, %s)"
 _DISPATCH = b"select outcome, result, why from dispatch_effect(%s, %s, %s, %s, %s, %s)"
 _OBSERVE = b"select observe_effect(%s, %s, %s, %s, %s, %s)"
 _PERFORM = b"select perform_effect(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
@@ -42,7 +43,7 @@ class PostgresLedger:
         self._database = database
 
     async def give_verdict(self, request: JudgeRequest, record: VerdictRecord) -> Verdict:
-        row = await self._call(_GIVE, *_verdict(request, record))
+        row = await self._database.call(_GIVE, *_verdict(request, record))
         return Verdict.model_validate(row["verdict"])
 
     async def give_verdicts(
@@ -50,23 +51,23 @@ class PostgresLedger:
     ) -> Sequence[Verdict]:
         """All in one transaction and one round trip."""
         calls = [(_GIVE, _verdict(*pair)) for pair in zip(requests, records, strict=True)]
-        return [Verdict.model_validate(row["verdict"]) for row in await self._calls(calls)]
+        return [Verdict.model_validate(row["verdict"]) for row in await self._database.calls(calls)]
 
     async def give_verdict_under_way(self, request: JudgeRequest, record: VerdictRecord) -> Verdict | None:
-        row = await self._call(_GIVE_UNDER_WAY, *_verdict(request, record))
+        row = await self._database.call(_GIVE_UNDER_WAY, *_verdict(request, record))
         return Verdict.model_validate(row["verdict"]) if row["verdict"] else None
 
     async def perform_under_way(
         self, request: JudgeRequest, record: VerdictRecord, result: ToolResult
     ) -> bool:
-        row = await self._call(_PERFORM_UNDER_WAY, *_performed(request, record, result))
+        row = await self._database.call(_PERFORM_UNDER_WAY, *_performed(request, record, result))
         return bool(row["told"])
 
     async def dispatch(self, request: ActRequest, *, effect: EffectClass, worker: str) -> LedgerAnswer:
-        return _answer(await self._call(_DISPATCH, *_dispatched(request, effect, worker)))
+        return _answer(await self._database.call(_DISPATCH, *_dispatched(request, effect, worker)))
 
     async def observe(self, request: ActRequest, result: ToolResult) -> None:
-        await self._call(_OBSERVE, *_observed(request, result))
+        await self._database.call(_OBSERVE, *_observed(request, result))
 
     async def observe_and_dispatch(
         self,
@@ -78,22 +79,27 @@ class PostgresLedger:
         worker: str,
     ) -> LedgerAnswer:
         """The end of one call and the start of the next, together or not at all."""
-        calls = ((_OBSERVE, _observed(request, result)), (_DISPATCH, _dispatched(following, effect, worker)))
-        return _answer((await self._calls(calls))[-1])
+        digests = [request.digest, following.digest]
+        calls = (
+            (_HOLD, (request.scope.tenant, request.scope.run_id, digests)),
+            (_OBSERVE, _observed(request, result)),
+            (_DISPATCH, _dispatched(following, effect, worker)),
+        )
+        return _answer((await self._database.calls(calls))[-1])
 
     async def doubt(self, request: ActRequest, why: str) -> None:
         events = events_json([tales.effect_unknown(request, why)])
         scope = request.scope
-        await self._call(
+        await self._database.call(
             _OBSERVE, scope.tenant, scope.run_id, request.digest, EffectStatus.UNKNOWN, None, events
         )
 
     async def perform(self, done: Sequence[tuple[JudgeRequest, VerdictRecord, ToolResult]]) -> None:
         """All in one transaction and one round trip."""
-        await self._calls([(_PERFORM, _performed(*each)) for each in done])
+        await self._database.calls([(_PERFORM, _performed(*each)) for each in done])
 
     async def resolve(self, request: ResolveRequest) -> None:
-        await self._call(
+        await self._database.call(
             b"select resolve_effect(%s, %s, %s, %s, %s, %s, %s)",
             request.scope.tenant,
             request.scope.run_id,
@@ -119,19 +125,6 @@ class PostgresLedger:
                 {"run": run_id, "limit": limit, **beyond(after)},
             )
             return [Effect.model_validate(row) for row in await cursor.fetchall()]
-
-    async def _call(self, statement: bytes, *arguments: Any) -> dict[str, Any]:
-        return (await self._calls([(statement, arguments)]))[0]
-
-    async def _calls(self, calls: Sequence[tuple[bytes, Sequence[Any]]]) -> list[dict[str, Any]]:
-        """Several statements go out together, and Postgres makes one transaction of them."""
-        async with self._database.statement() as connection:
-            if len(calls) == 1:
-                cursors = [await connection.execute(*calls[0])]
-            else:
-                async with connection.pipeline():
-                    cursors = [await connection.execute(*call) for call in calls]
-            return [await cursor.fetchone() or {} for cursor in cursors]
 
 
 def _verdict(request: JudgeRequest, record: VerdictRecord) -> Sequence[Any]:

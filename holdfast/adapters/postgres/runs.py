@@ -23,17 +23,13 @@ class PostgresRuns:
     async def create(self, run_input: RunInput, *, forked_from: str | None = None) -> Run:
         """The row and its first event, in one transaction. A second call with the same id answers the same."""
         created = {"key": "created", "type": EventType.RUN_CREATED, "data": _created_data(run_input)}
-        async with self._database.statement() as connection:
-            cursor = await connection.execute(
-                "select create_run(%s, %s, %s, %s) as run",
-                (
-                    run_input.tenant,
-                    Jsonb(_row(run_input, forked_from)),
-                    Jsonb(run_input, dumps=RunInput.model_dump_json),
-                    Jsonb([created]),
-                ),
-            )
-            row = await cursor.fetchone()
+        row = await self._database.call(
+            b"select create_run(%s, %s, %s, %s) as run",
+            run_input.tenant,
+            Jsonb(_row(run_input, forked_from)),
+            Jsonb(run_input, dumps=RunInput.model_dump_json),
+            Jsonb([created]),
+        )
         return _run(row, run_input.run_id)
 
     async def discard(self, tenant: str, run_id: str) -> None:
@@ -59,8 +55,7 @@ class PostgresRuns:
 
     async def change_input(self, tenant: str, run_id: str, changes: JsonObject) -> None:
         """Let later executions of the run, and forks of it, start with these fields of its input."""
-        async with self._database.statement() as connection:
-            await connection.execute("select change_input(%s, %s, %s)", (tenant, run_id, Jsonb(changes)))
+        await self._database.call(b"select change_input(%s, %s, %s)", tenant, run_id, Jsonb(changes))
 
     async def unstarted(self, *, older_than_s: float) -> Sequence[tuple[str, str]]:
         async with self._database.statement() as connection:
@@ -86,52 +81,29 @@ class PostgresRuns:
 
     async def end_lost(self, run: Run, patch: RunPatch, told: NewEvent) -> bool:
         """The end of a run that cannot say it itself; not where it has said anything since it was read."""
-        async with self._database.statement() as connection:
-            cursor = await connection.execute(
-                "select end_lost_run(%s, %s, %s, %s, %s) as ended",
-                (
-                    run.tenant,
-                    run.id,
-                    run.last_seq,
-                    Jsonb(patch.model_dump(mode="json", exclude_none=True)),
-                    events_json([told]),
-                ),
-            )
-            row = await cursor.fetchone()
-        return bool(row and row["ended"])
+        row = await self._database.call(
+            b"select end_lost_run(%s, %s, %s, %s, %s) as ended", *_seen(run), _patch(patch), events_json([told])
+        )
+        return bool(row["ended"])
 
     async def take_up(self, run: Run, *, by: str) -> None:
         """The run is under way again; where its new execution was quicker to say so, nothing is left to say."""
         patch = RunPatch(status=RunStatus.RUNNING, reason="")
         data = {"status": RunStatus.RUNNING, "reason": f"taken up again by {by}"}
         told = NewEvent(key=f"taken_up:{run.last_seq}", type=EventType.RUN_STATUS, data=data)
-        async with self._database.statement() as connection:
-            await connection.execute(
-                "select take_up_run(%s, %s, %s, %s, %s)",
-                (
-                    run.tenant,
-                    run.id,
-                    run.last_seq,
-                    Jsonb(patch.model_dump(mode="json", exclude_none=True)),
-                    events_json([told]),
-                ),
-            )
+        await self._database.call(
+            b"select take_up_run(%s, %s, %s, %s, %s)", *_seen(run), _patch(patch), events_json([told])
+        )
 
     async def record(self, request: RecordRequest) -> int:
-        async with self._database.statement() as connection:
-            cursor = await connection.execute(
-                "select record_run(%s, %s, %s, %s) as seq",
-                (
-                    request.scope.tenant,
-                    request.scope.run_id,
-                    Jsonb(request.patch.model_dump(mode="json", exclude_none=True))
-                    if request.patch
-                    else None,
-                    events_json(request.events),
-                ),
-            )
-            row = await cursor.fetchone()
-        return int(row["seq"]) if row else 0
+        row = await self._database.call(
+            b"select record_run(%s, %s, %s, %s) as seq",
+            request.scope.tenant,
+            request.scope.run_id,
+            _patch(request.patch) if request.patch else None,
+            events_json(request.events),
+        )
+        return int(row["seq"])
 
     async def events(
         self, tenant: str, run_id: str, *, after: int = 0, limit: int = 500
@@ -151,6 +123,15 @@ _EVENTS = TypeAdapter(Sequence[NewEvent])
 def events_json(events: Sequence[NewEvent]) -> Jsonb:
     """New events, as the SQL functions take them."""
     return Jsonb(events, dumps=_EVENTS.dump_json)
+
+
+def _seen(run: Run) -> tuple[str, str, int]:
+    """The run, as far as its story had come when it was read."""
+    return run.tenant, run.id, run.last_seq
+
+
+def _patch(patch: RunPatch) -> Jsonb:
+    return Jsonb(patch.model_dump(mode="json", exclude_none=True))
 
 
 def _run(row: dict[str, Any] | None, run_id: str) -> Run:

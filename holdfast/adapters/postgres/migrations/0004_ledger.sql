@@ -145,7 +145,7 @@ declare
   run_status text;
 begin
   perform set_config('holdfast.tenant', p_tenant, true);
-  select * into e from effects where run_id = p_run and action_digest = p_digest for update;
+  select * into e from effects where run_id = p_run and action_digest = p_digest for no key update;
   if found then
     if e.status = 'dispatched' then
       update effects set attempts = attempts + 1, worker = p_worker where run_id = p_run and action_digest = p_digest;
@@ -199,6 +199,16 @@ begin
           v.action->>'environment', v.action->'arguments', 'dispatched', permit, p_worker);
   perform tell(p_run, p_events);
   outcome := 'go';
+end $$;
+
+-- Before the end of one call and the start of the next are written in one transaction: what either of them locks, in the
+-- order of hold_run, since the head is locked with the first of them.
+create function hold_effects(p_tenant text, p_run text, p_digests text[]) returns void language plpgsql as $$
+begin
+  perform set_config('holdfast.tenant', p_tenant, true);
+  perform from effects where run_id = p_run and action_digest = any (p_digests) order by action_digest for no key update;
+  perform from approvals where run_id = p_run and approved_digest = any (p_digests) and status = 'approved'
+    and consumed_by is null order by id for no key update;
 end $$;
 
 create function observe_effect(
