@@ -8,6 +8,7 @@
     ├── NotFound            no such thing, or not yours           404
     │   └── CatalogueUnknown the tools of a run, by their digest  404
     ├── Conflict            the thing is not in that state        409
+    │   └── RunIsOver       it has told its end                   409
     ├── PreconditionFailed  edited by somebody else meanwhile     412
     ├── TooLarge            over a size limit                     413
     ├── LimitReached        over a rate, quota or budget          429
@@ -96,6 +97,12 @@ class Conflict(HoldfastError):
 
     code = "conflict"
     status = 409
+
+
+class RunIsOver(Conflict):
+    """The run has told its end, and nothing is told behind it."""
+
+    code = "run_is_over"
 
 
 class PreconditionFailed(HoldfastError):

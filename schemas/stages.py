@@ -36,12 +36,17 @@ class RunPatch(Payload):
     spend_usd: float | None = None
 
 
+BehindTheEnd = Literal["refused", "dropped", "told"]
+"""What becomes of news of a run that has told its end."""
+
+
 class RecordRequest(Payload):
     """Tell events, and change the run's row with them, in one transaction."""
 
     scope: RunScope
     events: tuple[NewEvent, ...] = ()
     patch: RunPatch | None = None
+    behind_the_end: BehindTheEnd = "refused"
 
 
 class LoadRequest(Payload):
@@ -159,6 +164,10 @@ class PlanProposal(Payload):
     swayed: tuple[StepId, ...] | None = Field(
         default=None, description="Of a plan from the story: the steps that were told as swayed."
     )
+
+    @property
+    def from_story(self) -> bool:
+        return self.swayed is not None
 
 
 class NextRequest(Payload):

@@ -40,7 +40,7 @@ class Accepting:
             key=self._progress.next_key("plan"),
             accepts=accepts,
         )
-        report = await asked(_check, request, self._start.catalogue)
+        report = await self._teller.alive(lambda: asked(_check, request, self._start.catalogue))
         if accepts and not report.fatal:
             self._accept(plan)
         return report

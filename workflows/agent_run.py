@@ -163,7 +163,7 @@ class AgentRun(Commands):
                 self._progress.deadline = workflow.now() + timedelta(seconds=self._start.limits.wall_s)
             started = self._teller.event(EventType.RUN_STARTED, {"generation": self._progress.generation})
             patch = RunPatch(status=RunStatus.RUNNING, reason="")
-            await self._teller.tell(started, *self._changed(), patch=patch)
+            await self._teller.tell_begin(started, *self._changed(), patch=patch)
         self._begun = True
 
     def _changed(self) -> list[NewEvent]:

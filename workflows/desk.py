@@ -72,10 +72,7 @@ class Desk:
         return approval
 
     async def _ask(self, request: AskRequest) -> Approval:
-        approval: Approval = await workflow.execute_local_activity_method(
-            AskActivities.ask, request, **options.local(request.summary.what)
-        )
-        return approval
+        return await self._teller.alive(lambda: _ask(request))
 
     async def withdraw(self, step_id: str) -> None:
         """The step is over, and nobody waits for what it asked."""
@@ -154,3 +151,9 @@ class Desk:
             summary=summary,
             terms=terms or ApprovalTerms(),
         )
+
+
+async def _ask(request: AskRequest) -> Approval:
+    return await workflow.execute_local_activity_method(
+        AskActivities.ask, request, **options.local(request.summary.what)
+    )

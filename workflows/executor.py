@@ -98,11 +98,14 @@ class Executor:
         if self._progress.paused:
             return True  # what has ended meanwhile is heard, and a long pause is cut as any other wait
         started = False
-        while not history_is_long() and len(self._under_way) < options.FAN_OUT:
+        while not history_is_long() and len(self._under_way) < options.FAN_OUT and frontier.more():
+            if self._limit_reached() and not self._only_waits():
+                break  # what is under way comes to its own end first
+            longest = self._longest_row()
             step = frontier.pop()
             if step is None:
                 break
-            row = frontier.row(step, self._longest_row(), self._steps.joins)
+            row = frontier.row(step, longest, self._steps.joins)
             self._under_way.append(_Row(row, asyncio.create_task(self._steps.do(row))))
             started = True
         if not started and not self._under_way and history_is_long() and frontier.more():
@@ -130,6 +133,12 @@ class Executor:
     def _only_parked(self) -> bool:
         return all(row.parked(self._parking) and not row.task.done() for row in self._under_way)
 
+    def _only_waits(self) -> bool:
+        """For people, a time or an event, and not for an agent at work: what is cut short is asked and waited for again."""
+        return self._only_parked() and not any(
+            step.kind == "agent" for row in self._under_way for step in row.steps
+        )
+
     async def _ended(self, step: Step, outcome: StepOutcome, frontier: Frontier) -> None:
         self._progress.outcomes[step.id] = outcome
         self._progress.steps_done += 1
@@ -155,13 +164,18 @@ class Executor:
             await self._teller.tell(*events[start : start + 200])
 
     def _within_limits(self) -> None:
+        if reached := self._limit_reached():
+            raise LimitHit(reached)
+
+    def _limit_reached(self) -> str:
         limits = self._progress.limits
         if self._progress.steps_done + self._steps_under_way() >= limits.steps:
-            raise LimitHit(f"the run may take {limits.steps} steps, and has")
+            return f"the run may take {limits.steps} steps, and has"
         if limits.tool_s is not None and self._progress.tool_s >= limits.tool_s:
-            raise LimitHit(f"the run may use {limits.tool_s:g} s of tool time, and has")
+            return f"the run may use {limits.tool_s:g} s of tool time, and has"
         if limits.spend_usd is not None and self._progress.spend_usd >= limits.spend_usd > 0:
-            raise LimitHit(f"the run may spend {limits.spend_usd:g} USD on models, and has")
+            return f"the run may spend {limits.spend_usd:g} USD on models, and has"
+        return ""
 
     async def _stop(self) -> None:
         """Nothing of this plan stays under way; a cancelled tool call has ended when this returns."""

@@ -94,7 +94,7 @@ class Panels:
             step_id=step.id,
             terms=ApprovalTerms(group=step.group, quorum=step.quorum, expires_s=step.expires_s),
         )
-        self._teller.doing(step.id, f"no consensus: {result.reason}; waits for approval")
+        self._teller.waiting(step.id, f"no consensus: {result.reason}; waits for approval")
         with self._parking.durable(step.id):
             approval = await self._desk.decide(question)
         return decided_by_people(request, result, approval, untrusted=untrusted)

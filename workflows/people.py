@@ -23,7 +23,7 @@ class People:
 
     async def may_it(self, request: JudgeRequest, verdict: Verdict) -> Approval:
         action = request.action
-        self._teller.doing(action.step_id, "waits for approval")
+        self._teller.waiting(action.step_id, "waits for approval")
         question = self._desk.question(
             ApprovalSubject.ACTION,
             action.digest,
@@ -36,7 +36,7 @@ class People:
     async def did_it(self, request: JudgeRequest, why: str) -> Approval:
         """Only somebody who can look knows."""
         action = request.action
-        self._teller.doing(action.step_id, "outcome unknown: a human must say")
+        self._teller.waiting(action.step_id, "outcome unknown: a human must say")
         summary = ApprovalSummary(
             what=f"Did this happen? {describe(action)}",
             where=action.environment,

@@ -21,8 +21,10 @@ from schemas.stages import (
     ActRequest,
     ActRow,
     FastReport,
+    FastReports,
     JudgeRequest,
     JudgeRow,
+    Verdicts,
 )
 from schemas.tools import ToolError, ToolResult
 from schemas.verdicts import Decision, Settler, Verdict
@@ -81,17 +83,13 @@ class Performer:
         return await self._after(request, report.verdict)
 
     async def _fast(self, row: Sequence[JudgeRequest]) -> Sequence[FastReport]:
-        found = await workflow.execute_local_activity_method(
-            GuardActivities.perform, JudgeRow(requests=tuple(row)), **options.local(_summary_of(row))
-        )
+        found = await self._teller.alive(lambda: _performed(row))
         return found.reports
 
     async def _judge(self, row: Sequence[JudgeRequest]) -> Sequence[Verdict]:
         """As far as calls go out. All but the first are judged ahead of their turn: their steps neither start nor end by it."""
-        ahead = (request.model_copy(update={"opens": False, "closes": False}) for request in row[1:])
-        given = await workflow.execute_local_activity_method(
-            GuardActivities.judge, JudgeRow(requests=(row[0], *ahead)), **options.local(_summary_of(row))
-        )
+        ahead = [request.model_copy(update={"opens": False, "closes": False}) for request in row[1:]]
+        given = await self._teller.alive(lambda: _judged((row[0], *ahead)))
         return given.verdicts
 
     async def _judge_again(self, request: JudgeRequest) -> StepOutcome:
@@ -212,9 +210,21 @@ class Performer:
 
     async def _thawed(self, request: JudgeRequest, why: str) -> None:
         """Frozen from outside: wait, without losing anything, and look again."""
-        self._teller.doing(request.action.step_id, f"held: {why}")
+        self._teller.waiting(request.action.step_id, f"held: {why}")
         with self._parking.durable(request.action.step_id, request.action.item):
             await self._gate.thaw_or(options.HELD_WAIT)
+
+
+async def _judged(row: Sequence[JudgeRequest]) -> Verdicts:
+    return await workflow.execute_local_activity_method(
+        GuardActivities.judge, JudgeRow(requests=tuple(row)), **options.local(_summary_of(row))
+    )
+
+
+async def _performed(row: Sequence[JudgeRequest]) -> FastReports:
+    return await workflow.execute_local_activity_method(
+        GuardActivities.perform, JudgeRow(requests=tuple(row)), **options.local(_summary_of(row))
+    )
 
 
 def _call_of(request: JudgeRequest, *, opens: bool) -> ActRequest:

@@ -31,6 +31,7 @@ class PlanApproval:
 
     async def given(self, plan: Plan) -> None:
         """Before its first step. Raises RunStopped where it is not given, and RollOver where history is long meanwhile."""
+        self._teller.proposes(plan)
         outlook = await asked(_outlook, self._request(plan), self._start.catalogue)
         approval = await self._decided(plan, self._question(plan, outlook))
         if approval.status is not ApprovalStatus.APPROVED:

@@ -101,7 +101,8 @@ class Planning:
             raise RunStopped(RunStatus.REJECTED, proposal.note or f"{proposal.by} found no plan")
         data = {"by": proposal.by, "note": proposal.note, "steps": len(proposal.plan.steps)}
         plan = self._weighed(proposal.plan, request, told=proposal.swayed)
-        return plan, (self._teller.event(EventType.PLAN_PROPOSED, data),)
+        proposed = self._teller.event(EventType.PLAN_PROPOSED, data)
+        return plan, () if proposal.from_story else (proposed,)
 
     def _weighed(self, plan: Plan, request: PlanRequest, *, told: tuple[StepId, ...] | None = None) -> Plan:
         """What a model wrote with text from outside before it says so, and so do its steps. A runbook's plan, or a

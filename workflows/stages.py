@@ -28,8 +28,8 @@ class Stages:
         if self._progress.plan is not None and self._start.mode != "react":
             return Recollection()
         recalled = await self._ask(self._request())
-        if workflow.info().continued_run_id is None:
-            await self._tell(recalled)
+        if workflow.info().continued_run_id is None and (recalled.items or recalled.note):
+            await self._teller.mention(self._told(recalled))
         return recalled
 
     async def recall_after(self, failed: list[str], recalled: Recollection) -> Recollection:
@@ -45,7 +45,8 @@ class Stages:
             }
         )
         more = await self._ask(request)
-        await self._tell(more)
+        if more.items or more.note:
+            await self._teller.tell(self._told(more))
         known = {item.cite for item in recalled.items}
         items = (*recalled.items, *(item for item in more.items if item.cite not in known))
         return Recollection(items=items, note=recalled.note or more.note)
@@ -71,12 +72,9 @@ class Stages:
             return Recollection(note=f"nothing could be recalled: {cause_of(error).message}")
         return recalled
 
-    async def _tell(self, recalled: Recollection) -> None:
-        if recalled.items or recalled.note:
-            cites = [{**item.cite.model_dump(mode="json"), "why": item.why} for item in recalled.items]
-            await self._teller.tell(
-                self._teller.event(EventType.MEMORY_RECALLED, {"items": cites, "note": recalled.note})
-            )
+    def _told(self, recalled: Recollection) -> NewEvent:
+        cites = [{**item.cite.model_dump(mode="json"), "why": item.why} for item in recalled.items]
+        return self._teller.event(EventType.MEMORY_RECALLED, {"items": cites, "note": recalled.note})
 
     async def answer(self) -> str:
         if self._progress.plan is None:

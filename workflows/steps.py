@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from temporalio import workflow
+from temporalio.exceptions import FailureError, is_cancelled_exception
 
 from holdfast.plan.conditions import ConditionProblem, holds
 from holdfast.plan.progress import Progress
@@ -16,6 +17,7 @@ from schemas.tools import ToolError
 from workflows.calls import Calls
 from workflows.delegation import Delegation
 from workflows.desk import Desk
+from workflows.gate import stop_if_cancelled
 from workflows.panel import Panels
 from workflows.teller import Teller, seconds
 from workflows.waits import Waits
@@ -82,8 +84,22 @@ class Steps:
         except (ReferenceProblem, ConditionProblem) as problem:
             error = ToolError(code="bad_reference", message=str(problem))
         except TimeoutError:
-            await self._desk.withdraw(step.id)
-            error = ToolError(code="step_timeout", message=f"The step took longer than {step.timeout_s:g} s.")
+            return await self._out_of_time(step)
+        except FailureError as failure:
+            if step.timeout_s is None or not is_cancelled_exception(failure):
+                raise
+            stop_if_cancelled()
+            return await self._out_of_time(step)  # in the middle of a local activity, which says so itself
+        return await self._failed(step, error)
+
+    async def _out_of_time(self, step: Step) -> StepOutcome:
+        if (outcome := await self._teller.end_begun(step)) is not None:
+            return outcome
+        await self._desk.withdraw(step.id)
+        error = ToolError(code="step_timeout", message=f"The step took longer than {step.timeout_s:g} s.")
+        return await self._failed(step, error)
+
+    async def _failed(self, step: Step, error: ToolError) -> StepOutcome:
         attempts = self._progress.attempts(step.id) + (step.kind == "agent")
         failed = StepOutcome(state=StepState.FAILED, error=error, attempts=attempts)
         return await self._teller.ended(step, failed)

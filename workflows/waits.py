@@ -42,7 +42,7 @@ class Waits:
             step_id=step.id,
             terms=ApprovalTerms(group=step.group, quorum=step.quorum, expires_s=step.expires_s),
         )
-        self._teller.doing(step.id, "waits for approval")
+        self._teller.waiting(step.id, "waits for approval")
         with self._parking.durable(step.id):
             approval = await self._desk.decide(question)
         comment = "; ".join(decision.comment for decision in approval.decisions if decision.comment)
@@ -57,7 +57,7 @@ class Waits:
 
     async def for_time_or_event(self, step: WaitStep) -> StepOutcome:
         await self._teller.started(step)
-        self._teller.doing(step.id, f"waits for {step.event or 'time'}")
+        self._teller.waiting(step.id, f"waits for {step.event or 'time'}")
         if step.event is None:
             with self._parking.durable(step.id):
                 await workflow.sleep(

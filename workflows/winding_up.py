@@ -14,7 +14,6 @@ from holdfast.runtime.failures import RUN_FAILURES, cause_of
 from schemas.events import EventType, NewEvent
 from schemas.runs import RunInput, RunOutput, RunStatus
 from schemas.stages import RunPatch
-from workflows import options
 from workflows.delegation import Delegation
 from workflows.desk import Desk
 from workflows.gate import until_cancelled
@@ -95,12 +94,8 @@ class WindingUp:
             cites=output.cites,
             spend_usd=output.spend_usd,
         )
-        await self._teller.tell(*learned, *self._last_words(output), patch=patch)
-        self._teller.status = output.status
-        self._teller.index(
-            options.STATUS.value_set(output.status.value), options.SPEND.value_set(output.spend_usd)
-        )
-        self._teller.show()
+        await self._teller.tell_end(*learned, *self._last_words(output), patch=patch)
+        self._teller.is_over(output)
         await self._tell_whoever_asked()
         await all_is_heard()
         return output

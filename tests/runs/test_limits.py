@@ -1,17 +1,23 @@
 """A limit reached in the middle of something: nothing is called twice, no call is left untold, and higher limits go on."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType as HistoryEvent
+from temporalio.client import WorkflowHandle
 
 from schemas.agents import RunLimits
-from schemas.commands import ResumeCommand
-from schemas.plans import AgentStep, OnError, ToolStep
-from schemas.runs import RunStatus
+from schemas.commands import PostedEvent, ResumeCommand
+from schemas.plans import AgentStep, OnError, ToolStep, WaitStep
+from schemas.runs import RunOutput, RunStatus
 from schemas.stages import NextMove
+from tests.patience import pauses
 from tests.runs.conftest import Stage
 from tests.runs.steps import say
+from tests.store.waiting import until_waiting
+from workflows.agent_run import AgentRun
 
 MORE = ResumeCommand(limits=RunLimits(steps=50))
 
@@ -40,6 +46,45 @@ async def test_tool_time_runs_out_in_the_middle_of_a_chain(stage: Stage) -> None
     await handle.execute_update("resume", MORE)
     assert (await handle.result()).status is RunStatus.SUCCEEDED
     assert stage.world.said == [*"abc"]
+
+
+async def test_what_is_under_way_as_a_limit_is_reached_comes_to_its_end_and_is_not_made_again(
+    stage: Stage,
+) -> None:
+    long = say("long", arguments={"wait": "door"})
+    handle = await stage.start(long, *row("a", "b"), limits=RunLimits(tool_s=1e-9), on_failure="pause")
+    await stage.until(handle.id, "step.succeeded")
+    stage.world.gates.setdefault("door", asyncio.Event()).set()
+    assert "tool time" in (await stage.until(handle.id, "run.status")).data["reason"]
+    ended = [event.step_id for event in await stage.story(handle.id) if event.type.value == "step.succeeded"]
+    assert ended == ["a", "long"]
+    await handle.execute_update("resume", MORE)
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    assert sorted(stage.world.said) == ["a", "b", "long"]
+
+
+async def test_a_step_whose_time_runs_out_as_its_end_is_told_has_that_one_end(stage: Stage) -> None:
+    handle = await stage.start(WaitStep(id="w", event="go", timeout_s=1))
+    await stage.until(handle.id, "step.started")
+    async with stage.database.tenant("default") as holder:
+        await holder.execute("select from run_heads where run_id = %s for update", (handle.id,))
+        await handle.signal("post_event", PostedEvent(id="1", name="go"))
+        await until_waiting(stage.database, holder)
+        await fired(handle)
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    told = [event.type.value for event in await stage.story(handle.id) if event.step_id == "w"]
+    assert told == ["step.started", "step.succeeded"]
+
+
+async def fired(handle: WorkflowHandle[AgentRun, RunOutput]) -> None:
+    """As soon as a timer of the run has fired."""
+    looks = pauses()
+    async with asyncio.timeout(30):
+        while True:
+            events = (await handle.fetch_history()).events
+            if any(event.event_type == HistoryEvent.EVENT_TYPE_TIMER_FIRED for event in events):
+                return
+            await asyncio.sleep(next(looks))
 
 
 async def test_tool_time_runs_out_while_people_are_asked(stage: Stage) -> None:

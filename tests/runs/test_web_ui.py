@@ -1,10 +1,12 @@
 """What people do to a run with Temporal's own means: the ledger keeps its promise, and the story stays whole."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType, PendingActivityState
+from temporalio.api.enums.v1 import EventType, PendingActivityState, ResetReapplyExcludeType
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.api.workflowservice.v1 import (
     PauseActivityRequest,
     ResetWorkflowExecutionRequest,
@@ -12,12 +14,14 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from holdfast.ids import new_id
-from schemas.plans import Citation, Plan, PlanSource
+from schemas.commands import CancelCommand, ResumeCommand
+from schemas.plans import ApprovalStep, Citation, Plan, PlanSource
 from schemas.runs import RunOutput, RunStatus
 from schemas.stages import NextMove, PlanProposal, Recalled, Recollection
 from tests.runs.conftest import Stage
 from tests.runs.steps import say
 from tests.runs.test_rows import row
+from workflows.agent_run import AgentRun
 
 FROM_OUTSIDE = Recollection(
     items=(
@@ -28,7 +32,14 @@ FROM_OUTSIDE = Recollection(
 )
 
 
-async def set_back(stage: Stage, run_id: str, *, tasks: int, execution: str | None = None) -> RunOutput:
+async def set_back(
+    stage: Stage,
+    run_id: str,
+    *,
+    tasks: int,
+    execution: str | None = None,
+    without: Sequence[ResetReapplyExcludeType.ValueType] = (),
+) -> RunOutput:
     """Reset to the end of the workflow task of that number, and wait for the end. Without an execution, of the latest."""
     handle = stage.client.get_workflow_handle(run_id, run_id=execution)
     completed = [
@@ -43,6 +54,7 @@ async def set_back(stage: Stage, run_id: str, *, tasks: int, execution: str | No
             reason="test",
             workflow_task_finish_event_id=completed[tasks - 1],
             request_id=new_id("run"),
+            reset_reapply_exclude_types=without,
         )
     )
     latest = stage.client.get_workflow_handle(run_id, result_type=RunOutput)
@@ -98,6 +110,66 @@ async def test_a_run_that_had_ended_goes_on_when_it_is_set_back(stage: Stage) ->
     assert (await stage.run(handle.id)).status is RunStatus.SUCCEEDED
 
 
+async def test_nothing_follows_the_end_of_a_run_that_is_set_back_and_does_nothing_new(stage: Stage) -> None:
+    """Also where more is remembered by now, as of an ended run itself."""
+    stage.script.plans = [PlanProposal(plan=Plan(steps=(say("one"),), source=PlanSource.MODEL), by="test")]
+    handle = await stage.start()
+    await handle.result()
+    before = await stage.story(handle.id)
+    stage.memory.recalled = FROM_OUTSIDE
+    assert (await set_back(stage, handle.id, tasks=1)).status is RunStatus.SUCCEEDED
+    assert await stage.story(handle.id) == before
+
+
+@pytest.mark.parametrize("tasks", [1, 2])
+async def test_a_run_that_is_set_back_to_before_its_end_is_taken_up_before_anything_new_is_told(
+    stage: Stage, tasks: int
+) -> None:
+    gate = ApprovalStep(id="gate", message="ok?", depends_on=("a",))
+    handle = await stage.start(say("a"), gate, say("b", depends_on=("gate",)))
+    await stage.until(handle.id, "approval.requested")
+    await handle.execute_update(AgentRun.cancel, CancelCommand(reason="enough"))
+    await handle.result()
+    before = await stage.story(handle.id)
+    going_on = asyncio.create_task(
+        set_back(
+            stage, handle.id, tasks=tasks, without=[ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE]
+        )
+    )
+    asked_again = await stage.until(handle.id, "approval.requested", times=2)
+    assert (await stage.run(handle.id)).status in (RunStatus.RUNNING, RunStatus.INPUT_REQUIRED)
+    await stage.answer(asked_again, approve=True)
+    assert (await going_on).status is RunStatus.SUCCEEDED
+    story = await stage.story(handle.id)
+    told = [event.type.value for event in story[len(before) :]]
+    assert story[: len(before)] == before
+    assert told[:2] == ["run.status", "approval.requested"]
+    assert told[-1] == "run.ended"
+    assert told.count("run.ended") == 1
+    assert (await stage.run(handle.id)).status is RunStatus.SUCCEEDED
+    assert stage.world.said == ["a", "b"]
+
+
+async def test_a_resumed_run_that_is_set_back_to_before_waits_again_and_says_so(stage: Stage) -> None:
+    stage.world.failures["a"] = 1
+    handle = await stage.start(say("a"), on_failure="pause")
+    await stage.until(handle.id, "run.status")
+    await handle.execute_update(AgentRun.resume, ResumeCommand())
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    before = await stage.story(handle.id)
+    going_on = asyncio.create_task(set_back(stage, handle.id, tasks=1))
+    statuses = [event.type.value for event in before].count("run.status")
+    await stage.until(handle.id, "run.status", times=statuses + 2)
+    latest = stage.client.get_workflow_handle_for(AgentRun.run, handle.id)
+    await latest.execute_update(AgentRun.resume, ResumeCommand())
+    assert (await going_on).status is RunStatus.SUCCEEDED
+    story = await stage.story(handle.id)
+    told = [event.data.get("reason") for event in story[len(before) :] if event.type.value == "run.status"]
+    assert told[0] == "taken up again"
+    assert str(told[1]).startswith("step_failed")
+    assert stage.world.said == ["a", "a"]
+
+
 async def test_a_call_that_was_paused_in_temporal_is_not_made_again_unasked(stage: Stage) -> None:
     handle = await stage.start(say("a", arguments={"wait": "never"}))
     await lose_sight_of_the_call(stage, handle.id)
@@ -151,3 +223,14 @@ async def test_a_plan_that_is_set_back_is_as_swayed_as_it_was(stage: Stage, befo
     stage.memory.recalled = Recollection() if before.items else FROM_OUTSIDE
     assert (await set_back(stage, handle.id, tasks=1)).status is RunStatus.SUCCEEDED
     assert stage.world.said == ["one"]
+
+
+async def test_the_board_shows_the_plan_while_the_whole_of_it_waits_for_approval(stage: Stage) -> None:
+    handle = await stage.start(say("a"), say("b"), approve_plan=True)
+    asked = await stage.until(handle.id, "run.status")
+    board = (await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)).current_details
+    assert board.startswith("**input_required** · 0 of 2 steps done")
+    assert asked.data["reason"] in board
+    assert all(f"| {step}" in board for step in "ab")
+    await stage.decide(handle.id)
+    assert (await handle.result()).status is RunStatus.SUCCEEDED

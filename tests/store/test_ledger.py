@@ -309,7 +309,11 @@ async def test_the_verdict_on_a_move_is_told_only_while_its_run_is_under_way(
     assert not await ledger.perform_under_way(*judge(request), read)
     assert await ledger.effects(run.tenant, run.id) == []
     assert len(await runs.events(run.tenant, run.id)) == 1
-    await runs.record(RecordRequest(scope=scope_of(run), patch=RunPatch(status=RunStatus.RUNNING)))
+    taken_up = NewEvent(key="taken up", type=EventType.RUN_STATUS)
+    patch = RunPatch(status=RunStatus.RUNNING)
+    await runs.record(
+        RecordRequest(scope=scope_of(run), events=(taken_up,), patch=patch, behind_the_end="told")
+    )
     assert await ledger.give_verdict_under_way(*judge(request)) is not None
     assert await dispatch(ledger, request) == "go"
     other = act(run, arguments={"command": "pwd"})

@@ -20,7 +20,11 @@ class PostgresApprovals:
         self._database = database
 
     async def ask(self, request: AskRequest) -> Approval:
+        requested = events_json([_requested(request)])
         async with self._database.tenant(request.scope.tenant) as connection:
+            await connection.execute(
+                "select refuse_behind_the_end(%s, %s)", (request.scope.run_id, requested)
+            )
             await connection.execute(
                 """insert into approvals (id, tenant, run_id, step_id, subject, digest, summary, terms, action,
                                           requested_by, expires_at)

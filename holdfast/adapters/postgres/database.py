@@ -18,6 +18,7 @@ from holdfast.errors import (
     Misconfigured,
     NotFound,
     RolledBack,
+    RunIsOver,
     Unavailable,
     Unprocessable,
 )
@@ -144,6 +145,8 @@ def translated(error: psycopg.Error) -> HoldfastError:
     detail = error.diag.message_primary or str(error)
     if state == "HF404":
         return NotFound(detail)
+    if state == "HF410":
+        return RunIsOver(detail)
     if state == "HF429":
         return LimitReached(
             detail, remedy="Wait until runs have ended, or ask for a larger quota.", retry_after_s=30

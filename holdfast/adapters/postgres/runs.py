@@ -82,7 +82,10 @@ class PostgresRuns:
     async def end_lost(self, run: Run, patch: RunPatch, told: NewEvent) -> bool:
         """The end of a run that cannot say it itself; not where it has said anything since it was read."""
         row = await self._database.call(
-            b"select end_lost_run(%s, %s, %s, %s, %s) as ended", *_seen(run), _patch(patch), events_json([told])
+            b"select end_lost_run(%s, %s, %s, %s, %s) as ended",
+            *_seen(run),
+            _patch(patch),
+            events_json([told]),
         )
         return bool(row["ended"])
 
@@ -97,11 +100,12 @@ class PostgresRuns:
 
     async def record(self, request: RecordRequest) -> int:
         row = await self._database.call(
-            b"select record_run(%s, %s, %s, %s) as seq",
+            b"select record_run(%s, %s, %s, %s, %s) as seq",
             request.scope.tenant,
             request.scope.run_id,
             _patch(request.patch) if request.patch else None,
             events_json(request.events),
+            request.behind_the_end,
         )
         return int(row["seq"])
 

@@ -161,15 +161,26 @@ begin
   update runs set input = input || p_changes where id = p_run;
 end $$;
 
--- An end is told once, and the first word stands: a task that Temporal lost after its run had told its end is gone through
--- again, and may come to another. A run that was taken up since is under way, and has another end before it.
-create function has_told_end(p_run text, p_events jsonb) returns boolean language sql stable as $$
+create function has_ended(p_run text) returns boolean language sql stable as $$
   select exists (
     select from runs where id = p_run and status in ('succeeded', 'failed', 'cancelled', 'timed_out', 'rejected'))
-  and exists (
-    select from run_events x join jsonb_array_elements(p_events) e on x.key = e->>'key'
-    where x.run_id = p_run and x.type = 'run.ended')
 $$;
+
+create function is_news(p_run text, p_events jsonb) returns boolean language sql stable as $$
+  select exists (
+    select from jsonb_array_elements(p_events) e
+    where not exists (select from run_events x where x.run_id = p_run and x.key = e->>'key'))
+$$;
+
+-- Nothing follows the end of a story. A workflow that was set back in Temporal, or whose last task was lost, goes over what it
+-- told; what is news then is told once the run has been taken up again, and so is that it waits.
+create function refuse_behind_the_end(p_run text, p_events jsonb, p_waits boolean default false) returns void
+language plpgsql as $$
+begin
+  if has_ended(p_run) and (p_waits or is_news(p_run, p_events)) then
+    raise exception 'run % has ended', p_run using errcode = 'HF410';
+  end if;
+end $$;
 
 -- Whoever writes to several rows of a run locks them in one order: the run, its effects, its questions, and its head last of
 -- all, with what is told. Not the keys: whatever else is written of the run asks only that they stay.
@@ -180,15 +191,23 @@ begin
   perform from approvals where run_id = p_run and status = 'pending' order by id for no key update;
 end $$;
 
-create function record_run(p_tenant text, p_run text, p_patch jsonb, p_events jsonb) returns bigint
-language plpgsql as $$
+-- `p_behind` says what becomes of news behind the end: it is refused, dropped, or takes the run up again. What was told
+-- before changes nothing there.
+create function record_run(
+  p_tenant text, p_run text, p_patch jsonb, p_events jsonb, p_behind text default 'refused'
+) returns bigint language plpgsql as $$
 declare
   ends boolean := p_patch->>'status' in ('succeeded', 'failed', 'cancelled', 'timed_out', 'rejected');
 begin
   perform set_config('holdfast.tenant', p_tenant, true);
   if ends then
     perform hold_run(p_run);
-    if has_told_end(p_run, p_events) then
+  end if;
+  if has_ended(p_run) then
+    if p_behind = 'refused' then
+      perform refuse_behind_the_end(p_run, p_events, p_patch->>'status' in ('paused', 'input_required'));
+    end if;
+    if p_behind = 'dropped' or not is_news(p_run, p_events) then
       return (select last_seq from run_heads where run_id = p_run);
     end if;
   end if;
@@ -207,7 +226,10 @@ begin
       raise exception 'run % does not exist in this tenant', p_run using errcode = 'HF404';
     end if;
   end if;
-  return tell(p_run, case when ends then doubt_effects(p_run) || withdraw_questions(p_run) || p_events else p_events end);
+  if ends then
+    return tell(p_run, doubt_effects(p_run) || withdraw_questions(p_run) || p_events);
+  end if;
+  return tell(p_run, p_events);
 end $$;
 
 -- The end of a run whose workflow is over without having said so, as when somebody terminated it. Nothing is written
@@ -221,8 +243,7 @@ begin
   if not found then
     return false;
   end if;
-  perform from runs where id = p_run and status in ('succeeded', 'failed', 'cancelled', 'timed_out', 'rejected');
-  if found then
+  if has_ended(p_run) then
     return false;
   end if;
   perform record_run(p_tenant, p_run, p_patch, p_events);
@@ -238,7 +259,7 @@ begin
   perform hold_run(p_run);
   perform from run_heads where run_id = p_run and last_seq = p_seq for update;
   if found then
-    perform record_run(p_tenant, p_run, p_patch, p_events);
+    perform record_run(p_tenant, p_run, p_patch, p_events, 'told');
   end if;
 end $$;
 

@@ -112,6 +112,7 @@ declare
   standing jsonb;
 begin
   perform set_config('holdfast.tenant', p_tenant, true);
+  perform refuse_behind_the_end(p_run, p_events);
   insert into verdicts as v
     (run_id, action_digest, tenant, step_id, decision, held, bundle, action, verdict, record, expires_at)
   values (
@@ -228,6 +229,8 @@ create function perform_effect(
   p_result jsonb, p_events jsonb
 ) returns void language plpgsql as $$
 begin
+  perform set_config('holdfast.tenant', p_tenant, true);
+  perform refuse_behind_the_end(p_run, p_events);
   perform give_verdict(p_tenant, p_run, p_digest, p_action, p_record, '[]');
   insert into effects (run_id, action_digest, tenant, step_id, tool, tool_version, effect_class, environment,
                        arguments, status, result, worker, observed_at)
