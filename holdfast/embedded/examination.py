@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +51,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     if settings.temporal.is_given:
         yield await _temporal()
     yield _models(settings)
+    yield _embedding(settings)
 
 
 def require_namespaces(settings: Settings) -> None:
@@ -182,3 +184,26 @@ def _models(settings: Settings) -> Finding:
             f"Set {(keyless[0].key or '').upper()}_API_KEY, or a base URL in HOLDFAST_MODELS__API_BASES.",
         )
     return Finding("model", "good", ", ".join(each.model for each in deployments))
+
+
+def _embedding(settings: Settings) -> Finding:
+    """Of an endpoint no more is told than its name: whether it answers, a search says."""
+    from holdfast.adapters.embedding.weights import REMEDY, find_model, verify  # noqa: PLC0415 -- slow to import
+
+    name = settings.knowledge.embedding
+    if name == "none":
+        return Finding("embedding model", "note", "none is wanted: search goes by words alone")
+    if not name.startswith("minilm"):
+        return Finding("embedding model", "good", name)
+    files = find_model(settings.knowledge.embedding_folder)
+    if files is None:
+        return Finding("embedding model", "note", f"{name} is not there: search goes by words alone", REMEDY)
+    try:
+        verify(files)
+    except Misconfigured as error:
+        return Finding("embedding model", "bad", error.message, error.remedy)
+    if name == "minilm-quick" and find_spec("onnxruntime") is None:
+        return Finding(
+            "embedding model", "bad", "minilm-quick needs onnxruntime", 'Run: pip install "holdfast[quick]"'
+        )
+    return Finding("embedding model", "good", f"{name}, its files are the known ones")

