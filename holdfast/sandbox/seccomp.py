@@ -18,6 +18,7 @@ _ERRNO = 0x00050000
 _LOAD, _JUMP_EQ, _JUMP_GE, _JUMP_GT, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x25, 0x45, 0x06
 _AND = 0x54
 _NUMBER, _ARCH, _ARG0_LOW, _ARG1_LOW, _ARG2_LOW, _ARG3_LOW = 0, 4, 16, 24, 32, 40
+_ARG2_HIGH = 36
 
 _X32_BIT = 0x40000000
 _NEWEST_KNOWN = 462
@@ -33,6 +34,7 @@ _MAP_POPULATE, _MAP_HUGETLB, _MFD_HUGETLB = (
 _POPULATING_ADVICE = (22, 23, 25)  # MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_COLLAPSE
 _PR_SET_SECCOMP, _PR_SET_THP_DISABLE, _PR_FUTEX_HASH, _F_SETPIPE_SZ = 22, 41, 78, 1031
 _SOL_SOCKET, _ATTACHING = 1, (26, 51)  # SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF
+_RLIMIT_CORE = 4
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0x40000, 0xFFFFFFFF)
 
 # name: number on x86_64, number on aarch64
@@ -146,6 +148,8 @@ _MADVISE: _Numbers = (28, 233)
 _PRCTL: _Numbers = (157, 167)
 _FCNTL: _Numbers = (72, 25)
 _SETSOCKOPT: _Numbers = (54, 208)
+_SETRLIMIT: _Numbers = (160, 164)
+_PRLIMIT: _Numbers = (302, 261)
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
@@ -192,6 +196,8 @@ def seccomp_filter(machine: str | None = None, *, count_all_memory: bool = False
         *_when_called(_SOCKET[column], _allow_values(_ARG0_LOW, _SOCKET_FAMILIES, errno.EAFNOSUPPORT)),
         *_when_called(_SOCKETPAIR[column], _allow_values(_ARG0_LOW, _SOCKET_FAMILIES, errno.EAFNOSUPPORT)),
         *_when_called(_PERSONALITY[column], _allow_values(_ARG0_LOW, _PERSONALITIES, errno.EPERM)),
+        *_when_called(_SETRLIMIT[column], _core_limit_stays(_ARG0_LOW, [])),
+        *_when_called(_PRLIMIT[column], _core_limit_stays(_ARG1_LOW, _nothing_is_set())),
         *_when_called(_MEMFD_CREATE[column], _refuse_bits(_ARG1_LOW, _MFD_HUGETLB)),
         *_when_called(
             _MMAP[column], _refuse_bits(_ARG3_LOW, _MAP_HUGETLB | (_MAP_POPULATE if count_all_memory else 0))
@@ -200,6 +206,28 @@ def seccomp_filter(machine: str | None = None, *, count_all_memory: bool = False
         _Step(_RETURN, _ALLOW),
     ]
     return b"".join(step.packed() for step in steps)
+
+
+def _core_limit_stays(argument: int, unless: list[_Step]) -> list[_Step]:
+    """At one, where the kernel starts no handler of crashes either. A program that sets it to zero is told that it has."""
+    return [
+        _Step(_LOAD, argument),
+        _Step(_JUMP_EQ, _RLIMIT_CORE, on_true=1),
+        _Step(_RETURN, _ALLOW),
+        *unless,
+        _Step(_RETURN, _ERRNO),
+    ]
+
+
+def _nothing_is_set() -> list[_Step]:
+    """A null pointer for the new limit: the old one is only read."""
+    return [
+        _Step(_LOAD, _ARG2_LOW),
+        _Step(_JUMP_EQ, 0, on_false=3),
+        _Step(_LOAD, _ARG2_HIGH),
+        _Step(_JUMP_EQ, 0, on_false=1),
+        _Step(_RETURN, _ALLOW),
+    ]
 
 
 def _clone_of_one_kind() -> list[_Step]:

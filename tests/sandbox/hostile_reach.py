@@ -201,4 +201,15 @@ REACH = (
     wants("os.open('/dev/userfaultfd', os.O_RDWR)", name="faults_handled_by_a_device"),
     wants("call(425, 8, ctypes.create_string_buffer(128))", name="a_ring_of_calls"),
     wants("call(101, 16, os.getppid(), 0, 0)", name="attached_to_the_parent"),
+    Case(
+        name="crashes_that_the_host_would_handle",
+        program=(
+            "import os, resource\nfor limit in ((0, 0), (0, 1), (-1, -1)):\n"
+            "  for set_limit in (lambda: resource.setrlimit(4, limit), lambda: resource.prlimit(0, 4, limit)):\n"
+            "    try: set_limit()\n    except (OSError, ValueError): pass\n"
+            "print(resource.getrlimit(4), resource.prlimit(0, 4), resource.getrlimit(7)[0], flush=True)\nos.abort()"
+        ),
+        ends=("signal",),
+        says="(1, 1) (1, 1) 256",
+    ),
 )

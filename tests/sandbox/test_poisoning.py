@@ -72,3 +72,17 @@ async def test_a_locked_tree_does_not_lock_the_next_call_out(sandbox: Bubblewrap
     )
     await sandbox.forget(run)
     assert (later.stdout, later.files["a/b/f"].ok) == ("kept\n", True)
+
+
+async def test_no_name_collides_with_one_of_ours(sandbox: BubblewrapSandbox) -> None:
+    """While a file is written back it has another name for a moment, which no entry of the tool's may have."""
+    run = f"collides-{uuid.uuid4().hex}"
+    program = (
+        "mkdir .holdfast-incoming; for name in .holdfast-incoming/a b .holdfast c; do echo kept > $name; done"
+    )
+    await sandbox.run(SandboxRequest(run=run, program=program))
+    found = await sandbox.run(
+        SandboxRequest(run=run, program="cat .holdfast-incoming/a b .holdfast c; ls -A | wc -l")
+    )
+    assert found.stdout.split() == ["kept"] * 4 + ["4"]
+    await sandbox.forget(run)

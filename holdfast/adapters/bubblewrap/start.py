@@ -153,7 +153,7 @@ def limit_tool(pid: int, limits: dict[str, Any], *, grouped: bool) -> None:
     with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:  # noqa: PTH123
         file.write("1000")
     values = {
-        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_CORE: 1,  # at zero the host's handler of crashes, if it has one, would still be started
         resource.RLIMIT_FSIZE: limits["file_mb"] * _MIB,
         resource.RLIMIT_NPROC: limits["pids"] + 1,  # the namespace's first process has the same uid
         resource.RLIMIT_CPU: int(limits["cpu_s"]) + 2,

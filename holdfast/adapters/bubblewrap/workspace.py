@@ -22,7 +22,7 @@ _CHUNK = 1 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-_TEMPORARY = b".holdfast-incoming"
+_TEMPORARY_BYTES = 8
 
 Stamp = tuple[int, int]
 """Inode and change time. A tool can forge a modification time, but not these two."""
@@ -234,19 +234,21 @@ def _link(top: int, first: bytes, parent: int, leaf: bytes) -> bool:
 def _copy_file(directory: int, leaf: bytes, parent: int, facts: os.stat_result, until: float) -> bool:
     """Holes stay holes: twenty thousand sparse files must not become a full disk. Appears whole or not at all."""
     source = open_beneath(directory, leaf, _READ)
+    temporary = (
+        b".holdfast-" + os.urandom(_TEMPORARY_BYTES).hex().encode()
+    )  # no tool can have a file of that name
     try:
-        _clear(parent, _TEMPORARY)
-        target = open_beneath(parent, _TEMPORARY, _CREATE, 0o600)
+        target = open_beneath(parent, temporary, _CREATE, 0o600)
         try:
             if not copy_data(source, target, facts.st_size, until):
-                os.unlink(_TEMPORARY, dir_fd=parent)
+                os.unlink(temporary, dir_fd=parent)
                 return False
             os.fchmod(target, stat.S_IMODE(facts.st_mode) & 0o777)
             os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
         finally:
             os.close(target)
         _clear_directory(parent, leaf)
-        os.rename(_TEMPORARY, leaf, src_dir_fd=parent, dst_dir_fd=parent)
+        os.rename(temporary, leaf, src_dir_fd=parent, dst_dir_fd=parent)
     finally:
         os.close(source)
     return True
