@@ -14,7 +14,7 @@ from schemas.facts import CommandFact, Effect, Facts
 
 ARGUMENTS = ("command", "script", "cmd")
 _LONGEST = 20_000
-_ASIDE = frozenset({"cd", "echo", "export", "set", "true", ":", "sleep"})
+_ASIDE = frozenset({"cd", "echo", "exit", "export", "set", "true", ":", "sleep"})
 _LIKE = 0.5
 """The share of the words of a quoted argument, or of the flags, from which another one says much the same."""
 _EDITED = 0.75

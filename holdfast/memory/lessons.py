@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from holdfast.memory.commands import command_of, mends, programs_of
 from holdfast.memory.signatures import alert_of, goal_kind
+from holdfast.memory.wording import quoted
 from schemas.base import JsonObject
 from schemas.memory import (
     Call,
@@ -32,7 +33,6 @@ def episode_of(request: LearnRequest, evidence: Evidence, *, runbook: str) -> Me
     calls = "; ".join(_call_line(call) for call in evidence.calls[:12])
     answer = f" Answer: {quoted(request.answer)}" if request.answer else ""
     text = f"Goal: {request.goal[:600]}\nEnded {request.status}. {calls}{answer}"
-    tainted = any(call.untrusted for call in evidence.calls) or bool(request.answer)
     return MemoryContent(
         kind=MemoryKind.EPISODE,
         status=MemoryStatus.ACTIVE,
@@ -42,8 +42,9 @@ def episode_of(request: LearnRequest, evidence: Evidence, *, runbook: str) -> Me
             goal_kind=goal_kind(request.goal), runbook=runbook, alert=evidence.alert or alert_of(request.goal)
         ),
         scope=_scope(request),
-        trust=Trust.EXTERNAL if tainted else Trust.TOOL,
-        tainted=tainted,
+        # The goal of another run is no instruction to this one, whoever gave it.
+        trust=Trust.EXTERNAL,
+        tainted=True,
         confidence=1.0,
         importance=0.3 if request.status == "succeeded" else 0.6,
     )
@@ -175,12 +176,6 @@ def _scope(request: LearnRequest) -> MemoryScope:
 
 def _reported(call: Call) -> str:
     return f" (it said: {quoted(call.message)})" if call.message else ""
-
-
-def quoted(text: str) -> str:
-    """Text from outside as one short quotation on one line; it can be read, and not mistaken for our own words."""
-    plain = re.sub(r"\s+", " ", re.sub(r"[\x00-\x1f\x7f`<>{}\[\]]", " ", text)).strip()
-    return json.dumps(plain[:_QUOTED], ensure_ascii=False)
 
 
 def shown(arguments: JsonObject) -> str:

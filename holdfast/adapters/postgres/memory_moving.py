@@ -10,6 +10,7 @@ from holdfast.adapters.postgres.memory_rows import bring_item, standing, with_st
 from holdfast.adapters.postgres.memory_undoing import MemoryUndoing
 from holdfast.ids import new_id
 from holdfast.memory.contradiction import identity, relation
+from holdfast.memory.wording import visible
 from schemas.memory import MemoryContent, MemoryItem, MemoryStatus
 
 _OVER = (MemoryStatus.SUPERSEDED, MemoryStatus.RETIRED)
@@ -52,7 +53,7 @@ async def _known(connection: Connection, items: Iterable[MemoryItem]) -> dict[st
 
 async def _brought(connection: Connection, tenant: str, item: MemoryItem, author: str) -> str:
     """The id under which it is here now."""
-    content, others = item.content, list[MemoryItem]()
+    content, others = item.content.model_copy(update={"text": visible(item.content.text)}), list[MemoryItem]()
     if content.status not in _OVER:
         others = list(await standing(connection, content))
         met = relation(content, others)

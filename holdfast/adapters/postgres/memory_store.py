@@ -21,6 +21,7 @@ from holdfast.adapters.postgres.memory_vectors import MemoryVectors
 from holdfast.errors import Conflict, InvalidInput, NotFound
 from holdfast.ids import new_id
 from holdfast.memory.contradiction import relation, renewed
+from holdfast.memory.wording import visible
 from schemas.memory import (
     MemoryContent,
     MemoryDraft,
@@ -54,6 +55,7 @@ class MemoryStore(MemoryVectors):
         self, tenant: str, content: MemoryContent, provenance: Provenance, *, replaces: str | None = None
     ) -> MemoryItem:
         """A repeated item is confirmed, a contradicted one superseded; nothing piles up."""
+        content = content.model_copy(update={"text": visible(content.text)})
         vector = await self._early_vector(tenant, content)
         async with self._database.tenant(tenant) as connection:
             provenance = await _with_sources(connection, provenance)
@@ -145,6 +147,7 @@ class MemoryStore(MemoryVectors):
         """A new version with these fields changed. With `version`, only if nobody changed it since."""
         read = await self.read(tenant, item_id)
         content = MemoryContent.model_validate(read.content.model_dump() | changes)
+        content = content.model_copy(update={"text": visible(content.text)})
         _refuse_senseless(content)
         anew = situation(content) != situation(read.content)
         vector = await self._vector(tenant, content) if anew else None
@@ -201,7 +204,7 @@ class MemoryStore(MemoryVectors):
 
 
 def _refuse_senseless(content: MemoryContent) -> None:
-    if not content.text.strip():
+    if not visible(content.text).strip():
         raise InvalidInput("It says nothing.", remedy="Give it words.")
     if content.valid_from and content.valid_to and content.valid_from >= content.valid_to:
         raise InvalidInput(
