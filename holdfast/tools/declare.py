@@ -11,6 +11,7 @@ The schema of its arguments and of its output come from the models, the descript
 """
 
 import inspect
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, get_type_hints, runtime_checkable
@@ -117,9 +118,18 @@ def schema_of(model: type[BaseModel]) -> JsonObject:
 def result_of(value: Any, *, untrusted: bool) -> ToolResult:
     if isinstance(value, ToolResult):
         return value
-    output = value.model_dump(mode="json") if isinstance(value, BaseModel) else dict(value)
+    output = value.model_dump(mode="json") if isinstance(value, BaseModel) else _as_json(dict(value))
     summary = value.told()[:2000] if isinstance(value, Telling) else ""
     return ToolResult(ok=True, output=output, summary=summary, untrusted=untrusted)
+
+
+def _as_json(value: JsonObject) -> JsonObject:
+    """What JSON does not have becomes text. Raises ValueError for what holds itself."""
+    try:
+        found: JsonObject = json.loads(json.dumps(value, default=str))
+    except RecursionError:
+        return value  # it is cut where it is too deep
+    return found
 
 
 def _output_schema(model: Any) -> JsonObject:

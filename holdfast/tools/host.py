@@ -73,7 +73,13 @@ class RegistryToolHost:
         tool = self._registry.find(spec.name, spec.version)
         context = ToolContext(action=action, spec=spec, idempotency_key=action.digest)
         if tool.probe is not None:
-            return await tool.probe(action.arguments, context)
+            try:
+                return await tool.probe(action.arguments, context)
+            except HoldfastError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the same edge: what cannot be told is asked about
+                log.warning("probe_crashed", tool=tool.spec.key, error=type(error).__name__)
+                return None
         if tool.spec.probe is not None:
             return await self._asked(tool.spec.probe, action, context)
         return None
@@ -102,9 +108,14 @@ class RegistryToolHost:
             return _failed("bad_arguments", _first_of(error), remedy=_SCHEMA)
         except HoldfastError as error:
             return _failed(error.code, error.message, remedy=error.remedy)
-        except Exception as error:  # noqa: BLE001 - the edge between our process and a tool's code
+        except (
+            BaseException
+        ) as error:  # the edge between our process and a tool's code, also one that means to exit
+            if _is_ours(error):
+                raise
             log.warning("tool_crashed", tool=tool.spec.key, error=type(error).__name__)
-            return _failed("tool_crashed", f"{tool.spec.name} failed: {type(error).__name__}: {error}"[:1000])
+            said = f"{tool.spec.name} failed: {type(error).__name__}: {_words(error)}"
+            return _failed("tool_crashed", said[:1000], remedy=remedy_of("tool_crashed"))
 
     def _kept(self, spec: ToolSpec, result: ToolResult) -> ToolResult:
         """Its output as it can be written down; a failure where that is not what the tool's schema promises."""
@@ -129,6 +140,20 @@ class RegistryToolHost:
 
 def _failed(code: str, message: str, *, remedy: str = "") -> ToolResult:
     return ToolResult(ok=False, error=ToolError(code=code, message=message, remedy=remedy), untrusted=False)
+
+
+def _is_ours(error: BaseException) -> bool:
+    """A cancellation that was asked for, and not one that the tool made up."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def _words(error: BaseException) -> str:
+    """An exception of a stranger may fail to say what it is."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - the same edge
+        return "it does not say why"
 
 
 def _first_of(error: ValidationError) -> str:

@@ -129,6 +129,54 @@ async def test_what_an_example_promises_holds_after_the_calls_that_come_first(sh
             assert (example.output or {}).items() <= result.output.items(), (spec.name, result.output)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), BaseExceptionGroup("g", [SystemExit()])],
+)
+async def test_a_tool_that_means_to_exit_ends_its_own_call(error: BaseException) -> None:
+    @declared("goes", effect=EffectClass.READ_ONLY)
+    async def go(arguments: Order, context: ToolContext) -> ToolResult:
+        """Goes."""
+        raise error
+
+    assert code_of(await Caller(go)("goes")) == "tool_crashed"
+
+
+async def test_an_exception_without_words_and_values_that_json_has_not_are_told(shipped: Caller) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    held: dict[str, Any] = {}
+    held |= {"a": held, "b": held}
+    brings: dict[str, Any] = {
+        "mute": None,
+        "circle": held,
+        "set": {"s": {1}},
+        "bytes": {"b": b"x"},
+        "long": {"n": 10**5000},
+    }
+
+    @declared("brings", effect=EffectClass.READ_ONLY)
+    async def bring(arguments: Order, context: ToolContext) -> dict[str, Any]:
+        """Brings something."""
+        if arguments.what == "mute":
+            raise Mute
+        found: dict[str, Any] = brings[arguments.what]
+        return found
+
+    call = Caller(bring)
+    ended = {what: code_of(await call("brings", what=what)) for what in brings}
+    assert ended == {
+        "mute": "tool_crashed",
+        "circle": "tool_crashed",
+        "set": "",
+        "bytes": "",
+        "long": "tool_crashed",
+    }
+    assert (await call("brings", what="set")).output == {"s": "{1}"}
+
+
 def test_only_short_reads_are_in_the_fast_lane(shipped: Caller) -> None:
     for spec in shipped.host.catalogue().tools:
         if spec.lane is Lane.FAST:

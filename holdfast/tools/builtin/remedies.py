@@ -18,6 +18,7 @@ _REMEDIES: Mapping[str, str] = {
     "output_limit": "Print less, or write to a file and read it piece by piece.",
     "answer_too_large": "Ask for less, or raise `result_bytes` of the server. What it was asked to do may be done.",
     "bad_answer": "Tell whoever runs the server. What it was asked to do may be done.",
+    "tool_crashed": "Mend the tool's code, in a new version. What it did before it failed is done.",
     "bad_output": "Mend the tool, or its schema, in a new version. What it does has been done.",
     "not_found": "`files.list` shows what is there.",
     "not_a_folder": "`files.list` of the folder above shows what is there, and of which kind.",
