@@ -13,6 +13,21 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 SERVER = "temporal.test"
 _DAY = timedelta(days=1)
+_OF_AN_AUTHORITY = (
+    x509.BasicConstraints(ca=True, path_length=None),
+    x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    ),
+)
+"""Python 3.13 takes no authority that does not say what its key is for."""
 
 
 class Authority:
@@ -23,8 +38,7 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         self.certificate = folder / f"{name}-ca.pem"
-        is_ca = x509.BasicConstraints(ca=True, path_length=None)
-        self._write(self.certificate, self._signed(self._name, self._key, is_ca))
+        self._write(self.certificate, self._signed(self._name, self._key, *_OF_AN_AUTHORITY))
 
     def issue(self, name: str) -> tuple[Path, Path]:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -43,21 +57,24 @@ class Authority:
         return certificate, private
 
     def _signed(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *extensions: x509.ExtensionType
     ) -> x509.Certificate:
         now = datetime.now(UTC)
-        return (
-            x509.CertificateBuilder(
-                extensions=[x509.Extension(extension.oid, critical=True, value=extension)]
-            )
+        issuer, of_subject = self._key.public_key(), key.public_key()
+        builder = (
+            x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
-            .public_key(key.public_key())
+            .public_key(of_subject)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _DAY)
             .not_valid_after(now + _DAY)
-            .sign(self._key, hashes.SHA256())
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(of_subject), critical=False)
         )
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=True)
+        return builder.sign(self._key, hashes.SHA256())
 
     @staticmethod
     def _write(path: Path, certificate: x509.Certificate) -> None:
