@@ -18,10 +18,14 @@ from typing import Any, Protocol, get_type_hints, runtime_checkable
 
 from pydantic import BaseModel
 
+from holdfast.errors import TooLarge
+from holdfast.tools.plain import larger_than
 from schemas.actions import Action
 from schemas.base import JsonObject
 from schemas.sandbox import Limits
 from schemas.tools import ToolResult, ToolSpec
+
+_MOST_CHARS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -117,10 +121,22 @@ def schema_of(model: type[BaseModel]) -> JsonObject:
 
 def result_of(value: Any, *, untrusted: bool) -> ToolResult:
     if isinstance(value, ToolResult):
+        _require_bearable(value.output)
         return value
-    output = value.model_dump(mode="json") if isinstance(value, BaseModel) else _as_json(dict(value))
+    found = value.model_dump(mode="json") if isinstance(value, BaseModel) else dict(value)
+    _require_bearable(found)
+    output = found if isinstance(value, BaseModel) else _as_json(found)
     summary = value.told()[:2000] if isinstance(value, Telling) else ""
     return ToolResult(ok=True, output=output, summary=summary, untrusted=untrusted)
+
+
+def _require_bearable(output: JsonObject) -> None:
+    """What a tool brings is written down by the process that many calls share."""
+    if larger_than(_MOST_CHARS, output):
+        raise TooLarge(
+            f"It brought more than {_MOST_CHARS} characters. What it does has been done.",
+            remedy="Bring less of it, or write it to a file of the workspace.",
+        )
 
 
 def _as_json(value: JsonObject) -> JsonObject:

@@ -155,6 +155,7 @@ async def test_an_exception_without_words_and_values_that_json_has_not_are_told(
         "set": {"s": {1}},
         "bytes": {"b": b"x"},
         "long": {"n": 10**5000},
+        "huge": {"x": ["y" * 20_000_000]},
     }
 
     @declared("brings", effect=EffectClass.READ_ONLY)
@@ -169,10 +170,11 @@ async def test_an_exception_without_words_and_values_that_json_has_not_are_told(
     ended = {what: code_of(await call("brings", what=what)) for what in brings}
     assert ended == {
         "mute": "tool_crashed",
-        "circle": "tool_crashed",
+        "circle": "too_large",
         "set": "",
         "bytes": "",
         "long": "tool_crashed",
+        "huge": "too_large",
     }
     assert (await call("brings", what="set")).output == {"s": "{1}"}
 
