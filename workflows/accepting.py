@@ -6,7 +6,7 @@ from temporalio import workflow
 
 from activities.guard import GuardActivities
 from holdfast.plan import tales
-from holdfast.plan.progress import Progress, still_to_do
+from holdfast.plan.progress import Progress
 from schemas.base import JsonObject
 from schemas.commands import ResumeCommand
 from schemas.events import EventType, NewEvent
@@ -52,10 +52,11 @@ class Accepting:
 
     async def replace(self, plan: Plan) -> bool:
         """The plan in place of what is not done yet; one with errors changes nothing, and says why."""
-        old = dict(self._progress.outcomes)
+        outcomes, items = dict(self._progress.outcomes), dict(self._progress.items)
         merged = self._merged(plan)
         if (await self.check(merged)).fatal:
-            self._progress.outcomes.update(old)
+            self._progress.outcomes.update(outcomes)
+            self._progress.items.update(items)
             return False
         return True
 
@@ -113,9 +114,7 @@ class Accepting:
         done = self.done()
         kept = tuple(step for step in old if step.id in done)
         new = tuple(step for step in plan.steps if step.id not in done)
-        for step in old:
-            if step.id not in done and step.id in self._progress.outcomes:
-                self._progress.outcomes[step.id] = still_to_do(self._progress.outcomes[step.id])
+        self._progress.reopen([step.id for step in old if step.id not in done])
         return plan.model_copy(update={"steps": (*kept, *new)})
 
 

@@ -36,9 +36,8 @@ async def compensate(progress: Progress, start: RunInput, performer: Performer, 
     undoable = [step for step in steps if isinstance(step, ToolStep) and step.compensation is not None]
     if not undoable:
         return []
-    if progress.paused:
-        progress.paused = False
-        await teller.status_is(RunStatus.RUNNING, "undoing")
+    progress.paused = False
+    await teller.undoes()
     found = await _ends_of(undoable, teller)
     progress.outcomes.update(found.outcomes)
     left = []

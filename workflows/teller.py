@@ -123,6 +123,12 @@ class Teller:
         if self.status is RunStatus.RUNNING:
             await self.status_is(RunStatus.INPUT_REQUIRED, reason)
 
+    async def undoes(self) -> None:
+        """Nobody is waited for any more, until an undoing needs people."""
+        self._waiting.clear()
+        if self.status is not RunStatus.RUNNING:
+            await self.status_is(RunStatus.RUNNING, "undoing")
+
     async def stands_still(self, key: str, reason: str, *, told: bool) -> None:
         """The run waits for help, and for nothing else: what its steps asked people is asked again behind it."""
         self._waiting = {key: reason}

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 from schemas.commands import CancelCommand, ResumeCommand
-from schemas.plans import StepRetry
+from schemas.plans import ApprovalStep, StepRetry
 from schemas.runs import RunOutput, RunStatus
 from schemas.stages import NextMove
 from tests.runs.conftest import Stage
@@ -76,6 +76,21 @@ async def test_a_run_cancelled_in_temporal_during_a_call_still_undoes_what_was_d
     await handle.cancel()
     assert (await handle.result()).status is RunStatus.CANCELLED
     assert stage.world.said == ["one", "long", "undo one"]
+
+
+async def test_a_run_that_undoes_waits_for_whom_its_undoing_asks_and_for_nobody_else(stage: Stage) -> None:
+    handle = await stage.start(
+        say("one", compensation={"tool": "say", "arguments": {"text": "delicate"}}),
+        ApprovalStep(id="gate", message="go on?", depends_on=("one",)),
+    )
+    await stage.until(handle.id, "approval.requested")
+    await handle.execute_update("cancel", CancelCommand())
+    undoing = await stage.until(handle.id, "approval.requested", times=2)
+    reasons = [(await stage.until(handle.id, "run.status", times=n)).data["reason"] for n in (1, 2, 3)]
+    assert reasons == ["approval: go on?", "undoing", "approval: say delicate"]
+    await stage.answer(undoing, approve=True)
+    assert (await handle.result()).status is RunStatus.CANCELLED
+    assert stage.world.said == ["one", "delicate"]
 
 
 async def test_a_step_out_of_time_is_not_tried_again(stage: Stage) -> None:

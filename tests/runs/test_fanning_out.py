@@ -3,7 +3,7 @@
 import asyncio
 
 from schemas.commands import CancelCommand, ResumeCommand
-from schemas.plans import StepRetry
+from schemas.plans import Plan, StepRetry
 from schemas.runs import RunStatus
 from tests.runs.conftest import Stage
 from tests.runs.deciding import decide
@@ -35,6 +35,17 @@ async def test_what_failed_is_done_again_and_what_succeeded_is_not(stage: Stage)
     await handle.execute_update("resume", ResumeCommand())
     assert (await handle.result()).status is RunStatus.SUCCEEDED
     assert stage.world.said == ["a", "b", "c", "d", "b", "d", "d"]
+
+
+async def test_what_failed_is_done_as_another_plan_says_and_what_succeeded_is_not(stage: Stage) -> None:
+    stage.world.failures.update(b=1)
+    each = say("each", "${item}", for_each="${inputs.names}", concurrency=1)
+    handle = await stage.start(each, inputs=NAMES, on_failure="pause")
+    await stage.until(handle.id, "run.status")
+    better = each.model_copy(update={"arguments": {"text": "${item}!"}})
+    await handle.execute_update("resume", ResumeCommand(plan=Plan(steps=(better,))))
+    assert (await handle.result()).status is RunStatus.SUCCEEDED
+    assert stage.world.said == ["a", "b", "c", "d", "b!"]
 
 
 async def test_each_item_is_tried_again_by_itself(stage: Stage) -> None:
