@@ -150,6 +150,8 @@ class Performer:
         resumed = False
         while True:
             reports = await self._dispatch(calls, sum(request.tool.timeout_s for request in row))
+            if reports[0].state != "done":
+                stop_if_cancelled()  # as where another attempt found the call in doubt before it heard of that
             match reports[0].state:
                 case "held":
                     await self._tell_held(first.action, reports[0].why)
