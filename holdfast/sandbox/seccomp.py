@@ -6,7 +6,7 @@ upgrade never opens a door; a foreign ABI (32-bit, x32) kills the process, since
 
 import errno
 import functools
-import platform
+import os
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -178,7 +178,7 @@ def seccomp_filter(machine: str | None = None, *, count_all_memory: bool = False
     `count_all_memory` also refuses calls whose memory belongs to no process, and what takes much of it in one go or on
     every processor at once: needed where no control group counts it, and a watchdog must be the faster one.
     """
-    machine = machine or platform.machine()
+    machine = machine or os.uname().machine
     if machine not in _AUDIT_ARCH:
         raise UnknownMachine(
             f"no system call table for {machine}; supported: {', '.join(sorted(_AUDIT_ARCH))}"

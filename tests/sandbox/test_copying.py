@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from holdfast.adapters.bubblewrap.filling import copy_in
-from holdfast.adapters.bubblewrap.workspace import copy_out
+from holdfast.adapters.bubblewrap.writing_back import copy_out
 
 
 def _directory(path: Path) -> int:

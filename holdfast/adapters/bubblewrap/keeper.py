@@ -21,6 +21,7 @@ from holdfast.adapters.bubblewrap.meter import Disk, GroupMeter, Meter, TreeMete
 from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherSpec
 from holdfast.adapters.bubblewrap.start import start_tool
 from holdfast.adapters.bubblewrap.watch import Ending, Watch
+from holdfast.adapters.bubblewrap.writing_back import copy_out
 from holdfast.sandbox.profile import ALIAS_PORT, PROXY_PORT
 
 _MIB = 1024 * 1024
@@ -131,7 +132,7 @@ class Keeper:
             return workspace.Copied(largest=workspace.largest_file(directory) if ending.failed else 0)
         fcntl.flock(self.store, fcntl.LOCK_EX)  # two calls of a run write back one after the other
         seconds = _STOPPED_COPY_S if ending.stopped_by else math.inf
-        return workspace.copy_out(directory, self.store, before, seconds=seconds)
+        return copy_out(directory, self.store, before, seconds=seconds)
 
     def _at_file_limit(self, after: workspace.Copied, private: Disk) -> bool:
         most: int = self.call.limits["file_mb"] * _MIB

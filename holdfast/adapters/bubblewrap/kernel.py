@@ -3,7 +3,6 @@
 import ctypes
 import fcntl
 import os
-import platform
 import socket
 import struct
 from typing import Final
@@ -23,7 +22,7 @@ _RESOLVE: Final = 0x01 | 0x02 | 0x04 | 0x08  # no other mounts, no magic links, 
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 _PIDFD_GET_INFO: Final = (3 << 30) | (64 << 16) | (0xFF << 8) | 11
 _PIDFD_INFO_EXIT: Final = 1 << 3
-_SYS_SCHED_SETATTR: Final = ctypes.c_long({"x86_64": 314, "aarch64": 274}.get(platform.machine(), -1))
+_SYS_SCHED_SETATTR: Final = ctypes.c_long({"x86_64": 314, "aarch64": 274}.get(os.uname().machine, -1))
 _SCHED_OTHER, _SHORT_SLICE_NS = 0, 200_000
 _SYS_LANDLOCK_CREATE, _SYS_LANDLOCK_RESTRICT = 444, 446
 _LANDLOCK_SCOPES: Final = 0x1 | 0x2  # abstract Unix sockets, signals

@@ -14,6 +14,7 @@ from holdfast.adapters.bubblewrap.diagnosis import causes
 from holdfast.adapters.bubblewrap.probe import probe
 from holdfast.adapters.bubblewrap.spec import CallReport, CallSpec, LauncherReport, LauncherSpec
 from holdfast.adapters.bubblewrap.store import forget, make_store, passing_name, sweep, workspace_name
+from holdfast.adapters.bubblewrap.words import BACKEND, call_spec, isolation_of
 from holdfast.adapters.egress.proxy import EgressLimits, EgressProxy, Resolver
 from holdfast.errors import SandboxUnavailable
 from holdfast.sandbox.egress import BadRule, EgressRules
@@ -32,20 +33,8 @@ from schemas.sandbox import (
     Usage,
 )
 
-_BACKEND = "bubblewrap"
-_COLLECT_BYTES = 16 * 1024 * 1024
 _CHUNK = 64 * 1024
 _GROUP_REMEDY = "run as root, or delegate the memory and pids controllers (systemd: Delegate=yes)"
-_ALWAYS = ("user", "mount", "pid", "network", "ipc", "uts", "cgroup_namespace", "no_capabilities")
-_MORE = (
-    "no_new_privileges",
-    "seccomp",
-    "read_only_root",
-    "tmpfs_quota",
-    "rlimits",
-    "wall_limit",
-    "output_limit",
-)
 
 
 class BubblewrapSandbox:
@@ -108,7 +97,7 @@ class BubblewrapSandbox:
         self, client: LauncherClient, request: SandboxRequest, rules: EgressRules
     ) -> SandboxResult:
         workspace = workspace_name(request.run) if request.run is not None else passing_name()
-        spec = _call_spec(request, workspace, aliases=sorted(rules.aliases))
+        spec = call_spec(request, workspace, aliases=sorted(rules.aliases))
         try:
             proxy = self._proxy(rules)
             report = await self._call(client, spec, proxy)
@@ -118,7 +107,7 @@ class BubblewrapSandbox:
             if request.run is None:
                 await asyncio.to_thread(forget, self._store, workspace)
         place = str(self._store / workspace) if request.run is not None else None
-        result = self._result(report, _isolation(client.report), place)
+        result = self._result(report, isolation_of(client.report), place)
         return result.model_copy(update={"network": tuple(proxy.decisions)})
 
     @asynccontextmanager
@@ -129,7 +118,7 @@ class BubblewrapSandbox:
             raise SandboxUnavailable(f"The sandbox refused the program: {reason}")
         workspace = passing_name()
         rules = EgressRules.of(request.network)
-        spec = _call_spec(request, workspace, aliases=sorted(rules.aliases), conversing=True)
+        spec = call_spec(request, workspace, aliases=sorted(rules.aliases), conversing=True)
         try:
             client = await self._launcher()
         except (OSError, LauncherLost) as error:
@@ -143,7 +132,7 @@ class BubblewrapSandbox:
                 raise SandboxUnavailable(f"The sandbox failed: {_why_ended(call)}")
             reader, writer = await asyncio.open_unix_connection(sock=opened.result(), limit=_CHUNK)
             try:
-                yield Conversation(reader, writer, _isolation(client.report), proxy.taken)
+                yield Conversation(reader, writer, isolation_of(client.report), proxy.taken)
             finally:
                 writer.close()
         finally:
@@ -185,7 +174,7 @@ class BubblewrapSandbox:
             return SandboxResult(
                 status=SandboxStatus.REFUSED,
                 error=refusal,
-                isolation=Isolation(backend=_BACKEND),
+                isolation=Isolation(backend=BACKEND),
                 workspace=workspace,
             )
         status = status_of(
@@ -197,7 +186,7 @@ class BubblewrapSandbox:
             cpu_spent=report.cpu_spent,
         )
         if report.problem:  # no layer can be said to have held
-            status, isolation = SandboxStatus.SANDBOX_ERROR, Isolation(backend=_BACKEND)
+            status, isolation = SandboxStatus.SANDBOX_ERROR, Isolation(backend=BACKEND)
         return SandboxResult(
             status=status,
             exit_code=report.exit_code,
@@ -222,13 +211,11 @@ class BubblewrapSandbox:
         return "; ".join(str(cause) for cause in found)
 
     def _refused(self, reason: str) -> SandboxResult:
-        return SandboxResult(
-            status=SandboxStatus.REFUSED, error=reason, isolation=Isolation(backend=_BACKEND)
-        )
+        return SandboxResult(status=SandboxStatus.REFUSED, error=reason, isolation=Isolation(backend=BACKEND))
 
     def _broken(self, reason: str) -> SandboxResult:
         return SandboxResult(
-            status=SandboxStatus.SANDBOX_ERROR, error=reason, isolation=Isolation(backend=_BACKEND)
+            status=SandboxStatus.SANDBOX_ERROR, error=reason, isolation=Isolation(backend=BACKEND)
         )
 
     async def self_test(self) -> SandboxHealth:
@@ -240,7 +227,7 @@ class BubblewrapSandbox:
             refused = memory.required and not memory.ok  # then every call was, and nothing else was seen
             checks = [memory] if refused else [*checks, memory]
         return SandboxHealth(
-            backend=_BACKEND,
+            backend=BACKEND,
             healthy=all(check.ok or not check.required for check in checks),
             checks=tuple(checks),
             degraded=tuple(check.name for check in checks if not check.ok and not check.required),
@@ -275,46 +262,6 @@ def _missing_interpreter(request: SandboxRequest) -> str | None:
 def _why_ended(call: "asyncio.Task[CallReport]") -> str:
     error = call.exception()
     return str(error) if error else call.result().problem or "it ended at once"
-
-
-def _call_spec(
-    request: SandboxRequest, workspace: str, *, aliases: list[str], conversing: bool = False
-) -> CallSpec:
-    return CallSpec(
-        conversing=conversing,
-        workspace=workspace,
-        keep_workspace=request.run is not None,
-        language=request.language.value,
-        program=request.program,
-        argv=list(request.argv),
-        stdin=request.stdin,
-        limits=request.limits.model_dump(),
-        files=dict(request.files),
-        collect=list(request.collect),
-        collect_bytes=_COLLECT_BYTES,
-        proxied=request.network.mode == "allowlist",
-        aliases=aliases,
-    )
-
-
-def _isolation(found: LauncherReport) -> Isolation:
-    if found.groups:
-        held = [f"cgroup_v{found.groups}_memory", f"cgroup_v{found.groups}_pids"]
-        return Isolation(backend=_BACKEND, layers=(*_ALWAYS, *_MORE, *_found(found), *held))
-    return Isolation(
-        backend=_BACKEND,
-        layers=(*_ALWAYS, *_MORE, *_found(found), "memory_watchdog"),
-        degraded=(
-            f"memory: no control group ({found.groups_missing}); a watchdog counts it, at least every 10 ms",
-            "cpu: of processes that nobody waits for and that end within 10 ms, only samples are counted",
-        ),
-    )
-
-
-def _found(report: LauncherReport) -> list[str]:
-    """Layers that not every machine has."""
-    found = {"own_host_uid": report.drops_uid, "landlock_scopes": report.landlock}
-    return [name for name, held in found.items() if held]
 
 
 def _explained(status: SandboxStatus, report: CallReport) -> str | None:
