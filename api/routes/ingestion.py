@@ -77,7 +77,7 @@ async def start_library_job(
 ) -> LibraryJob:
     """Begin work on all of the library: it goes on through crashes, while the library answers as before."""
     job = new_id("job") if operation is None else f"job_{operation.removeprefix('sha256:')[:32]}"
-    await held.engine.ingest(IngestJob(tenant=caller.tenant, job=job, author=caller.id, work=request.work))
+    await held.engine.ingest(_job(held, caller, job).model_copy(update={"work": request.work}))
     return LibraryJob(id=job, work=request.work)
 
 
@@ -113,9 +113,14 @@ async def _put_down(
 ) -> str:
     job = new_id("ing") if operation is None else f"ing_{operation.removeprefix('sha256:')[:32]}"
     await (await held.shelf.library()).jobs.stage(caller.tenant, job, drafts)
-    await held.engine.ingest(IngestJob(tenant=caller.tenant, job=job, author=caller.id))
+    await held.engine.ingest(_job(held, caller, job))
     response.headers["Location"] = f"/v1/ingestions/{job}"
     return job
+
+
+def _job(held: Services, caller: Principal, job: str) -> IngestJob:
+    rest = held.settings.knowledge.ingestion_rest_s
+    return IngestJob(tenant=caller.tenant, job=job, author=caller.id, pause_s=rest)
 
 
 async def _standing(held: Services, caller: Principal, job: str) -> Ingestion:

@@ -33,7 +33,7 @@ _WOULD_YOU_ENCRYPT = struct.pack("!ii", 8, 80877103)  # the protocol's SSLReques
 DURABLE: Mapping[str, str] = MappingProxyType(
     {
         "max_connections": "200",
-        "shared_buffers": "128MB",
+        "shared_buffers": "512MB",  # touched as a library grows: at 100,000 passages the graph alone has 124
         "maintenance_work_mem": "256MB",  # an HNSW graph that does not fit is built ten times slower
         "jit": "off",  # short statements: compiling costs more than it saves
         "unix_socket_permissions": "0700",

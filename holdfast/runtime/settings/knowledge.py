@@ -35,6 +35,9 @@ class KnowledgeSettings(Section):
     embedding_before_dimensions: Annotated[int, Field(ge=1, le=16_000)] | None = Field(
         None, description="Length of its vectors; known for OpenAI's models."
     )
+    ingestion_rest_s: Annotated[float, Field(ge=0, le=60)] = Field(
+        0, description="Seconds that a job rests after 25 documents, for an endpoint with a limit."
+    )
     rerank_url: str | None = Field(
         None, description="A `/rerank` endpoint as of Cohere, Jina, vLLM or TEI; none without it."
     )
