@@ -6,6 +6,7 @@ from activities.story import StoryActivities
 from holdfast.plan import tales
 from holdfast.plan.progress import Progress
 from holdfast.plan.references import ReferenceProblem, references_in, resolve
+from holdfast.plan.undoing import undoable
 from schemas.actions import Action
 from schemas.base import JsonObject
 from schemas.events import EventType
@@ -32,16 +33,15 @@ class RunStopped(Exception):
 async def compensate(progress: Progress, start: RunInput, performer: Performer, teller: Teller) -> list[str]:
     """Undo, last first, what succeeded and says how to undo it. Each undoing is judged like any other action. What comes
     back could not be undone."""
-    steps = progress.plan.steps if progress.plan else ()
-    undoable = [step for step in steps if isinstance(step, ToolStep) and step.compensation is not None]
-    if not undoable:
+    steps = undoable(progress.plan.steps if progress.plan else (), start.catalogue)
+    if not steps:
         return []
     progress.paused = False
     await teller.undoes()
-    found = await _ends_of(undoable, teller)
+    found = await _ends_of(steps, teller)
     progress.outcomes.update(found.outcomes)
     left = []
-    for step in reversed(undoable):
+    for step in reversed(steps):
         for item in _done(step, found):
             state = await _undo(step, item, progress, start, performer, teller)
             if state is not StepState.SUCCEEDED:
