@@ -15,6 +15,8 @@ from schemas.memory import MemoryContent, MemoryItem, MemoryStatus
 
 _OVER = (MemoryStatus.SUPERSEDED, MemoryStatus.RETIRED)
 """States in which nothing that comes anew is held against an item."""
+_EMBEDDED_AT_ONCE = 100
+"""While whoever imports waits; upkeep embeds the rest, and till then words and signatures find them."""
 
 
 class MemoryMoving(MemoryUndoing):
@@ -38,7 +40,7 @@ class MemoryMoving(MemoryUndoing):
             for item in fresh:
                 names[item.id] = await _brought(connection, tenant, item, author)
             await _rename(connection, fresh, {old: new for old, new in names.items() if old != new})
-        await self.embed_missing(tenant, limit=max(1, len(fresh)))
+        await self.embed_missing(tenant, limit=_EMBEDDED_AT_ONCE)
         return len(kept)
 
 
