@@ -16,6 +16,7 @@ from workflows import options
 from workflows.accepting import said
 from workflows.asking import asked
 from workflows.executor import Executor, LimitHit
+from workflows.gate import stop_if_cancelled
 from workflows.stopping import RunStopped
 from workflows.teller import Teller
 
@@ -91,6 +92,7 @@ class Moves:
             try:
                 move = await asked(_next_move, request, self._start.catalogue)
             except ActivityError as error:
+                stop_if_cancelled()
                 cause = cause_of(error)
                 await self._needs_help(
                     cause.code, f"no next move could be made: {cause.message} {cause.remedy}".strip()

@@ -20,6 +20,7 @@ from schemas.stages import (
 from workflows import options
 from workflows.accepting import Accepting, said
 from workflows.asking import asked
+from workflows.gate import stop_if_cancelled
 from workflows.stopping import RunStopped
 from workflows.teller import Teller
 
@@ -123,6 +124,7 @@ class Planning:
             try:
                 proposal = await asked(_plan, request, self._start.catalogue)
             except ActivityError as error:
+                stop_if_cancelled()
                 cause = cause_of(error)
                 await self._needs_help(
                     cause.code, f"no plan could be made: {cause.message} {cause.remedy}".strip()

@@ -144,7 +144,9 @@ async def tell(
     events = [{"key": f"{kind}-{uuid4().hex}", "type": kind, "data": told} for kind in types]
     patch = Jsonb({"status": status}) if status else None
     async with api.services.database.statement() as connection:
-        await connection.execute("select record_run('default', %s, %s, %s)", (run_id, patch, Jsonb(events)))
+        await connection.execute(
+            "select record_run('default', %s, %s, %s, 'told')", (run_id, patch, Jsonb(events))
+        )
 
 
 async def end_run(api: RunningApi, run_id: str, status: RunStatus = RunStatus.SUCCEEDED) -> None:

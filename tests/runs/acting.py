@@ -1,6 +1,7 @@
 """Who thinks in these tests: a guardian that goes by words, a planner with a script, a memory without memory."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from temporalio import activity
@@ -84,9 +85,20 @@ class Script:
     failures: list[HoldfastError] = field(default_factory=list)
     broken_answer: bool = False
     ranks: dict[str, Rank] = field(default_factory=dict)
+    wait: asyncio.Event | None = None
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def _thinks(self) -> None:
+        """It takes its time, where a test wants that; it can be cancelled meanwhile."""
+        self.asked.set()
+        while self.wait is not None and not self.wait.is_set():
+            activity.heartbeat()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.wait.wait(), 0.1)
 
     async def plan(self, request: PlanRequest) -> PlanProposal:
         self.requests.append(request)
+        await self._thinks()
         self.ranks["plan"] = rank()
         if self.failures:
             raise self.failures.pop(0)
@@ -94,6 +106,7 @@ class Script:
 
     async def next(self, request: NextRequest) -> NextMove:
         self.requests.append(request)
+        await self._thinks()
         self.ranks["next"] = rank()
         return self.moves.pop(0)
 

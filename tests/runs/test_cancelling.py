@@ -3,6 +3,8 @@
 import asyncio
 from collections import Counter
 
+import pytest
+
 from schemas.commands import CancelCommand, ResumeCommand
 from schemas.plans import ApprovalStep, StepRetry
 from schemas.runs import RunOutput, RunStatus
@@ -76,6 +78,23 @@ async def test_a_run_cancelled_in_temporal_during_a_call_still_undoes_what_was_d
     await handle.cancel()
     assert (await handle.result()).status is RunStatus.CANCELLED
     assert stage.world.said == ["one", "long", "undo one"]
+
+
+@pytest.mark.parametrize("mode", ["plan", "react"])
+@pytest.mark.parametrize("how", ["command", "temporal"])
+async def test_a_run_that_is_cancelled_while_a_model_thinks_waits_for_nobody(
+    stage: Stage, mode: str, how: str
+) -> None:
+    stage.script.wait = asyncio.Event()
+    handle = await stage.start(mode=mode, on_failure="pause")
+    async with asyncio.timeout(60):
+        await stage.script.asked.wait()
+        if how == "command":
+            await handle.execute_update("cancel", CancelCommand())
+        else:
+            await handle.cancel()
+        assert (await handle.result()).status is RunStatus.CANCELLED
+    assert "run.status" not in await stage.types(handle.id)
 
 
 async def test_a_run_that_undoes_waits_for_whom_its_undoing_asks_and_for_nobody_else(stage: Stage) -> None:
