@@ -24,6 +24,7 @@ from tests.sandbox.conftest import alive, until
 _IMAGE = os.environ.get("SANDBOX_TEST_IMAGE", "python:3.11-slim")
 _ENGINES = {
     "docker": ("docker", "image", "inspect", _IMAGE),
+    "docker-with-runsc": ("docker", "run", "--rm", "--network=none", "--runtime=runsc", _IMAGE, "true"),
     "kubernetes": ("kubectl", "cluster-info", "--request-timeout=3s"),
 }
 
@@ -46,8 +47,8 @@ def test_the_contract_is_tried_on_every_engine(name: str) -> None:
 
 
 def _backend(name: str, store: Path) -> Sandbox:
-    if name == "docker":
-        return DockerSandbox(store=store, image=_IMAGE)
+    if name.startswith("docker"):
+        return DockerSandbox(store=store, image=_IMAGE, runtime=name.partition("-with-")[2])
     if name == "kubernetes":
         return KubernetesSandbox(store=store, image=_IMAGE)
     return BubblewrapSandbox(store=store, use_groups=name == "bubblewrap")
