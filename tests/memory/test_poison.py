@@ -242,3 +242,15 @@ async def test_what_a_poisoned_run_taught_goes_though_a_person_confirmed_and_edi
     gone = await memory.forget_run(TENANT, request.scope.run_id, author="bob")
     assert set(learned.items) == set(gone)
     assert {item.content.status for item in await memory.items(TENANT)} == {MemoryStatus.FORGOTTEN}
+
+
+async def test_what_a_run_teaches_after_what_it_was_told_was_forgotten_waits_in_quarantine(
+    memory: PostgresMemory,
+) -> None:
+    await memory.learn(_failed("read the page", ORDER))
+    request = _failed("read the page of yesterday", "busy again")
+    told = await _told(memory, "read the page", scope=request.scope)
+    await memory.forget(TENANT, told[0].cite.id, author="bob")
+    learned = await memory.learn(request)
+    items = [await memory.read(TENANT, each) for each in learned.items]
+    assert {item.content.status for item in items} == {MemoryStatus.QUARANTINED}

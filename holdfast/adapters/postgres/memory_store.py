@@ -60,6 +60,8 @@ class MemoryStore(MemoryVectors):
         async with self._database.tenant(tenant) as connection:
             provenance = await _with_sources(connection, provenance)
             await one_at_a_time(connection, tenant)
+            if content.trust is not Trust.HUMAN and await _any_forgotten(connection, provenance.derived_from):
+                content = with_status(content, MemoryStatus.QUARANTINED, tainted=True)
             others = list(await standing(connection, content))
             met = relation(content, others)
             if met.relation == "same" and met.item and not replaces:
@@ -227,3 +229,11 @@ async def _with_sources(connection: Connection, provenance: Provenance) -> Prove
     )
     sources = tuple(row["item"] for row in await cursor.fetchall())
     return provenance.model_copy(update={"derived_from": sources})
+
+
+async def _any_forgotten(connection: Connection, sources: Sequence[str]) -> bool:
+    """Whether a run was told what was forgotten meanwhile: what it teaches came too late to be forgotten along with it."""
+    cursor = await connection.execute(
+        "select from memory_items where id = any(%s) and status = 'forgotten' limit 1", (list(sources),)
+    )
+    return await cursor.fetchone() is not None
