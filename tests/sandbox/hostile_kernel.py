@@ -45,10 +45,11 @@ KERNEL = (
     Case(
         name="memory_in_watches_of_descriptors",
         program=(
-            "import os, select, time\nfor _ in range(8):\n  if os.fork() == 0:\n"
-            "    kept, watched = [], [os.eventfd(0) for _ in range(500)]\n    try:\n      while True:\n"
-            "        kept.append(select.epoll())\n        for one in watched: kept[-1].register(one, 1)\n"
-            "    except OSError: time.sleep(30)\ntime.sleep(8)\nprint('ESC' + 'APED')"
+            "import os, select, time\nr, w = os.pipe()\nfor _ in range(8):\n  if os.fork() == 0:\n"
+            "    kept, watched = [], [os.eventfd(0) for _ in range(500)]\n    for _ in range(200):\n"
+            "      kept.append(select.epoll())\n      for one in watched: kept[-1].register(one, 1)\n"
+            "    os.write(w, b'x'); time.sleep(30)\n"
+            "for _ in range(8): os.read(r, 1)\nprint('ESC' + 'APED')"
         ),
         ends=("memory", "timeout"),
         limits=_LIMITS,
