@@ -16,6 +16,7 @@ from schemas.sandbox import SandboxResult
 from tests.interpreters import OpenPython
 from tests.sandbox.cases import ESCAPED, Case
 from tests.sandbox.conftest import World, alive, until
+from tests.sandbox.honest import HONEST
 from tests.sandbox.hostile_disk import DISK
 from tests.sandbox.hostile_escapes import ESCAPES
 from tests.sandbox.hostile_files import FILES
@@ -42,6 +43,7 @@ CASES = (
     *SURVIVAL,
     *FILES,
     *PROXY,
+    *HONEST,
 )
 _PROJECT = Path(__file__).parents[2]
 _ORDINARY = 61234
