@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.sandbox.cases import Case
 
-_LIMITS = {"memory_mb": 256, "wall_s": 60}
+_LIMITS = {"memory_mb": 256, "wall_s": 40}
 _TOUCH = "def touch(mib):\n    big = bytearray(mib << 20)\n    big[::4096] = b'x' * len(big[::4096])\n    return big\n"
 _SPAWN = """
 import math, multiprocessing
@@ -90,7 +90,7 @@ diff <(seq 50000) <(seq 50000) && echo done
 
 
 def _honest(name: str, program: str, language: str = "python", **more: Any) -> Case:
-    return Case(name=f"honest_{name}", program=program, language=language, says="done", within_s=90, **more)
+    return Case(name=f"honest_{name}", program=program, language=language, says="done", within_s=55, **more)
 
 
 HONEST = (

@@ -1,18 +1,18 @@
 """Hostile programs against the sandbox, each judged from outside. Short form: one backend, in this process."""
 
-import json
+import asyncio
 import os
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
-from schemas.sandbox import SandboxResult
+from schemas.sandbox import SandboxRequest, SandboxResult
 from tests.interpreters import OpenPython
 from tests.sandbox.cases import ESCAPED, Case
 from tests.sandbox.conftest import World, alive, until
@@ -53,15 +53,46 @@ _WITHOUT_GROUPS = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs -o ro none /sys/
 """Root, where control groups cannot be written to."""
 
 
-def _judge(case: Case, world: World, result: SandboxResult, took: float) -> None:
+_NOTHING = Case(name="nothing", program="", language="sh")
+_START_S = 2.0
+"""What the command line may take beside the call."""
+
+Call = Callable[[SandboxRequest], Awaitable[SandboxResult]]
+
+
+def _judge(case: Case, world: World, result: SandboxResult) -> None:
     said = result.stdout + result.stderr
     assert result.status in case.ends, (result.status, result.error, said[:2000])
     assert ESCAPED not in said
     assert world.token not in result.model_dump_json()
     assert world.fill(case.says) in result.stdout, said[:2000]
     assert case.check is None or case.check(result), result.model_dump_json()[:3000]
-    assert took < case.within_s
     assert not world.knocked()
+
+
+async def _try(case: Case, world: World, call: Call, run: str, *, spare_s: float = 0) -> None:
+    before = len(world.server.seen)
+    began = time.monotonic()
+    result = await call(case.request(run, world.fill))
+    took = time.monotonic() - began
+    _judge(case, world, result)
+    if case.hits is not None:
+        assert len(world.server.seen) - before == case.hits
+    assert took < case.within_s + spare_s or await _was_the_machine_late(case, world, call)
+
+
+async def _was_the_machine_late(case: Case, world: World, call: Call) -> bool:
+    """What comes late on a busy machine is in time beside a call that does nothing, if not at the first try."""
+
+    async def took(tried: Case) -> float:
+        began, run = time.monotonic(), f"battery-{uuid.uuid4().hex}"
+        await call(tried.request(run, world.fill))
+        return time.monotonic() - began
+
+    for _ in range(5):
+        if await took(case) - await took(_NOTHING) < case.within_s:
+            return True
+    return False
 
 
 def test_the_battery_is_large_enough() -> None:
@@ -69,18 +100,13 @@ def test_the_battery_is_large_enough() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
 
 
+@pytest.mark.timeout(300)  # a late case is tried again
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_hostile_program_harms_nothing_but_itself(
     case: Case, sandbox: BubblewrapSandbox, world: World
 ) -> None:
     run = f"battery-{uuid.uuid4().hex}"
-    before = len(world.server.seen)
-    began = time.monotonic()
-    result = await sandbox.run(case.request(run, world.fill))
-    took = time.monotonic() - began
-    _judge(case, world, result, took)
-    if case.hits is not None:
-        assert len(world.server.seen) - before == case.hits
+    await _try(case, world, sandbox.run, run)
     assert await until(lambda: not alive(run))  # the keeper itself may need a moment after its report
     await sandbox.forget(run)
 
@@ -103,24 +129,26 @@ def command_line(who: str, reachable_python: OpenPython) -> Sequence[str]:
 
 @pytest.mark.long
 @pytest.mark.parametrize("who", ["self", "without_groups", "ordinary"] if os.geteuid() == 0 else ["self"])
+@pytest.mark.timeout(300)  # a late case is tried again
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_hostile_program_through_the_command_line(
+async def test_hostile_program_through_the_command_line(
     case: Case, command_line: Sequence[str], world: World
 ) -> None:
-    request = json.loads(case.request(f"battery-{uuid.uuid4().hex}", world.fill).model_dump_json())
-    before = len(world.server.seen)
-    began = time.monotonic()
-    done = subprocess.run(
+    async def call(request: SandboxRequest) -> SandboxResult:
+        done = await asyncio.to_thread(_exec, command_line, request)
+        assert done.returncode == 0, done.stderr.decode()
+        assert done.stdout.count(b"\n") == 1
+        return SandboxResult.model_validate_json(done.stdout)
+
+    await _try(case, world, call, f"battery-{uuid.uuid4().hex}", spare_s=_START_S)
+
+
+def _exec(command_line: Sequence[str], request: SandboxRequest) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
         [*command_line, "exec"],
-        input=json.dumps(request).encode(),
+        input=request.model_dump_json().encode(),
         capture_output=True,
         cwd=_PROJECT,
         check=False,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr.decode()
-    assert done.stdout.count(b"\n") == 1
-    result = SandboxResult.model_validate_json(done.stdout)
-    _judge(case, world, result, time.monotonic() - began - 2.0)
-    if case.hits is not None:
-        assert len(world.server.seen) - before == case.hits
