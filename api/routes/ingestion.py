@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
+from api.models import configured
 from api.problems import documented
 from api.services import Caller, Held, Operation, Services
 from api.shelf import refuse_to_reach_further
@@ -14,7 +15,9 @@ from holdfast.errors import HoldfastError, NotFound
 from holdfast.ids import new_id
 from holdfast.knowledge.linting import lint_runbook
 from holdfast.knowledge.reading import read_draft
+from holdfast.llm.remarks import require_model
 from schemas.access import Principal
+from schemas.chat import TaskClass
 from schemas.knowledge import DocumentDraft, DocumentKind, IngestJob, IngestReport, LibraryState
 from schemas.pages import Items
 from schemas.shelf import (
@@ -71,11 +74,14 @@ async def read_library(held: Held, caller: Caller) -> LibraryState:
     return await (await held.shelf.library()).state(caller.tenant)
 
 
-@router.post("/library-jobs", status_code=202, responses=documented(413, 415))
+@router.post("/library-jobs", status_code=202, responses=documented(409, 413, 415))
 async def start_library_job(
     request: LibraryJobRequest, held: Held, caller: Caller, operation: Operation
 ) -> LibraryJob:
-    """Begin work on all of the library: it goes on through crashes, while the library answers as before."""
+    """Begin work on all of the library: it goes on through crashes, while the library answers as before. Questions that no
+    model may be asked are refused."""
+    if request.work == "questions":
+        require_model(TaskClass.SUMMARISE, await configured(held))
     job = new_id("job") if operation is None else f"job_{operation.removeprefix('sha256:')[:32]}"
     await held.engine.ingest(_job(held, caller, job).model_copy(update={"work": request.work}))
     return LibraryJob(id=job, work=request.work)

@@ -3,7 +3,9 @@
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
+from holdfast.errors import Conflict
 from holdfast.llm.configuring import judges_apart
+from holdfast.llm.exhaustion import nobody_answers
 from holdfast.llm.prices import PriceBook
 from holdfast.llm.router import Known, Load, choose
 from schemas.chat import TaskClass
@@ -11,6 +13,7 @@ from schemas.models import ModelSettings
 from schemas.routing import Complexity, Errand, RouteDecision
 
 _TYPICAL = Load(input_tokens=6000, output_tokens=4000)
+_SMALL = Load(input_tokens=500, output_tokens=500)
 _ORDINARY = Complexity(score=0.3)
 
 
@@ -24,6 +27,16 @@ def decisions_for(settings: ModelSettings) -> Mapping[TaskClass, RouteDecision]:
         )
         for task in TaskClass
     }
+
+
+def require_model(task: TaskClass, settings: ModelSettings) -> None:
+    """Refuses what not even a small call would find a model for, before workers try it over and over."""
+    known = Known(now=datetime.now(UTC), breakers={}, records={})
+    errand = Errand(tenant="default", task=task, complexity=_ORDINARY)
+    decision = choose(errand, _SMALL, settings, PriceBook(settings=settings), known)
+    if not decision.order:
+        told = nobody_answers(decision, known, ())
+        raise Conflict(told.message, remedy=told.remedy)
 
 
 def remarks_on(settings: ModelSettings, *, keys: Collection[str]) -> Iterator[str]:

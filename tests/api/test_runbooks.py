@@ -203,3 +203,11 @@ async def test_work_on_the_whole_library_is_accepted_and_its_state_told(api: Run
     assert state["documents"] >= 1
     assert state["unasked"] >= 1
     assert (job.status_code, job.json()["work"], wrong.status_code) == (202, "embed", 422)
+
+
+async def test_questions_are_refused_where_no_model_could_be_asked(api: RunningApi) -> None:
+    """Workers would try over and over, and whoever began it would see nothing come of it."""
+    async with api.http() as http:
+        refused = await http.post("/v1/library-jobs", json={"work": "questions"})
+    assert (refused.status_code, refused.json()["retryable"]) == (409, False)
+    assert "none is configured" in refused.json()["detail"]

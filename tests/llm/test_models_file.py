@@ -11,13 +11,13 @@ from holdfast.adapters.llm.pacing import limits_in
 from holdfast.adapters.llm.settings import settings_from
 from holdfast.cli.models import models
 from holdfast.embedded.examination import _models
-from holdfast.errors import Misconfigured
+from holdfast.errors import Conflict, Misconfigured
 from holdfast.llm.models_file import read_models
-from holdfast.llm.remarks import decisions_for, remarks_on
+from holdfast.llm.remarks import decisions_for, remarks_on, require_model
 from holdfast.runtime.settings import ModelSettings as Section
 from holdfast.runtime.settings import Settings
 from schemas.chat import TaskClass
-from schemas.models import ModelSettings, Price
+from schemas.models import Deployment, ModelSettings, Price
 from schemas.routing import Exclusion
 
 EXAMPLE = (Path(__file__).parents[2] / "examples" / "models.yaml").read_text(encoding="utf-8")
@@ -135,3 +135,11 @@ def test_the_doctor_looks_into_the_file(tmp_path: Path) -> None:
     assert (keyless.level, "OPENAI_API_KEY" in keyless.remedy) == ("bad", True)
     file.write_text("deployments: 3")
     assert "deployments" in _models(Settings(models=Section(file=file))).what
+
+
+def test_work_for_which_no_model_may_be_asked_is_refused_before_it_begins() -> None:
+    settings = ModelSettings(deployments=(Deployment(name="new", model="nobody-knows-its-price"),))
+    with pytest.raises(Conflict, match="no price is known for nobody-knows-its-price") as refused:
+        require_model(TaskClass.SUMMARISE, settings)
+    assert "holdfast models prices" in (refused.value.remedy or "")
+    require_model(TaskClass.SUMMARISE, settings.model_copy(update={"allow_unpriced": True}))
