@@ -4,11 +4,11 @@ from datetime import timedelta
 
 from holdfast.adapters.postgres.database import Connection
 from holdfast.adapters.postgres.knowledge_query import COUNTED
+from holdfast.adapters.postgres.knowledge_statements import GROWTH
 
 EXACT = 10_000
 """Up to so many documents and chunks of a tenant, exact search is as quick as a graph, and misses nothing."""
 
-_GROWTH = 1.2
 _PATIENCE = timedelta(days=3)
 """A job that is not done by then is not waited for."""
 
@@ -26,7 +26,7 @@ async def keep_pace(connection: Connection, tenant: str, *, model: str | None, d
     row = await cursor.fetchone()
     if row is None:
         return
-    if row["documents"] > COUNTED and row["documents"] > _GROWTH * row["weighed"]:
+    if row["documents"] > COUNTED and row["documents"] > GROWTH * row["weighed"]:
         await _count_common_words(connection, tenant)
     if model is not None and row["documents"] + row["chunks"] > EXACT and not row["more"]:
         await connection.execute("select index_vectors(%s, %s)", (model, dimensions))

@@ -12,6 +12,11 @@ from holdfast.knowledge.fusion import OWN, PASSAGE, SAID, SAYING
 LEAST, MOST = 100, 400
 """So far the graph looks around: the larger it is, the farther, or it misses more."""
 
+GROWTH = 1.2
+"""Common words are counted anew when a library has grown by so much; of one that has shrunk by so much, the counts are not
+asked.
+"""
+
 RARITY = f"""
 select (
   select concat(set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('enable_sort', 'off', true),
@@ -19,15 +24,19 @@ select (
   from knowledge_totals where tenant = %(tenant)s
 ) as graph_settings, t.documents, t.chunks, t.length / greatest(t.documents, 1) as length, q.term, (
   select m.model from knowledge_models m where m.tenant = %(tenant)s and m.state = 'active'
-) as model, case when c.few < %(counted)s then c.few else coalesce((
-  select w.documents from knowledge_common w where w.tenant = %(tenant)s and w.term = q.term
-), c.few) end as containing
-from unnest(%(terms)s::text[]) as q (term)
+) as model, coalesce(w.documents, c.few) as containing
+from knowledge_totals t cross join unnest(%(terms)s::text[]) as q (term)
+left join lateral (
+  select w.documents from knowledge_common w
+  where w.tenant = %(tenant)s and w.term = q.term and t.weighed <= t.documents * {GROWTH} limit 1
+) w on true
 cross join lateral (
   select count(*) as few from (
-    select from knowledge_postings p where p.tenant = %(tenant)s and p.term = q.term limit %(counted)s
+    select from knowledge_postings p
+    where p.tenant = %(tenant)s and p.term = q.term and w.documents is null limit %(counted)s
   ) counted
-) c, knowledge_totals t where t.tenant = %(tenant)s
+) c
+where t.tenant = %(tenant)s
 """
 
 _LEXICAL = f"""
@@ -59,7 +68,7 @@ with near as materialized (
   from (
     select v.document, v.position, -(v.embedding <#> %(vector)s::halfvec) as cosine
     from knowledge_vectors v
-    where v.model = %(model)s and v.document = any((
+    where v.tenant = %(tenant)s and v.model = %(model)s and v.document = any((
       select keys || coalesce((select array_agg(document) from words), '{{{{}}}}'::bigint[]) from near
     )::bigint[])
   ) each group by document
@@ -103,7 +112,7 @@ def graph(dimensions: int, *, among: bool) -> str:
 _GRAPH = """(
   select array_agg(distinct document) from (
     select v.document from knowledge_vectors v
-    where v.model = %(model)s and v.position >= -1 {among}
+    where v.tenant = %(tenant)s and v.model = %(model)s and v.position >= -1 {among}
     order by v.embedding::halfvec({dimensions}) <#> %(vector)s::halfvec({dimensions}) limit %(most)s
   ) found
 )"""
