@@ -40,6 +40,12 @@ class CancelCommand(Payload):
     by: str = ""
 
 
+class Unread(Payload):
+    """In place of a claim that cannot be read: forged, or sealed with something else than a key of ours."""
+
+    unread: str
+
+
 class PostedEvent(Payload):
     """Something that happened outside, told to the run: a `wait` step may be waiting for it."""
 

@@ -12,6 +12,7 @@ from schemas.commands import (
     PauseCommand,
     PostedEvent,
     ResumeCommand,
+    Unread,
 )
 from schemas.runs import RunInput, RunStatus
 from workflows import options
@@ -103,7 +104,7 @@ class Commands:
             self._progress.instructions.append(instruction.text)
 
     @workflow.signal
-    async def approval_decided(self, approval_id: JsonValue = None) -> None:
+    async def approval_decided(self, approval_id: JsonValue | Unread = None) -> None:
         """Only a nudge: what was decided is read from the store. By hand anything may come, and must not end the run."""
         await self._desk.nudge(str(approval_id))
 

@@ -5,25 +5,30 @@ is made anew some twelve times a step shows in what a step costs. Ours has no st
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import PayloadConverter
 
 from holdfast.runtime.encryption import is_encrypted
+from schemas.commands import Unread
 
 _PYDANTIC: Final = PydanticPayloadConverter()
 
+_NOT_KEPT: Final = b"binary/not-kept"
 
-class WithoutKeys(RuntimeError):
-    """A payload is encrypted, and this process has no keys. Set HOLDFAST_TEMPORAL__ENCRYPTION_KEYS as it was.
 
-    No error of our tree: those end a run, and this one has to wait until the keys are back.
+class Unreadable(RuntimeError):
+    """What a payload stands for is not to be had: Temporal drops such a signal, rejects such an update, and waits else.
+
+    No error of our tree: those end a run, and this one has to wait until the keys, or the database, are back.
     """
 
-    def __init__(self) -> None:
-        super().__init__((self.__doc__ or "").partition("\n")[0])
+
+def not_kept(why: str) -> Payload:
+    """In place of a payload that is not where its claim says. Only who reads it is told, and why."""
+    return Payload(metadata={"encoding": _NOT_KEPT}, data=why.encode())
 
 
 class ProcessPayloadConverter(PayloadConverter):
@@ -36,6 +41,18 @@ class ProcessPayloadConverter(PayloadConverter):
         try:
             return _PYDANTIC.from_payloads(payloads, type_hints)
         except KeyError as error:  # an encoding that nobody here knows
-            if any(is_encrypted(payload) for payload in payloads):
-                raise WithoutKeys from error
-            raise
+            why = next(filter(None, map(_why_not, payloads)), "")
+            if not why:
+                raise
+            if type_hints and Unread in get_args(type_hints[0]):
+                return [Unread(unread=why)]
+            raise Unreadable(why) from error
+
+
+def _why_not(payload: Payload) -> str:
+    if is_encrypted(payload):
+        return (
+            "A payload is encrypted, and does not open here. Set HOLDFAST_TEMPORAL__ENCRYPTION_KEYS as it was; "
+            "a key keeps its id, and a payload that was forged opens with none."
+        )
+    return payload.data.decode() if payload.metadata.get("encoding") == _NOT_KEPT else ""

@@ -5,7 +5,12 @@ import json
 from asyncio.subprocess import DEVNULL
 from collections.abc import Sequence
 
-from temporalio.client import WorkflowHandle
+import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.api.sdk.v1 import ExternalStorageReference
+from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.common import RawValue
+from temporalio.converter import DefaultPayloadConverter
 
 from holdfast.adapters.postgres.audit import AuditFilter, PostgresAudit
 from holdfast.adapters.postgres.doubts import MOST_TOLD
@@ -133,6 +138,33 @@ async def test_no_update_from_temporals_own_tools_ends_or_breaks_a_run(stage: St
         for name in ("pause", "resume", "cancel", "nobody"):
             assert await by_hand(stage, ["update", "execute"], handle.id, name, *arguments) != 0
     assert (await stage.run(handle.id)).status is RunStatus.INPUT_REQUIRED
+    await ends_well(stage, handle)
+
+
+KEPT = ExternalStorageReference(driver_name="holdfast-postgres", claim_data={"key": f"run_a/{'0' * 64}"})
+FORGED = {
+    "sealed": Payload(
+        metadata={"encoding": b"binary/encrypted", "encryption-key-id": b"a"}, data=b"with no key of ours"
+    ),
+    "kept": DefaultPayloadConverter().to_payloads([KEPT])[0],
+}
+"""What stands for something that is not to be had, as Temporal's own API lets anybody send it."""
+
+
+@pytest.mark.parametrize("forged", FORGED)
+async def test_a_forged_payload_holds_up_no_run_and_its_claim_is_told_and_audited(
+    stage: Stage, forged: str
+) -> None:
+    handle = await stage.start(say("ask", "delicate"))
+    await stage.until(handle.id, "approval.requested")
+    for name in ("approval_decided", "instruct", "post_event", "agent_ended"):
+        await handle.signal(name, RawValue(FORGED[forged]))
+    told = await stage.until(handle.id, "approval.unfounded")
+    assert "unread" in told.data["approval_id"]
+    assert len(await audited(stage, handle.id)) == 1
+    for name in ("pause", "cancel"):
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update(name, RawValue(FORGED[forged]))
     await ends_well(stage, handle)
 
 

@@ -4,6 +4,7 @@ import pytest
 from temporalio.api.common.v1 import Payload
 
 from holdfast.errors import Misconfigured
+from holdfast.runtime.converter import ProcessPayloadConverter, Unreadable
 from holdfast.runtime.encryption import EncryptionCodec, Keyring
 
 OLD, NEW = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
@@ -35,13 +36,16 @@ async def test_a_key_that_left_the_ring_is_named() -> None:
         await codec(f"b:{NEW}").decode(sealed)
 
 
-async def test_a_changed_payload_or_key_does_not_open() -> None:
+async def test_a_changed_payload_or_key_does_not_open_and_its_reader_is_told() -> None:
     [sealed] = await codec(f"a:{OLD}").encode([SECRET])
-    with pytest.raises(Misconfigured, match="does not open"):
-        await codec(f"a:{NEW}").decode([sealed])
-    sealed.data = sealed.data[:-1] + bytes([sealed.data[-1] ^ 1])
-    with pytest.raises(Misconfigured, match="does not open"):
-        await codec(f"a:{OLD}").decode([sealed])
+    changed = Payload(metadata=sealed.metadata, data=sealed.data[:-1] + bytes([sealed.data[-1] ^ 1]))
+    short = Payload(metadata=sealed.metadata, data=b"x")
+    of_no_key = Payload(metadata={"encoding": b"binary/encrypted"}, data=sealed.data)
+    for key, payload in ((NEW, sealed), (OLD, changed), (OLD, short), (OLD, of_no_key)):
+        found = await codec(f"a:{key}").decode([payload, SECRET])
+        assert found[1] == SECRET
+        with pytest.raises(Unreadable, match="does not open here"):
+            ProcessPayloadConverter().from_payloads(found)
 
 
 async def test_histories_from_before_encryption_are_read() -> None:

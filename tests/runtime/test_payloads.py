@@ -14,7 +14,8 @@ from temporalio.converter import (
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.payloads import LARGEST, PostgresPayloads
-from holdfast.errors import HoldfastError, NotFound, TooLarge
+from holdfast.errors import HoldfastError, TooLarge
+from holdfast.runtime.converter import ProcessPayloadConverter, Unreadable
 from tests.databases import as_owner
 
 READ = StorageDriverRetrieveContext()
@@ -85,8 +86,21 @@ async def test_the_cache_keeps_within_its_room(database: Database) -> None:
 
 async def test_a_missing_payload_says_which_and_what_to_do(database: Database) -> None:
     claim = StorageDriverClaim(claim_data={"key": f"run_a/{hashlib.sha256(b'').hexdigest()}"})
-    with pytest.raises(NotFound, match="restore its table"):
-        await PostgresPayloads(database).retrieve(READ, [claim])
+    found = await PostgresPayloads(database).retrieve(READ, [claim])
+    with pytest.raises(Unreadable, match="restore its table"):
+        ProcessPayloadConverter().from_payloads(found)
+
+
+@pytest.mark.parametrize("claimed", [{}, {"key": ""}, {"key": "x\0/y"}, {"other": "run_a"}])
+async def test_a_forged_claim_is_an_error_for_its_reader_alone(
+    database: Database, claimed: dict[str, str]
+) -> None:
+    driver = PostgresPayloads(database)
+    [true] = await driver.store(of_workflow("run_a"), [payload("true")])
+    found = await driver.retrieve(READ, [StorageDriverClaim(claim_data=claimed), true])
+    assert found[1] == payload("true")
+    with pytest.raises(Unreadable):
+        ProcessPayloadConverter().from_payloads(found[:1])
 
 
 async def test_a_changed_payload_is_refused(database: Database, database_url: str) -> None:
@@ -95,8 +109,9 @@ async def test_a_changed_payload_is_refused(database: Database, database_url: st
     claims = await PostgresPayloads(database).store(of_workflow("run_a"), [payload("true")])
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as owner:
         await owner.execute("update holdfast.payloads set data = 'false'")
-    with pytest.raises(HoldfastError, match="was changed"):
-        await PostgresPayloads(database).retrieve(READ, claims)
+    found = await PostgresPayloads(database).retrieve(READ, claims)
+    with pytest.raises(Unreadable, match="was changed"):
+        ProcessPayloadConverter().from_payloads(found)
 
 
 async def test_a_giant_is_refused_with_a_remedy(database: Database) -> None:

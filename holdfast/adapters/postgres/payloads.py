@@ -19,7 +19,8 @@ from temporalio.converter import (
 from typing_extensions import override
 
 from holdfast.adapters.postgres.database import Database
-from holdfast.errors import HoldfastError, NotFound, TooLarge
+from holdfast.errors import TooLarge
+from holdfast.runtime.converter import not_kept
 
 LARGEST = 64 * 1024 * 1024
 """One value over this is a mistake, not a payload."""
@@ -55,11 +56,11 @@ class PostgresPayloads(StorageDriver):
     async def retrieve(
         self, context: StorageDriverRetrieveContext, claims: Sequence[StorageDriverClaim]
     ) -> list[Payload]:
-        keys = [claim.claim_data["key"] for claim in claims]
+        keys = [claim.claim_data.get("key", "") for claim in claims]
         found = {key: data for key in keys if (data := self._seen.get(key)) is not None}
-        if missing := {key for key in keys if key not in found}:
+        if missing := {key for key in keys if key not in found and "\0" not in key}:
             found |= await self._select(missing)
-        return [Payload.FromString(_intact(key, found.get(key))) for key in keys]
+        return [_intact(key, found.get(key)) for key in keys]
 
     async def _insert(self, owner: str, rows: Mapping[str, bytes]) -> None:
         _refuse_giants(owner, rows.values())
@@ -112,16 +113,16 @@ def _key(owner: str, data: bytes) -> str:
     return f"{owner}/{hashlib.sha256(data).hexdigest()}"
 
 
-def _intact(key: str, data: bytes | None) -> bytes:
+def _intact(key: str, data: bytes | None) -> Payload:
+    """No error where it is missing: a claim may be forged, and one in a signal must not hold up its run."""
     if data is None:
-        raise NotFound(
-            f"Payload {key} is not in this database.",
-            remedy="Connect to the database the run was started with, or restore its table `payloads`.",
-            payload=key,
+        return not_kept(
+            f"Payload {key} is not in this database. "
+            "Connect to the database the run was started with, or restore its table `payloads`."
         )
     if hashlib.sha256(data).hexdigest() != key.rpartition("/")[2]:
-        raise HoldfastError(f"Payload {key} was changed in the database.", remedy="Restore it.", payload=key)
-    return data
+        return not_kept(f"Payload {key} was changed in the database. Restore it.")
+    return Payload.FromString(data)
 
 
 def _refuse_giants(owner: str, rows: Iterable[bytes]) -> None:
