@@ -2,8 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from pydantic import Field
 
 from holdfast.tools.builtin.host.words import Nothing, size_text
 from holdfast.tools.declare import ToolContext, declared
@@ -16,7 +19,6 @@ _PSEUDO = frozenset(
         "sysfs",
         "devtmpfs",
         "devpts",
-        "tmpfs",
         "cgroup",
         "cgroup2",
         "securityfs",
@@ -34,9 +36,10 @@ _PSEUDO = frozenset(
         "nsfs",
         "ramfs",
         "efivarfs",
-        "squashfs",
     ]
 )
+_LEFT_OUT = frozenset(["overlay", "aufs", "fuse.fuse-overlayfs", "tmpfs", "squashfs"])
+"""Layers of containers, memory, packages: their space is another file system's, or none that a disk could lack."""
 
 
 class Filesystem(Payload):
@@ -53,41 +56,62 @@ class Filesystem(Payload):
 class Disks(Payload):
     filesystems: tuple[Filesystem, ...]
     fullest: Filesystem | None
+    left_out: dict[str, int] = Field(description="Mounts that are no disk of their own, by their type.")
 
     def told(self) -> str:
-        return ", ".join(
+        shown = ", ".join(
             f"{each.mount} {each.used_percent:g} % of {size_text(each.size_bytes)}"
             for each in self.filesystems[:5]
         )
+        others = ", ".join(f"{number} {kind}" for kind, number in self.left_out.items())
+        return f"{shown}; left out: {others}" if others else shown
 
 
 @declared(
     "sys.disk",
-    version="1.0.1",
+    version="1.1.0",
     effect=EffectClass.READ_ONLY,
     timeout_s=20,
     examples=(ToolExample(title="How full the disks are"),),
 )
 async def disk(arguments: Nothing, context: ToolContext) -> Disks:  # noqa: ARG001 - the shape of a tool
-    """Lists the mounted file systems with their size, use and inode use, and names the fullest."""
-    found = await asyncio.to_thread(lambda: tuple(_filesystems()))
-    return Disks(filesystems=found, fullest=max(found, key=lambda f: f.used_percent, default=None))
+    """Lists the mounted file systems with their size, use and inode use, each device once, and names the fullest. Layers of
+    containers, tmpfs and squashfs are counted and left out."""
+    mounts = await asyncio.to_thread(Path("/proc/self/mounts").read_text, errors="replace")
+    return await asyncio.to_thread(disks_of, mounts)
 
 
-def _filesystems() -> Iterator[Filesystem]:
-    seen: set[int] = set()
-    for line in Path("/proc/self/mounts").read_text(errors="replace").splitlines():
-        device, mount, kind, *_ = line.split(" ")
-        mount = mount.encode().decode("unicode_escape")
+def disks_of(mounts: str) -> Disks:
+    """Of a table of mounts as the kernel writes it. Inside a container its own root is a layer, and is shown."""
+    entries = [line.split(" ")[:3] for line in mounts.splitlines()]
+    left_out = Counter(kind for _, mount, kind in entries if _is_left_out(mount, kind))
+    found = tuple(_filesystems(each for each in entries if not _is_left_out(each[1], each[2])))
+    return Disks(
+        filesystems=found,
+        fullest=max(found, key=lambda f: f.used_percent, default=None),
+        left_out=dict(sorted(left_out.items())),
+    )
+
+
+def _is_left_out(mount: str, kind: str) -> bool:
+    return kind in _LEFT_OUT and mount != "/"
+
+
+def _filesystems(entries: Iterable[list[str]]) -> Iterator[Filesystem]:
+    """A device may be mounted in several places, and subvolumes of one have numbers of their own."""
+    seen: set[str | int] = set()
+    for device, place, kind in entries:
+        mount = place.encode().decode("unicode_escape")
         if kind in _PSEUDO:
             continue
         try:
             figures, number = os.statvfs(mount), Path(mount).stat().st_dev
         except OSError:
             continue
-        if number in seen or figures.f_blocks == 0:
+        same = {number, device if "/" in device else number}
+        if seen & same or figures.f_blocks == 0:
             continue
-        seen.add(number)
+        seen |= same
         yield _filesystem(device, mount, kind, figures)
 
 
