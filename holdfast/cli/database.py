@@ -51,7 +51,13 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
 
 
 def owner_url(settings: Settings) -> str:
-    given = settings.database.migrate_url or settings.database.url
+    owner = settings.database.migrate_url
+    return owner.get_secret_value() if owner is not None else service_url(settings)
+
+
+def service_url(settings: Settings) -> str:
+    """The login of the API and the workers. The schema's owner has no part in their role, and cannot take it on."""
+    given = settings.database.url
     if given is not None:
         return given.get_secret_value()
     running = read_state(settings.data_dir)

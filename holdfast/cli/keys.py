@@ -64,7 +64,7 @@ def create(
 def bootstrap(tenant: str, *, replace: bool, as_json: bool) -> None:
     """Make the first key of an installation, for everything, straight in its database.
 
-    Uses HOLDFAST_DATABASE__MIGRATE_URL or DATABASE_URL; without either, the stack that runs here.
+    Uses DATABASE_URL, the login of the API; without it, the stack that runs here.
     """
     _shown_once(asyncio.run(_bootstrapped(tenant, replace=replace)), as_json=as_json)
 
@@ -72,9 +72,12 @@ def bootstrap(tenant: str, *, replace: bool, as_json: bool) -> None:
 async def _bootstrapped(tenant: str, *, replace: bool) -> NewApiKey:
     from api.access import first_key  # noqa: PLC0415 -- psycopg is slow to import
     from holdfast.adapters.postgres.database import Database  # noqa: PLC0415
-    from holdfast.cli.database import owner_url  # noqa: PLC0415
+    from holdfast.adapters.postgres.membership import require_roles  # noqa: PLC0415
+    from holdfast.cli.database import service_url  # noqa: PLC0415
 
-    database = await Database.open(owner_url(load()), max_size=1)
+    url = service_url(load())
+    await require_roles(url, "holdfast_app")
+    database = await Database.open(url, max_size=1)
     try:
         return await first_key(database, tenant=tenant, replace=replace)
     finally:

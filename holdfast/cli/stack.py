@@ -20,6 +20,7 @@ from holdfast.embedded.parts import OURSELVES
 from holdfast.embedded.state import StackState, api_key_file, read_state
 from holdfast.errors import Conflict, Misconfigured, Unavailable
 from holdfast.runtime.configuration import load
+from holdfast.runtime.premises import build_of, server_file
 from holdfast.runtime.private import write_private
 from holdfast.runtime.process import last_words
 from holdfast.runtime.settings import Settings
@@ -38,6 +39,7 @@ def up(*, detach: bool, as_json: bool) -> None:
     settings = load()
     _refuse_prod(settings)
     _check_keys(settings)
+    _check_premises(settings)
     require_namespaces(settings)
     if detach:
         state = _start_detached(settings)
@@ -143,17 +145,21 @@ async def _prepare(owner_url: str, settings: Settings) -> None:
     """Migrations, and at the first start of a dev stack the key that secrets are sealed with, and the administrator's."""
     from api.access import first_key  # noqa: PLC0415 -- the API's own imports
     from holdfast.adapters.postgres.database import Database  # noqa: PLC0415
+    from holdfast.adapters.postgres.membership import require_roles  # noqa: PLC0415
     from holdfast.adapters.postgres.migrate import FIRST, migrate  # noqa: PLC0415
     from holdfast.runtime.sealing import new_keyring_text, sealing_key_file, webhook_seal  # noqa: PLC0415
 
     is_new = FIRST in await migrate(owner_url)
+    given = settings.database.url
+    service_url = given.get_secret_value() if given else owner_url
+    await require_roles(service_url, "holdfast_app", "holdfast_tools")
     if not (sealing := sealing_key_file(settings.data_dir)).exists():
         write_private(sealing, new_keyring_text())
     webhook_seal(settings)  # the API would refuse it a second later, and workers without the name of the file
     file = api_key_file(settings.data_dir)
     if not is_new and file.is_file() and file.read_bytes().strip():
         return  # kept from a database before this one, or emptied, it would open nothing
-    database = await Database.open(owner_url, max_size=1)
+    database = await Database.open(service_url, max_size=1)
     try:
         key = await first_key(database, tenant="default", replace=settings.database.url is None)
         write_private(file, key.token)
@@ -169,6 +175,17 @@ def _check_keys(settings: Settings) -> None:
         from holdfast.runtime.encryption import Keyring  # noqa: PLC0415 -- where there are keys alone
 
         Keyring.parse(keys.get_secret_value())
+
+
+def _check_premises(settings: Settings) -> None:
+    server_file(settings)
+    if settings.temporal.deployment:
+        build_of(settings.temporal)
+    if settings.database.migrate_url and not settings.database.url:
+        raise Misconfigured(
+            "HOLDFAST_DATABASE__MIGRATE_URL names the owner of a database, and DATABASE_URL names none.",
+            remedy="Set DATABASE_URL too, to the login of the application; or neither, to have a database started.",
+        )
 
 
 def _refuse_prod(settings: Settings) -> None:

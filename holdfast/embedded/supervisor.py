@@ -11,16 +11,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from holdfast.embedded import temporal
+from holdfast.embedded.addresses import choose_api_port, metrics_ports, require_database_port
 from holdfast.embedded.keeper import Keeper, Tell
 from holdfast.embedded.lock import FolderLock, unusable
 from holdfast.embedded.logins import admit_toolbox, as_toolbox
 from holdfast.embedded.nursery import Nursery
 from holdfast.embedded.parts import Part, Program
-from holdfast.embedded.ports import Claims, is_free, is_ours
+from holdfast.embedded.ports import Claims
 from holdfast.embedded.postgres import EmbeddedPostgres
 from holdfast.embedded.state import StackState, write_state
 from holdfast.embedded.temporal import EmbeddedTemporal
-from holdfast.errors import Misconfigured
 from holdfast.runtime.environment import without_secrets
 from holdfast.runtime.settings import Queue, Settings
 
@@ -55,6 +55,7 @@ class Supervisor:
         self._temporal: EmbeddedTemporal | None = None
         self._nursery = Nursery(self._nursery_environment(), log=self._folder / "logs" / "nursery.log")
         self._api_port = 0
+        self._metrics_ports: Mapping[Queue, int] = {}
         self._servers: list[Keeper] = []
         self._processes: list[Keeper] = []
 
@@ -77,8 +78,9 @@ class Supervisor:
         self._lock.take()
         try:
             await self._check_given_temporal()
-            self._api_port = self._choose_api_port()
-            self._check_database_port()
+            self._api_port = choose_api_port(self._settings, self._ports)
+            require_database_port(self._settings.database, self._ports)
+            self._metrics_ports = metrics_ports(self._settings, self._ports)
             self._choose_servers()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._nursery.open())
@@ -168,9 +170,8 @@ class Supervisor:
         return {"DATABASE_URL": as_toolbox(self._database_url)} if embedded else {}
 
     def _metrics(self, queue: Queue) -> Mapping[str, str]:
-        """One machine has one process on a port: each worker gets the next."""
-        first = self._settings.workers.metrics_port
-        return {"HOLDFAST_WORKERS__METRICS_PORT": str(first + list(Queue).index(queue))} if first else {}
+        port = self._metrics_ports.get(queue)
+        return {"HOLDFAST_WORKERS__METRICS_PORT": str(port)} if port else {}
 
     async def _start_database(self) -> None:
         if self._postgres is not None:
@@ -190,33 +191,6 @@ class Supervisor:
         from holdfast.runtime.temporal import require_given_temporal  # noqa: PLC0415 -- a third of a second
 
         await require_given_temporal()
-
-    def _choose_api_port(self) -> int:
-        wanted, host = self._settings.api.port, self._settings.api.host
-        if not is_ours(host):
-            raise Misconfigured(
-                f"{host} is no address of this machine.",
-                remedy="Set HOLDFAST_API__HOST to 127.0.0.1 or 0.0.0.0.",
-            )
-        if "port" not in self._settings.api.model_fields_set:
-            return self._ports.usual_or_free(wanted, host)
-        if not self._can_have(wanted, host):
-            raise Misconfigured(
-                f"Port {wanted} is in use.",
-                remedy="Set HOLDFAST_API__PORT to another, or unset it to have one chosen.",
-            )
-        return wanted
-
-    def _check_database_port(self) -> None:
-        wanted = self._settings.database.port
-        if self._settings.database.url is None and wanted is not None and not self._can_have(wanted):
-            raise Misconfigured(
-                f"Port {wanted} is in use.",
-                remedy="Set HOLDFAST_DATABASE__PORT to another, or unset it: the stack itself needs none.",
-            )
-
-    def _can_have(self, port: int, host: str = "127.0.0.1") -> bool:
-        return is_free(port, host) and self._ports.take(port)
 
     def _environment(self) -> dict[str, str]:
         """Ours, with the addresses of this stack in place of whatever it said about servers we started."""

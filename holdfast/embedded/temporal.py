@@ -14,7 +14,7 @@ from types import MappingProxyType
 from holdfast.embedded.cluster import begin_anew
 from holdfast.embedded.ports import any_free
 from holdfast.errors import Misconfigured, Unavailable
-from holdfast.runtime.process import Child, last_words, size_of
+from holdfast.runtime.process import Child, first_line, last_words, size_of
 
 NAMESPACE = "default"
 _START_PATIENCE_S = 30.0
@@ -90,8 +90,18 @@ class EmbeddedTemporal:
         return self._child
 
     async def start(self) -> None:
+        """A server that panics as it starts is started once more: on a busy machine it does so now and then, and it has
+        promised nothing yet."""
         if self._database is not None:
             self._database.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            await self._start_once()
+        except Misconfigured:
+            if not self._panic():
+                raise
+            await self._start_once()
+
+    async def _start_once(self) -> None:
         command = [str(self._program), *self._arguments()]
         self._log_begins = size_of(self._log)
         self._child = await Child.start(
@@ -144,7 +154,11 @@ class EmbeddedTemporal:
             await asyncio.sleep(0.02)
 
     def _last_words(self) -> str:
-        return last_words(self._log, lines=1, since=self._log_begins)
+        return self._panic() or last_words(self._log, lines=1, since=self._log_begins)
+
+    def _panic(self) -> str:
+        """What it died of stands above the trace, however long that is."""
+        return first_line(self._log, beginning=("panic: ", "fatal error: "), since=self._log_begins)
 
     def _begin_anew(self) -> str:
         if self._database is None:

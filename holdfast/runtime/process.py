@@ -151,5 +151,14 @@ def last_lines(log: Path, *, since: int = 0) -> list[str]:
     return [line.strip() for line in kept if line.strip()]
 
 
+def first_line(log: Path, *, beginning: tuple[str, ...], since: int = 0) -> str:
+    """The first that begins so, of those written after the log had this size; "" where none does."""
+    if not log.exists():
+        return ""
+    with log.open(errors="replace") as file:
+        file.seek(since)
+        return next((line.strip() for line in file if line.startswith(beginning)), "")
+
+
 def size_of(log: Path) -> int:
     return log.stat().st_size if log.exists() else 0

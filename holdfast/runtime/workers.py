@@ -17,6 +17,7 @@ from temporalio.runtime import (
 from temporalio.worker import WorkerDeploymentConfig
 
 from holdfast.errors import Misconfigured
+from holdfast.runtime.premises import build_of
 from holdfast.runtime.settings import Queue, TemporalSettings, WorkerSettings
 
 _HEARTBEAT_AT_MOST = timedelta(seconds=2)
@@ -64,7 +65,7 @@ def worker_options(queue: Queue, *, workers: WorkerSettings, temporal: TemporalS
         options["max_cached_workflows"] = workers.cached_runs
         options["sticky_queue_schedule_to_start_timeout"] = _STICKY_AT_MOST
     if temporal.deployment:
-        options["deployment_config"] = _deployment(temporal.deployment, temporal.build_id)
+        options["deployment_config"] = _deployment(temporal.deployment, build_of(temporal))
     else:  # unless told, the SDK reads and hashes every module at each start of a worker
         options["build_id"] = temporal.build_id or f"holdfast {version('holdfast')}"
     return options
@@ -100,13 +101,8 @@ def _slots(queue: Queue, workers: WorkerSettings) -> int:
     }[queue]
 
 
-def _deployment(name: str, build_id: str | None) -> WorkerDeploymentConfig:
+def _deployment(name: str, build_id: str) -> WorkerDeploymentConfig:
     """A run stays on the version it began with, unless its workflow says otherwise."""
-    if not build_id:
-        raise Misconfigured(
-            f"Worker deployment {name!r} has no build id.",
-            remedy="Set HOLDFAST_TEMPORAL__BUILD_ID, or unset the deployment.",
-        )
     return WorkerDeploymentConfig(
         version=WorkerDeploymentVersion(deployment_name=name, build_id=build_id),
         use_worker_versioning=True,

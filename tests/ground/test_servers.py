@@ -11,7 +11,7 @@ import pytest
 from temporalio.client import Client
 
 from holdfast.embedded.postgres import THROWAWAY, EmbeddedPostgres, complaint
-from holdfast.embedded.temporal import EmbeddedTemporal
+from holdfast.embedded.temporal import EmbeddedTemporal, bundled_program
 from holdfast.errors import Misconfigured
 from tests.ground.stack_under_test import processes_in, until
 
@@ -109,6 +109,28 @@ async def test_the_number_of_a_dead_server_may_belong_to_somebody_else_by_now(tm
 async def test_temporal_knows_our_search_attributes(temporal_client: Client) -> None:
     query = "HoldfastTenant = 'a' and HoldfastSpend > 1 and HoldfastStatus = 'queued'"
     assert (await temporal_client.count_workflows(query)).count == 0
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_temporal_server_that_panics_as_it_starts_is_started_once_more(
+    tmp_path: Path, times: int
+) -> None:
+    """The trace below the panic is longer than what is read of a log's end."""
+    program, panics = tmp_path / "temporal", tmp_path / "panics"
+    program.write_text(
+        f'#!/bin/sh\nprintf x >> {panics}\n[ $(wc -c < {panics}) -gt {times} ] && exec {bundled_program()} "$@"\n'
+        "echo 'panic: the clock went back'; echo; echo 'goroutine 1 [running]:'\n"
+        "for _ in $(seq 999); do echo 'main.main() /src/main.go:7 +0x1d'; done; exit 2\n"
+    )
+    program.chmod(0o755)
+    server = EmbeddedTemporal(log=tmp_path / "log", program=program)
+    if times == 1:
+        await server.start()
+        await server.stop()
+    else:
+        with pytest.raises(Misconfigured, match="did not start: panic: the clock went back"):
+            await server.start()
+    assert len(panics.read_text()) == 2
 
 
 async def test_temporal_starts_again_on_its_file_after_kill_9(tmp_path: Path) -> None:

@@ -298,6 +298,15 @@ async def test_a_database_that_others_use_keeps_its_administrators_key(
         ("HOLDFAST_SANDBOX__BWRAP", "/none", "Tools cannot be isolated here"),
         ("HOLDFAST_PROFILE", "prod", "prod profile refuses"),
         ("HOLDFAST_APY__PORT", "1", "There is no setting HOLDFAST_APY__PORT"),
+        ("HOLDFAST_TEMPORAL__DEPLOYMENT", "holdfast", "has no build id"),
+        ("HOLDFAST_TOOLS__MCP_SERVERS", "/no/such/mcp.yaml", "there is no such file"),
+        ("HOLDFAST_WORKERS__METRICS_PORT", "taken", "is in use"),
+        ("HOLDFAST_WORKERS__METRICS_PORT", "65534", "65536 is no port"),
+        (
+            "HOLDFAST_DATABASE__MIGRATE_URL",
+            "postgresql://owner@127.0.0.1:1/holdfast",
+            "DATABASE_URL names none",
+        ),
     ],
 )
 async def test_what_cannot_be_started_is_one_line_and_nothing_half_started(
@@ -313,6 +322,18 @@ async def test_what_cannot_be_started_is_one_line_and_nothing_half_started(
     assert named in error
     assert variable in error
     assert processes_in(tmp_path) == []
+    assert ": ready" not in said
+
+
+async def test_a_metrics_port_behind_the_first_is_taken_and_nothing_starts(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, said = await Stack(tmp_path, HOLDFAST_WORKERS__METRICS_PORT=str(port - 3)).run("up", "--detach")
+    assert code == 2
+    assert (f"{port} is in use" in said, len(said.splitlines())) == (True, 1)
+    assert not (tmp_path / ".holdfast/postgres").exists()
 
 
 async def test_a_worker_that_cannot_start_stops_the_rest_and_is_quoted(

@@ -11,6 +11,12 @@ from holdfast.embedded.postgres import THROWAWAY, EmbeddedPostgres
 from tests.places import quick_folder
 from tests.runtime.deployment import DEPLOY, PASSWORDS, login, run_sh
 
+TRYOUT = (
+    "create role holdfast_tryout login password 'secret-TRYOUT' in role holdfast_app, holdfast_tools;"
+    "grant connect on database holdfast to holdfast_tryout"
+)
+"""Who starts a whole stack on a database of their own has one login for all its processes."""
+
 
 @pytest.fixture(scope="module")
 async def deployed() -> AsyncIterator[int]:
@@ -26,6 +32,7 @@ async def deployed() -> AsyncIterator[int]:
             str(DEPLOY / "postgres" / "10-roles.sql"),
             **PASSWORDS,
         )
+        await run_sh(program("psql"), server.url, "--quiet", "--command", TRYOUT)
         port = int(server.address.rpartition(":")[2])
         await migrate(login("owner", port))
         yield port

@@ -20,11 +20,13 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
 from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.membership import require_roles
 from holdfast.embedded.ports import any_free
 from holdfast.embedded.temporal import SEARCH_ATTRIBUTES
-from holdfast.errors import Unavailable
+from holdfast.errors import Misconfigured, Unavailable
 from holdfast.runtime.configuration import all_settings
 from holdfast.runtime.settings import Queue, Settings
+from tests.ground.stack_under_test import Stack
 from tests.runtime.deployment import DEPLOY, PASSWORDS, ROOT, login, run_sh
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -182,6 +184,34 @@ async def test_the_toolbox_cannot_be_the_service(deployed: int) -> None:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             await connection.execute("select * from agents")
     await database.close()
+
+
+async def test_the_first_key_is_made_by_the_login_of_the_service_whoever_owns_the_schema(
+    deployed: int, temporal_address: str, tmp_path: Path
+) -> None:
+    logins = {
+        "DATABASE_URL": login("service", deployed),
+        "HOLDFAST_DATABASE__MIGRATE_URL": login("owner", deployed),
+    }
+    bootstrap = (sys.executable, "-m", "holdfast", "keys", "bootstrap", "--replace")
+    for given in (logins, {"DATABASE_URL": logins["DATABASE_URL"]}):
+        await run_sh(*bootstrap, HOLDFAST_DATA_DIR=str(tmp_path), **given)
+    with pytest.raises(Misconfigured, match="may not act as holdfast_app"):
+        await require_roles(login("owner", deployed), "holdfast_app")
+    stack = Stack(tmp_path, TEMPORAL_ADDRESS=temporal_address, **logins)
+    code, said = await stack.run("up")
+    assert (code, 'grant "holdfast_tools" to "holdfast_service"' in said) == (2, True)
+
+
+async def test_up_migrates_as_the_owner_and_works_as_a_login_with_both_roles(
+    deployed: int, temporal_address: str, tmp_path: Path
+) -> None:
+    given = {
+        "DATABASE_URL": login("tryout", deployed),
+        "HOLDFAST_DATABASE__MIGRATE_URL": login("owner", deployed),
+    }
+    async with Stack(tmp_path, TEMPORAL_ADDRESS=temporal_address, **given).up():
+        assert (tmp_path / ".holdfast/api-key").exists()
 
 
 async def test_a_login_without_a_tenant_sees_nothing(deployed: int) -> None:

@@ -17,11 +17,12 @@ from temporalio.worker import Worker
 
 from holdfast.adapters.bubblewrap.sandbox import BubblewrapSandbox
 from holdfast.errors import Misconfigured
+from holdfast.runtime.premises import server_file
 from holdfast.runtime.settings import Queue, Settings, TemporalSettings, ToolSettings, WorkerSettings
 from holdfast.runtime.temporal import HoldfastPlugin, connect
 from holdfast.runtime.workers import temporal_runtime, worker_options
 from tests.runtime.flows import Echo, Letter, double
-from workers.queues.tools import require_walls, server_file
+from workers.queues.tools import require_walls
 
 
 def free_port() -> int:

@@ -20,7 +20,7 @@ from holdfast.adapters.postgres.tools import PostgresTools
 from holdfast.adapters.sandbox_docker import DockerSandbox
 from holdfast.adapters.secrets import SecretFolder
 from holdfast.errors import Misconfigured
-from holdfast.runtime.settings import Settings
+from holdfast.runtime.premises import server_file
 from holdfast.sandbox.port import Sandbox
 from holdfast.tools.builtin import fast_tools, sandboxed_tools
 from holdfast.tools.builtin.search import Elsewhere
@@ -102,17 +102,6 @@ async def _follow_servers(held: Parts, host: RegistryToolHost, database: Databas
     )
     held.closes(servers.close)
     _keep(held, servers.follow())
-
-
-def server_file(settings: Settings) -> Path:
-    """One that is named must be there at the start; the one in the data folder may come later."""
-    named = settings.tools.mcp_servers
-    if named is not None and not named.is_file():
-        raise Misconfigured(
-            f"HOLDFAST_TOOLS__MCP_SERVERS names {named}, and there is no such file.",
-            remedy=f"Correct it, or leave it out: then {settings.data_dir / 'mcp.yaml'} is read where there is one.",
-        )
-    return named or settings.data_dir / "mcp.yaml"
 
 
 def _keep(held: Parts, work: Coroutine[Any, Any, None]) -> None:

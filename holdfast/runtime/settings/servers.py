@@ -15,7 +15,8 @@ class DatabaseSettings(Section):
     )
     migrate_url: PostgresUrl | None = Field(
         None,
-        description="URL of the schema's owner, for `holdfast db migrate`; the application's URL without it.",
+        description="URL of the schema's owner, for `holdfast db migrate` and the migrations of `holdfast up`, and for nothing "
+        "else; the application's URL without it.",
     )
     pool_min: Count = Field(1, description="Connections each process keeps open.")
     pool_max: Count = Field(10, description="Connections each process opens at most.")

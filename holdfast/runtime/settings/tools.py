@@ -35,7 +35,7 @@ class SandboxSettings(Section):
         (), description="Layers that may be weaker on this machine: `memory`, `disk`. Refused in `prod`."
     )
     store: Path | None = Field(
-        None, description="Folder of the workspaces; one of this user's own without it."
+        None, description="Folder of the workspaces; `workspaces` below data_dir without it."
     )
     bwrap: Path | None = Field(None, description="A bubblewrap of yours instead of the bundled one.")
     readable: Words = Field(

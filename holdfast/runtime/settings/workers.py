@@ -31,5 +31,7 @@ class WorkerSettings(Section):
     drain_s: Seconds = Field(30, description="Seconds a stopping worker gives its activities.")
     metrics_host: str = Field("127.0.0.1", description="Address of the metrics page.")
     metrics_port: Port | None = Field(
-        None, description="Port of the worker's Prometheus metrics; none without it."
+        None,
+        description="Port of the worker's Prometheus metrics; none without it. The workers of `holdfast up` take this one "
+        "and the three after it.",
     )
