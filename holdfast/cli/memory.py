@@ -2,40 +2,22 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
-from holdfast.cli.connection import as_json, ask, checked, print_json
+from holdfast.cli.connection import as_json, ask, checked, pairs, print_json
 from holdfast.cli.memory_after import feedback, forget, trace
 from holdfast.cli.memory_keeping import export_items, import_items, restore, snapshot
+from holdfast.cli.memory_options import about, placed, times_and_weights, weighed
 from holdfast.cli.memory_view import line_of, print_item, tell
 from holdfast.client import Holdfast
 from schemas.memory import MemoryDraft, MemoryItem, MemoryKind, MemoryStatus, MemoryVersion
 from schemas.shelf import MemoryEdit, RecallQuery
 
 item_argument = click.argument("item_id", metavar="ID")
-_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%z"])
 _KINDS = click.Choice([kind.value for kind in MemoryKind])
-P = ParamSpec("P")
-T = TypeVar("T")
-_SHARE = click.FloatRange(0, 1)
-
-
-def weighed(command: Callable[P, T]) -> Callable[P, T]:
-    """Options for how long an item stands and how much it weighs."""
-    options = (
-        click.option("--expires", "expires_at", type=_TIME, help="When it is to be retired."),
-        click.option("--confidence", type=_SHARE, help="How sure it is, 0 to 1."),
-        click.option("--importance", type=_SHARE, help="How much it matters in recall, 0 to 1."),
-        click.option(
-            "--pin/--unpin", "pinned", default=None, help="Whether it is kept however long nobody uses it."
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 @click.group()
@@ -65,7 +47,9 @@ def list_items(kind: str | None, status: str | None, run_id: str | None, *, as_j
     for item in found:
         print_item(item, as_json=as_json)
     if not found and not as_json:
-        click.echo("Nothing is remembered yet.", err=True)
+        click.echo(
+            "No item is like this." if any(filters.values()) else "Nothing is remembered yet.", err=True
+        )
 
 
 @memory.command()
@@ -91,49 +75,20 @@ def show(item_id: str, *, as_json: bool) -> None:
 @memory.command()
 @click.argument("text")
 @click.option("--kind", type=_KINDS, default="fact", show_default=True, help="What sort of item it is.")
-@click.option("--subject", help="For a fact: what it is about. A newer fact on the same thing supersedes it.")
-@click.option("--attribute", help="For a fact: which property of the subject.")
-@click.option("--env", "environment", default="", help="Where it holds; everywhere without it.")
-@click.option("--agent", default="", help="For which agent; for all without it.")
-@click.option("--thread", default="", help="Only for the runs of this thread.")
-@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only for runs with this label.")
-@click.option("--tool", default="", help="For a lesson: the tool it is about.")
 @click.option("--external", is_flag=True, help="It comes from outside: it counts once a person confirms it.")
-@click.option("--from", "valid_from", type=_TIME, help="From when it is so.")
-@click.option("--until", "valid_to", type=_TIME, help="Until when it is so.")
 @click.option("--supersedes", metavar="ID", help="The item it takes the place of.")
+@placed
 @weighed
 @as_json
 def add(text: str, kind: str, *, as_json: bool, **said: Any) -> None:
     """Tell a fact or a lesson."""
-    draft = {
-        "kind": kind,
-        "text": text,
-        "external": said["external"],
-        "data": _said(said, "subject", "attribute"),
-        "scope": _said(said, "environment", "agent", "thread") | {"labels": _labels(said["labels"])},
-        "signature": _said(said, "tool"),
-        **_said(said, "supersedes"),
-        **_times_and_weights(said),
-    }
+    draft = {"kind": kind, "text": text, "external": said["external"], "supersedes": said["supersedes"]}
+    draft |= about(said) | times_and_weights(said)
     item = ask(lambda holdfast: holdfast.memory.add(checked(MemoryDraft, draft)))
     if as_json:
         print_json(item)
     else:
         click.echo(item.id)
-
-
-def _times_and_weights(said: dict[str, Any]) -> dict[str, Any]:
-    """What is said of an item besides its words; what is not said stays as it is."""
-    times = {
-        name: time.astimezone() for name, time in _said(said, "valid_from", "valid_to", "expires_at").items()
-    }
-    weights = {name: said[name] for name in ("confidence", "importance", "pinned") if said[name] is not None}
-    return times | weights
-
-
-def _said(options: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: options[name] for name in names if options[name]}
 
 
 @memory.command()
@@ -156,7 +111,9 @@ def recall(
 ) -> None:
     """Show what a run with this goal would be told, and why. Exits with 1 where that is nothing."""
     asked = {"text": " ".join(words), "environment": environment, "thread": thread}
-    query = checked(RecallQuery, {**asked, "tools": tools, "programs": programs, "labels": _labels(labels)})
+    query = checked(
+        RecallQuery, {**asked, "tools": tools, "programs": programs, "labels": pairs(labels, "--label")}
+    )
     found = ask(lambda holdfast: holdfast.memory.recall(query))
     for hit in found:
         click.echo(hit.model_dump_json() if as_json else f"{line_of(hit.item)}\n   {hit.why}")
@@ -169,17 +126,24 @@ def recall(
 @item_argument
 @click.argument("text", required=False)
 @click.option("--reason", default="corrected", show_default=True, help="Why, for its history.")
-@click.option("--from", "valid_from", type=_TIME, help="From when it is so.")
-@click.option("--until", "valid_to", type=_TIME, help="Until when it is so.")
+@placed
 @weighed
 @as_json
 def edit(item_id: str, text: str | None, reason: str, *, as_json: bool, **said: Any) -> None:
-    """Give an item new words, times or weights. The old ones stay in its history."""
-    edited = checked(MemoryEdit, ({"text": text} if text else {}) | _times_and_weights(said))
-    changes = edited.model_dump(mode="json", exclude_unset=True)
-    if not changes:
-        raise click.UsageError("Nothing is to be changed: give it a text or an option.")
-    print_item(ask(lambda holdfast: holdfast.memory.edit(item_id, changes, reason=reason)), as_json=as_json)
+    """Give an item new words, another place, times or weights. The old ones stay in its history.
+
+    What is not said stays; an option without a value takes away what stood there: `--env ""`, `--label team=`.
+    """
+
+    async def edited(holdfast: Holdfast) -> MemoryItem:
+        standing = await holdfast.memory.read(item_id)
+        told = ({"text": text} if text else {}) | about(said, standing.content) | times_and_weights(said)
+        changes = checked(MemoryEdit, told).model_dump(mode="json", exclude_unset=True)
+        if not changes:
+            raise click.UsageError("Nothing is to be changed: give it a text or an option.")
+        return await holdfast.memory.edit(item_id, changes, reason=reason, version=standing.version)
+
+    print_item(ask(edited), as_json=as_json)
 
 
 @memory.command()
@@ -206,7 +170,3 @@ def reject(item_id: str, reason: str, *, as_json: bool) -> None:
 def rollback(item_id: str, version: int, *, as_json: bool) -> None:
     """Bring back an older version of an item, as a new one."""
     print_item(ask(lambda holdfast: holdfast.memory.rollback(item_id, version)), as_json=as_json)
-
-
-def _labels(words: tuple[str, ...]) -> dict[str, str]:
-    return {name: value for name, _, value in (word.partition("=") for word in words)}

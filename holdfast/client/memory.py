@@ -48,14 +48,18 @@ class MemoryClient:
         response = await self._wire.post("/v1/memory/search", body)
         return Items[MemoryHit].model_validate_json(response.content).items
 
-    async def edit(self, item_id: str, changes: Mapping[str, Any], *, reason: str) -> MemoryItem:
-        """A new version with these fields changed; refused where somebody changes it at the same time."""
-        standing = await self._wire.ask("GET", f"/v1/memory/{item_id}")
+    async def edit(
+        self, item_id: str, changes: Mapping[str, Any], *, reason: str, version: int | None = None
+    ) -> MemoryItem:
+        """A new version with these fields changed; refused where somebody changes it at the same time, or has changed
+        the `version` that these changes are made from.
+        """
+        standing = version or (await self.read(item_id)).version
         response = await self._wire.ask(
             "PATCH",
             f"/v1/memory/{item_id}",
             body={**changes, "reason": reason},
-            headers={"If-Match": standing.headers["ETag"]},
+            headers={"If-Match": f'"{standing}"'},
         )
         return MemoryItem.model_validate_json(response.content)
 

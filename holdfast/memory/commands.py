@@ -19,6 +19,8 @@ _LIKE = 0.5
 """The share of the words of a quoted argument, or of the flags, from which another one says much the same."""
 _EDITED = 0.75
 """The share of all words of two commands from which the one is the other with a word changed."""
+_CONVERTS = 2
+"""A command that names files of so many kinds makes the one of the other."""
 _NAMED = 200
 """The longest name of a program that is told from others."""
 _REMOTE = frozenset({"ssh"})
@@ -37,6 +39,8 @@ class Form:
     inner: frozenset[str]
     """The words of arguments of several words, such as a statement of SQL."""
     changes: frozenset[Effect]
+    kinds: frozenset[str]
+    """The kinds of the files it names, by the ends of their names."""
 
 
 def command_of(arguments: Mapping[str, object]) -> str:
@@ -84,6 +88,7 @@ def form_of(text: str) -> Form:
         words=frozenset(_words(text)),
         inner=frozenset(inner),
         changes=frozenset(facts.effects) - {Effect.READ},
+        kinds=frozenset(re.findall(r"\w\.([A-Za-z]\w{1,4})(?=\s|$)", text)),
     )
 
 
@@ -105,6 +110,9 @@ def _programs(command: CommandFact) -> Iterator[str]:
 
 
 def _named(command: CommandFact) -> str:
+    """What is named like a file is what a program is given, not what it is to do."""
+    if re.search(r"[./]", command.subcommand):
+        return command.binary[:_NAMED]
     return f"{command.binary} {command.subcommand}".strip()[:_NAMED]
 
 
@@ -140,18 +148,26 @@ def disregards_command(call: str, failed: str, worked: str | None) -> bool:
     if call == failed:
         return True
     now, before = form_of(call), form_of(failed)
-    if not (like(now, before) and _flagged_alike(now, before)):
+    after = before if worked is None else form_of(worked)
+    if not (like(now, before) and _flagged_alike(now, before, after) and _of_kinds_alike(now, before)):
         return False
     if worked is None:
         return before.flags <= now.flags and bool(_operands(before) & _operands(now))
-    return _leaves_out(now, before, form_of(worked))
+    return _leaves_out(now, before, after)
 
 
-def _flagged_alike(now: Form, before: Form) -> bool:
-    """A program without sub-commands is told what to do by its flags."""
+def _flagged_alike(now: Form, before: Form, after: Form) -> bool:
+    """A program without sub-commands is told what to do by its flags: most of them are there, and no more of its own."""
     if any(" " in program for program in before.programs):
         return True
-    return len(now.flags & before.flags) >= _LIKE * len(before.flags)
+    shared = len(now.flags & before.flags)
+    own = len(now.flags - before.flags - after.flags)
+    return shared >= _LIKE * len(before.flags) and own <= max(1, shared)
+
+
+def _of_kinds_alike(now: Form, before: Form) -> bool:
+    """What makes one kind of file of another does another thing with other kinds."""
+    return len(before.kinds) < _CONVERTS or before.kinds <= now.kinds
 
 
 def _leaves_out(now: Form, before: Form, after: Form) -> bool:

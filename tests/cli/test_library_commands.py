@@ -136,6 +136,14 @@ async def test_memory_is_told_corrected_rolled_back_and_forgotten(say: Say, tmp_
     assert "importance 1, until 2040-01-01" in (await say("memory", "show", item)).out
     assert "pinned" in (await say("memory", "show", item)).out
     assert (await say("memory", "edit", item)).code == 2
+    placing = ("--env", "prod", "--label", "team=x", "--tool", "pager.call", "--data", "shifts=2")
+    assert (await say("memory", "edit", item, *placing)).code == 0
+    shown = (await say("memory", "show", item)).out
+    assert "holds for environment prod, team x" in shown
+    assert "about tool pager.call, subject db-1, attribute owner" in shown
+    assert '"shifts":2' in (await say("memory", "show", item, "--json")).out.replace(" ", "")
+    assert (await say("memory", "edit", item, "--env", "", "--label", "team=", "--data", "shifts=")).code == 0
+    assert "holds for" not in (await say("memory", "show", item)).out
     assert "1 items changed" in (await say("memory", "restore", "before")).out
     assert "Ann" in (await say("memory", "ls")).out
     assert (await say("memory", "recall", "what belongs to whom on db-1 of Ann")).code in (0, 1)
