@@ -13,11 +13,20 @@ from schemas.commands import PostedEvent, ResumeCommand
 from schemas.plans import AgentStep, OnError, ToolStep, WaitStep
 from schemas.runs import RunOutput, RunStatus
 from schemas.stages import NextMove
+from tests.databases import as_owner
 from tests.patience import pauses
 from tests.runs.conftest import Stage
 from tests.runs.steps import say
 from tests.store.waiting import until_waiting
 from workflows.agent_run import AgentRun
+
+HOLD_FAILURES = """
+    create function holdfast.hold() returns trigger language plpgsql as
+    $$ begin perform pg_advisory_xact_lock(4711); return new; end $$;
+    create trigger hold before insert on holdfast.run_events for each row
+    when (new.type = 'step.failed') execute function holdfast.hold();
+"""
+"""That a step has failed is told only once the test lets it."""
 
 MORE = ResumeCommand(limits=RunLimits(steps=50))
 
@@ -74,6 +83,23 @@ async def test_a_step_whose_time_runs_out_as_its_end_is_told_has_that_one_end(st
     assert (await handle.result()).status is RunStatus.SUCCEEDED
     told = [event.type.value for event in await stage.story(handle.id) if event.step_id == "w"]
     assert told == ["step.started", "step.succeeded"]
+
+
+async def test_a_call_without_what_was_expected_has_one_end_though_time_runs_out_as_it_is_told(
+    stage: Stage,
+) -> None:
+    async with as_owner(stage.database) as owner:
+        await owner.execute(HOLD_FAILURES)
+    async with as_owner(stage.database) as holder:
+        await holder.execute("select pg_advisory_xact_lock(4711)")
+        handle = await stage.start(say("a", expect='${output.text} == "b"', timeout_s=2))
+        await stage.until(handle.id, "tool.finished")
+        await until_waiting(stage.database, holder)
+        await fired(handle)
+    assert "this does not hold" in (await handle.result()).reason
+    told = [event.type.value for event in await stage.story(handle.id) if event.step_id == "a"]
+    assert [each for each in told if each.startswith("step.")] == ["step.started", "step.failed"]
+    assert stage.world.said == ["a"]
 
 
 async def fired(handle: WorkflowHandle[AgentRun, RunOutput]) -> None:
