@@ -15,6 +15,7 @@ from holdfast.runtime.logging import set_up_logging
 from holdfast.runtime.readiness import tell_ready
 from holdfast.runtime.settings import Queue, Settings
 from holdfast.runtime.telemetry import start_telemetry
+from workers.ending import ending
 from workers.housekeeping import doing
 from workers.parts import Parts, parts
 from workers.pools import Pool
@@ -56,8 +57,8 @@ async def _serve(held: Parts, queues: Sequence[Queue], stop: asyncio.Event) -> N
                 await stack.enter_async_context(doing(await module.chores(held), every=every))
         tell_ready()
         log.info("worker_ready", queues=[queue.value for queue in queues], identity=held.identity)
-        await stop.wait()
-        log.info("worker_stopping", queues=[queue.value for queue in queues])
+        with ending(stop, drain_s=settings.workers.drain_s):
+            await stop.wait()
 
 
 def _module(queue: Queue) -> ModuleType:

@@ -63,7 +63,7 @@ def show(name: str, *, as_json: bool) -> None:
     if as_json:
         print_json(*states, *uses)
         return
-    newest = states[-1].spec
+    newest = next((state.spec for state in reversed(states) if not state.withdrawn_at), states[-1].spec)
     kept = newest.model_dump(mode="json", exclude_defaults=True, exclude={"way"})
     click.echo(yaml.safe_dump(kept, sort_keys=False, allow_unicode=True).rstrip())
     for state in states:

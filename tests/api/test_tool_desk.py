@@ -22,8 +22,9 @@ from tests.cli.commands import holdfast
 async def api(module_database_url: str, temporal_address: str) -> AsyncIterator[RunningApi]:
     worker = await Database.open(module_database_url, role="holdfast_tools", max_size=1)
     old = calc.spec.model_copy(update={"version": "0.9.0", "deprecated": "Use 1.0.0."})
+    older = old.model_copy(update={"version": "0.10.0-rc.1"})
     await PostgresTools(database=worker).publish(
-        [old, calc.spec, ask.spec, *[tool.spec for tool in TEXT_TOOLS]]
+        [older, old, calc.spec, ask.spec, *[tool.spec for tool in TEXT_TOOLS]]
     )
     await PostgresToolNotice(database=worker, worker="w").refuse("bad.yaml", "It is no YAML.")
     await worker.close()
@@ -35,7 +36,11 @@ async def test_versions_are_shown_and_the_newest_is_offered(api: RunningApi) -> 
     client = api.client()
     offered = {spec.name: spec.version for spec in await client.tools.offered()}
     assert offered == {"calc": "1.0.0", "human.ask": "1.0.2", "text.grep": "1.0.0", "text.jq": "1.0.0"}
-    assert [state.spec.version for state in await client.tools.states("calc")] == ["0.9.0", "1.0.0"]
+    assert [state.spec.version for state in await client.tools.states("calc")] == [
+        "0.9.0",
+        "0.10.0-rc.1",
+        "1.0.0",
+    ]
     assert [problem.source for problem in await client.tools.problems()] == ["bad.yaml"]
 
 

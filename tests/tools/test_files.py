@@ -55,6 +55,22 @@ async def test_what_is_in_the_way_is_named(call: Caller) -> None:
     assert found.output["locked"] == 1
 
 
+async def test_a_name_that_is_no_text_is_shown_escaped_and_its_way_out_is_told(call: Caller) -> None:
+    await call("shell", command="printf key > \"$(printf 'bad\\377')\"; mkdir d; printf x > 'd/a\\xff'")
+    listed = await call("files.list", depth=2)
+    assert [entry["path"] for entry in listed.output["entries"]] == ["bad\\xff", "d", "d/a\\xff"]
+    found = await call("files.search", pattern="key")
+    assert [match["path"] for match in found.output["matches"]] == ["bad\\xff"]
+    refused = await call("files.read", path="bad\\xff")
+    assert code_of(refused) == "odd_name"
+    assert refused.error is not None
+    assert "shell" in refused.error.remedy
+    assert (await call("files.read", path="d/a\\xff")).output["text"] == "x"
+    await call("shell", command="mv bad* good")
+    assert (await call("files.read", path="good")).output["text"] == "key"
+    assert code_of(await call("files.read", path="bad\\xff")) == "not_found"
+
+
 async def test_bytes_come_as_base64_and_go_back_as_they_were(call: Caller) -> None:
     data = bytes(range(256))
     await call("files.write", path="b", base64=base64.b64encode(data).decode())

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from holdfast.adapters.postgres.database import Database
+from holdfast.tools.registry import semantic
 from schemas.tools import ToolProblem, ToolSpec, ToolState, ToolSwitch, ToolUse
 
 _STATES = """
@@ -11,7 +12,7 @@ select t.spec, t.published_at, t.seen_at, t.withdrawn_at,
        coalesce(array_agg(d.environment order by d.environment) filter (where d.name is not null), '{}') as disabled_in
 from tools t left join tools_disabled d on d.name = t.name
 where %(name)s::text is null or t.name = %(name)s
-group by t.tenant, t.name, t.version order by t.name, t.published_at
+group by t.tenant, t.name, t.version
 """
 _USES = """
 select tool, tool_version as version, count(*) as calls,
@@ -42,7 +43,8 @@ class PostgresToolDesk:
         """Every version that was ever offered, with where it is switched off."""
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute(_STATES, {"name": name})
-            return [_state(row) for row in await cursor.fetchall()]
+            states = [_state(row) for row in await cursor.fetchall()]
+        return sorted(states, key=lambda state: (state.spec.name, semantic(state.spec.version)))
 
     async def switch(self, tenant: str, name: str, switch: ToolSwitch, *, by: str) -> None:
         """Runs that start from now on see it, or do not."""

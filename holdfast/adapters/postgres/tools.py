@@ -6,7 +6,7 @@ from psycopg.types.json import Jsonb
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.errors import Conflict
-from holdfast.tools.registry import newest_of
+from holdfast.tools.registry import newest_of, semantic
 from schemas.tools import Catalogue, ToolSpec
 
 EVERY_TENANT = "*"
@@ -71,4 +71,5 @@ class PostgresTools:
     async def versions(self, tenant: str, name: str) -> Sequence[ToolSpec]:
         async with self._database.tenant(tenant) as connection:
             cursor = await connection.execute("select spec from tools where name = %s", (name,))
-            return [ToolSpec.model_validate(row["spec"]) for row in await cursor.fetchall()]
+            found = [ToolSpec.model_validate(row["spec"]) for row in await cursor.fetchall()]
+        return sorted(found, key=lambda spec: semantic(spec.version))

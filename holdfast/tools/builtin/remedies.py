@@ -21,6 +21,7 @@ _REMEDIES: Mapping[str, str] = {
     "tool_crashed": "Mend the tool's code, in a new version. What it did before it failed is done.",
     "bad_output": "Mend the tool, or its schema, in a new version. What it does has been done.",
     "not_found": "`files.list` shows what is there.",
+    "odd_name": "Rename it with `shell`, such as `mv report* report.txt`.",
     "not_a_folder": "`files.list` of the folder above shows what is there, and of which kind.",
     "permission_denied": "`chmod` it with `shell`.",
     "name_too_long": "Choose a shorter name.",

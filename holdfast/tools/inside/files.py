@@ -9,7 +9,7 @@ import sys
 from holdfast.tools.inside.contents import read, write
 from holdfast.tools.inside.finding import list_, search
 from holdfast.tools.inside.patching import diff, patch
-from holdfast.tools.inside.paths import Refused, odd_part
+from holdfast.tools.inside.paths import Refused, is_escaped, odd_part
 
 OPERATIONS = {"read": read, "write": write, "list": list_, "search": search, "diff": diff, "patch": patch}
 
@@ -31,6 +31,12 @@ def said_of(path: str, error: OSError) -> dict[str, str]:
     return {"code": "io_error", "message": f"{shown}: {error.strerror}."}
 
 
+def not_there(path: str) -> dict[str, str]:
+    if is_escaped(path):
+        return {"code": "odd_name", "message": f"The name of {path!r} is not UTF-8: no tool can be told it."}
+    return {"code": "not_found", "message": f"There is no {path!r} in the workspace."}
+
+
 def main() -> None:
     request = json.load(sys.stdin)
     try:
@@ -38,9 +44,7 @@ def main() -> None:
     except Refused as error:
         answer = {"error": {"code": error.code, "message": str(error)}}
     except FileNotFoundError:
-        answer = {
-            "error": {"code": "not_found", "message": f"There is no {request['path']!r} in the workspace."}
-        }
+        answer = {"error": not_there(request["path"])}
     except OSError as error:
         answer = {"error": said_of(request["path"], error)}
     json.dump(answer, sys.stdout)

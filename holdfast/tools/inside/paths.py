@@ -83,4 +83,20 @@ def kind_of(mode: int) -> str:
 
 
 def printable(name: str) -> str:
-    return name.encode("utf-8", "replace").decode()
+    """Bytes that are no UTF-8 are shown as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def is_escaped(path: str) -> bool:
+    """Whether it is how `printable` shows a name that no call can say."""
+    folder, shown = f"{WORKSPACE}/", pieces(path)
+    while shown:
+        try:
+            there = os.listdir(folder)  # noqa: PTH208 - names as they are
+        except OSError:
+            return False
+        name = shown.pop(0)
+        if name not in there:
+            return any(printable(each) == name for each in there)
+        folder += f"{name}/"
+    return False
