@@ -9,7 +9,7 @@ from schemas.plans import Citation
 from schemas.stages import Recalled
 
 _CHARS_A_TOKEN = 3.6
-_RECENT, _OLDER, _NAMED = 1200, 160, 60
+_RECENT, _OLDER, _NAMED, _SUMMED_UP = 1200, 160, 60, 1500
 _ONE = 2400
 
 
@@ -62,17 +62,19 @@ def runbook_as_recalled(hit: SearchHit) -> Recalled:
 def thread_as_recalled(rows: Sequence[Mapping[str, Any]], *, runs: int) -> list[Recalled]:
     """The earlier runs of a conversation, newest first: two in full, ten in a line each, all before them as one. `runs` says
     how many there are in all.
+
+    What sums up the oldest comes first, since a budget is spent in order: one of the ten lines may be left out, never it.
     """
     single = [_earlier(row, room) for row, room in zip(rows, (_RECENT,) * 2 + (_OLDER,) * 10, strict=False)]
     older = rows[len(single) :]
-    return [*single, _summed_up(older, runs - len(single))] if older else single
+    return [_summed_up(older, runs - len(single)), *single] if older else single
 
 
 def _summed_up(rows: Sequence[Mapping[str, Any]], runs: int) -> Recalled:
     goals = "; ".join(f"{row['goal'][:_NAMED].strip()} ({row['status']})" for row in rows)
     return Recalled(
         cite=Citation(source="memory", id=rows[0]["id"], title="earlier runs"),
-        text=f"Before that, {runs} runs, the last of them: {goals}"[:_ONE],
+        text=f"Before those told singly, {runs} runs, the last of them: {goals}"[:_SUMMED_UP],
         why="the same thread",
         untrusted=True,
     )

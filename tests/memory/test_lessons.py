@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from holdfast.memory.contexts import thread_as_recalled, tokens_in
+from holdfast.memory.contexts import thread_as_recalled, tokens_in, within
 from holdfast.memory.contradiction import relation
 from holdfast.memory.lessons import lessons_of
 from holdfast.memory.scoring import chosen, freshness, match_of, score
@@ -192,9 +192,21 @@ def test_a_long_conversation_is_told_shorter_the_older_it_is() -> None:
     told = thread_as_recalled(rows, runs=97)
     assert len(told) == 13
     sizes = [tokens_in(item.text) for item in told]
-    assert sizes[0] > 4 * sizes[2]
-    assert "85 runs" in told[-1].text
-    assert "goal 29" in told[-1].text
+    assert sizes[1] > 4 * sizes[3]
+    assert "85 runs" in told[0].text
+    assert "goal 29" in told[0].text
     assert all(item.untrusted for item in told)
     assert sum(sizes) < 2_500
     assert thread_as_recalled([], runs=0) == []
+
+
+@pytest.mark.parametrize("runs", [17, 40])
+def test_what_sums_up_a_long_conversation_is_never_what_a_budget_leaves_out(runs: int) -> None:
+    rows = [
+        {"id": f"run_{at}", "goal": f"goal {at} " + "x" * 2000, "status": "succeeded", "answer": "y" * 2000}
+        for at in range(runs)
+    ]
+    told = within(2_000, thread_as_recalled(rows, runs=runs))
+    assert f"{runs - 12} runs" in told[0].text
+    assert [item.cite.id for item in told[1:3]] == ["run_0", "run_1"]
+    assert sum(tokens_in(item.text) + 20 for item in told) <= 2_000
