@@ -4,13 +4,17 @@ from datetime import UTC, datetime
 
 import pytest
 from psycopg import AsyncConnection
+from structlog.testing import capture_logs
 
+from holdfast.adapters.embedding.openai_compatible import OpenAICompatible
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.memory import PostgresMemory
+from holdfast.adapters.postgres.memory_upkeep import MemoryUpkeep
 from holdfast.errors import Conflict, NotFound
 from holdfast.ids import new_id
 from schemas.base import JsonObject
 from schemas.memory import (
+    Cues,
     MemoryContent,
     MemoryDraft,
     MemoryKind,
@@ -19,6 +23,8 @@ from schemas.memory import (
     Signature,
 )
 from schemas.stages import RecallRequest
+from tests.knowledge.test_embedding import Endpoint
+from tests.knowledge.test_embedding import endpoint as endpoint  # noqa: PLC0414 -- the same server
 from tests.memory.taught import ended, scope_of
 
 TENANT = "default"
@@ -80,6 +86,31 @@ async def test_an_export_can_be_imported_without_doubling(memory: PostgresMemory
     assert await memory.import_items(TENANT, exported, author="bo") == 3
     states = [item.content.status for item in await memory.export(TENANT)]
     assert states == [MemoryStatus.ACTIVE, MemoryStatus.SUPERSEDED, MemoryStatus.ACTIVE]
+
+
+@pytest.mark.parametrize(("status", "dimensions"), [(200, 3), (500, 4)])
+async def test_what_comes_in_stands_and_is_found_by_words_while_its_endpoint_answers_amiss(
+    memory: PostgresMemory,
+    database: Database,
+    endpoint: tuple[Endpoint, OpenAICompatible],
+    status: int,
+    dimensions: int,
+) -> None:
+    told, embedder = endpoint
+    for text in ("The quorum is three", "Deploys wait for noon"):
+        await memory.add(TENANT, MemoryDraft(text=text), author="ann")
+    exported = await memory.export(TENANT)
+    async with database.tenant(TENANT) as connection:
+        await connection.execute("delete from memory_items")
+    told.status, told.dimensions = status, dimensions
+    fed = PostgresMemory(database=database, embedder=embedder)
+    with capture_logs() as logged:
+        assert await fed.import_items(TENANT, exported, author="bo") == 2
+    assert [line["event"] for line in logged] == ["embedding_put_off"]
+    hits = await fed.search(TENANT, Cues(text="the quorum is three"))
+    assert [hit.item.content.text for hit in hits] == ["The quorum is three"]
+    told.status, told.dimensions = 200, 4
+    assert await MemoryUpkeep(database=database, memory=fed).embed() == 2
 
 
 async def test_an_export_taken_into_an_empty_tenant_is_the_same_export_again(

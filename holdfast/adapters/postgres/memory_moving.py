@@ -40,7 +40,7 @@ class MemoryMoving(MemoryUndoing):
             for item in fresh:
                 names[item.id] = await _brought(connection, tenant, item, author)
             await _rename(connection, fresh, {old: new for old, new in names.items() if old != new})
-        await self.embed_missing(tenant, limit=_EMBEDDED_AT_ONCE)
+        await self.embed_early(tenant, limit=_EMBEDDED_AT_ONCE)
         return len(kept)
 
 

@@ -158,7 +158,7 @@ class MemoryUndoing(MemoryStore):
                 rows, key=lambda each: each["was"] is not None and each["was"]["status"] == "active"
             ):
                 await _bring_back(connection, tenant, row, author=author, reason=f"restored to {when}")
-        await self.embed_missing(tenant, limit=max(1, len(rows)))
+        await self.embed_early(tenant, limit=max(1, len(rows)))
         return len(rows)
 
     async def expire(self, tenant: str, *, idle_days: int, author: str) -> int:

@@ -38,6 +38,15 @@ class MemoryVectors:
             log.warning("embedding_put_off", error=type(error).__name__)
             return None
 
+    async def embed_early(self, tenant: str, *, limit: int) -> None:
+        """As `embed_missing`, after items that stand whatever becomes of their vectors: an endpoint that is away, or
+        answers amiss, is told of once and left to the upkeep.
+        """
+        try:
+            await self.embed_missing(tenant, limit=limit)
+        except HoldfastError as error:
+            log.warning("embedding_put_off", error=type(error).__name__)
+
     async def embed_missing(self, tenant: str, *, limit: int) -> int:
         """Vectors for items that have none under the model at hand; how many."""
         if self._embedder is None:
