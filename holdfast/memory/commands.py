@@ -83,7 +83,7 @@ def form_of(text: str) -> Form:
     inner = [word for pair in quoted for part in pair if " " in part for word in _words(part)]
     return Form(
         programs=frozenset(name for command in run for name in _programs(command)),
-        flags=frozenset(flag for command in run for flag in command.flags),
+        flags=frozenset(flag for command in run for flag in _flags(command)),
         settings=frozenset(facts.env_set),
         words=frozenset(_words(text)),
         inner=frozenset(inner),
@@ -98,6 +98,14 @@ def _facts_of(text: str) -> Facts:
 
 def _worth_naming(facts: Facts) -> list[CommandFact]:
     return [command for command in facts.commands if command.binary not in _ASIDE] or list(facts.commands)
+
+
+def _flags(command: CommandFact) -> Iterator[str]:
+    """Those of a program that nobody described stand among its arguments, however many letters and strokes they have."""
+    yield from command.flags
+    for word in command.args:
+        if named := re.match(r"--?[A-Za-z][\w-]*", word):
+            yield named[0]
 
 
 def _programs(command: CommandFact) -> Iterator[str]:

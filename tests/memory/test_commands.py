@@ -45,6 +45,11 @@ INDEXED = "psql -d shop -c 'create index concurrently on orders (day)'"
         ("wgrib2 b.grb -s", "wgrib2 a.grb -s", "wgrib2 a.grb -s -fix_ncep", True),
         ("source b.zsh", "source a.sh", "set -e; source a.sh", True),
         ("ssh b reboot", "ssh a reboot", "ssh a sudo reboot", True),
+        ("tabulate b.db", "tabulate a.db", "tabulate -csv a.db", True),
+        ("tabulate -csv b.db", "tabulate a.db", "tabulate -csv a.db", False),
+        ("certmake --for b -nodes", "certmake --for a", "certmake --for a -nodes", False),
+        ("certmake --for=b 'c d'", "certmake --for=a 'c d'", "certmake --for=a -nodes 'c d'", True),
+        ("paint -strip -fit -gray b", "paint -wide a", "paint -wide -tall a", False),
         ("ssh -p 22 a uptime", "ssh a reboot", "ssh a sudo reboot", False),
     ],
 )
