@@ -142,9 +142,14 @@ class DockerSandbox:
 
     async def _create(self, name: str, request: SandboxRequest) -> None:
         """A container whose first process only waits; the tool runs beside it."""
-        await self._engine_call(
-            "create", *self._options(name, request), self._image, *waiting_command(request)
+        creating = asyncio.create_task(
+            self._engine_call("create", *self._options(name, request), self._image, *waiting_command(request))
         )
+        try:
+            await asyncio.shield(creating)
+        except asyncio.CancelledError:  # what is still being made could not be removed, and would stay
+            await asyncio.wait([creating])
+            raise
         await self._engine_call("start", name)
 
     async def _why_none(self, error: EngineFailed) -> str:

@@ -1,5 +1,7 @@
 """What the container backends ask of their engines, as far as that can be seen without one."""
 
+import asyncio
+import os
 from pathlib import Path
 
 from holdfast.adapters.container_workspace import archive_of, collected
@@ -65,6 +67,29 @@ async def test_an_engine_without_the_image_is_not_told_to_start(tmp_path: Path) 
     assert result.status is SandboxStatus.REFUSED
     assert "no such image" in (result.error or "")
     assert "remedy: give the engine the image tool:1 and the runtime runsc" in (result.error or "")
+
+
+async def test_a_call_that_is_cut_off_while_its_container_is_made_leaves_none(tmp_path: Path) -> None:
+    """An engine's command line that makes a container no sooner than it is let."""
+    asked, let, made = tmp_path / "asked", tmp_path / "let", tmp_path / "made"
+    os.mkfifo(asked)
+    os.mkfifo(let)
+    engine = tmp_path / "engine"
+    engine.write_text(
+        f'#!/bin/sh\ncase "$1" in create) echo > {asked}; read _ < {let}; touch {made};; rm) rm -f {made};; esac\n'
+    )
+    engine.chmod(0o755)
+    sandbox = DockerSandbox(store=tmp_path / "store", engine=str(engine))
+    call = asyncio.create_task(sandbox.run(SandboxRequest(program="true")))
+    await asyncio.to_thread(asked.read_text)
+    call.cancel()
+    assert not (await asyncio.wait([call], timeout=0.5))[0], (
+        "it ended before its container was there to remove"
+    )
+    await asyncio.to_thread(let.write_text, "\n")
+    await asyncio.wait([call])
+    assert call.cancelled()
+    assert not made.exists()
 
 
 def test_a_file_is_read_from_an_archive_by_its_exact_name() -> None:
