@@ -127,6 +127,8 @@ async def outlived(ground: Ground, scene: Scene, run_id: str, victim: str, momen
                     killed = True
                 await answer_if_they_serve(scene, run_id)
                 await asyncio.sleep(0.01 if not killed else 0.1)
+            # Its end is told before Temporal has heard of it: a worker that dies in between leaves it to another.
+            await scene.client.get_workflow_handle(run_id).result()
     finally:
         worker.kill()
         worker.join()
