@@ -33,6 +33,8 @@ _MAP_POPULATE, _MAP_HUGETLB, _MFD_HUGETLB = (
 )  # large pages are the host's, and no group counts them
 _POPULATING_ADVICE = (22, 23, 25)  # MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_COLLAPSE
 _PR_SET_SECCOMP, _PR_SET_THP_DISABLE, _PR_FUTEX_HASH, _F_SETPIPE_SZ = 22, 41, 78, 1031
+_OPEN_FILE_LOCKS = (37, 38)
+"""F_OFD_SETLK and F_OFD_SETLKW: the kernel shows them in every namespace as nobody's, so no count could tell whose they are."""
 _SOL_SOCKET, _ATTACHING = 1, (26, 51)  # SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF
 _RLIMIT_CORE = 4
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0x40000, 0xFFFFFFFF)
@@ -198,6 +200,7 @@ def seccomp_filter(machine: str | None = None, *, count_all_memory: bool = False
         *_when_called(_PERSONALITY[column], _allow_values(_ARG0_LOW, _PERSONALITIES, errno.EPERM)),
         *_when_called(_SETRLIMIT[column], _core_limit_stays(_ARG0_LOW, [])),
         *_when_called(_PRLIMIT[column], _core_limit_stays(_ARG1_LOW, _nothing_is_set())),
+        *_when_called(_FCNTL[column], _locks_and_pipes_of_its_own(count_all_memory=count_all_memory)),
         *_when_called(_MEMFD_CREATE[column], _refuse_bits(_ARG1_LOW, _MFD_HUGETLB)),
         *_when_called(
             _MMAP[column], _refuse_bits(_ARG3_LOW, _MAP_HUGETLB | (_MAP_POPULATE if count_all_memory else 0))
@@ -242,13 +245,20 @@ def _clone_of_one_kind() -> list[_Step]:
     ]
 
 
+def _locks_and_pipes_of_its_own(*, count_all_memory: bool) -> list[_Step]:
+    """Locks of open files end as on a kernel that has none."""
+    return [
+        *_refuse_values(_ARG1_LOW, _OPEN_FILE_LOCKS, errno.EINVAL)[:-1],
+        *_refuse_values(_ARG1_LOW, (_F_SETPIPE_SZ,) if count_all_memory else ()),
+    ]
+
+
 def _hasty_memory(column: int) -> list[_Step]:
     return [
         *_when_called(_MADVISE[column], _refuse_values(_ARG2_LOW, _POPULATING_ADVICE)),
         *_when_called(
             _PRCTL[column], _refuse_values(_ARG0_LOW, (_PR_SET_SECCOMP, _PR_SET_THP_DISABLE, _PR_FUTEX_HASH))
         ),
-        *_when_called(_FCNTL[column], _refuse_values(_ARG1_LOW, (_F_SETPIPE_SZ,))),
         *_when_called(
             _SETSOCKOPT[column],
             [
@@ -297,11 +307,11 @@ def _refuse_bits(argument: int, bits: int) -> list[_Step]:
     ]
 
 
-def _refuse_values(argument: int, values: tuple[int, ...]) -> list[_Step]:
+def _refuse_values(argument: int, values: tuple[int, ...], error: int = errno.EPERM) -> list[_Step]:
     """Only the low half is compared: the kernel reads an `unsigned int`, and garbage above it must not help."""
     steps = [_Step(_LOAD, argument)]
     for value in values:
-        steps += [_Step(_JUMP_EQ, value, on_false=1), _Step(_RETURN, _ERRNO | errno.EPERM)]
+        steps += [_Step(_JUMP_EQ, value, on_false=1), _Step(_RETURN, _ERRNO | error)]
     return [*steps, _Step(_RETURN, _ALLOW)]
 
 

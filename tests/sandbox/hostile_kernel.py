@@ -23,8 +23,11 @@ KERNEL = (
     ),
     Case(
         name="memory_in_locks_of_nobody",
-        program=f"{_LIBC}{_LOCK}lock_all(1000, 37)\nprint('ESC' + 'APED')",
-        ends=("memory",),
+        program=(
+            f"{_LIBC}{_LOCK}for command in (37, 38):\n  try: lock_all(1, command, of=1); print('ESC' + 'APED')\n"
+            "  except OSError as error: print(error.errno)"
+        ),
+        says="22\n22",
         limits=_LIMITS,
     ),
     Case(

@@ -1,13 +1,16 @@
 """Memory without a control group: what is bounded, what is counted, and what belongs to no process."""
 
+import fcntl
 import os
 import resource
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 from holdfast.adapters.bubblewrap.census import mappings_since, shared_objects
 from holdfast.adapters.bubblewrap.tree import Seen, parsed
+from holdfast.adapters.bubblewrap.uncounted import MOST_LOCKS, Uncounted
 
 _MAPS = b"""\
 7f0000000000-7f0000400000 rw-s 00000000 00:01 77                         /dev/zero (deleted)
@@ -68,3 +71,14 @@ def test_what_waits_in_a_socket_is_counted_also_when_its_sender_has_closed() -> 
     assert filled >= sent
     assert left >= sent
     assert nothing == 0
+
+
+def test_locks_of_open_files_are_no_calls_whoever_holds_them(tmp_path: Path) -> None:
+    """The kernel shows them to everybody: another program of this machine would have every call killed for its own."""
+    ofd_setlk = 37
+    with (tmp_path / "locked").open("w+b") as file:
+        for at in range(MOST_LOCKS + 100):
+            lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, at * 2, 1, 0)
+            fcntl.fcntl(file, ofd_setlk, lock)
+        assert b"OFDLCK" in Path("/proc/locks").read_bytes()
+        assert not Uncounted(os.getpid()).too_many_locks()
