@@ -24,10 +24,11 @@ class ScheduledRunActivities:
         self._runs = runs
 
     @activity.defn
-    async def accept_scheduled(self, scheduled: ScheduledRequest) -> RunInput:
-        """Safe to repeat: the run's id follows from the workflow's, and what was written down first is what counts."""
-        asked = await self._acceptance.accept(
-            scheduled.draft.run, scheduled.principal, operation=activity.info().workflow_id
-        )
+    async def accept_scheduled(self, scheduled: ScheduledRequest, execution: str) -> RunInput:
+        """Safe to repeat: the run's id follows from the workflow's and its first execution's, since Temporal gives two that it
+        starts within one second the same; and what was written down first is what counts.
+        """
+        operation = f"{activity.info().workflow_id} {execution}"
+        asked = await self._acceptance.accept(scheduled.draft.run, scheduled.principal, operation=operation)
         run = await self._runs.create(asked)
         return await self._runs.start_input(run.tenant, run.id)

@@ -260,7 +260,7 @@ def _firings(recent: Sequence[temporal.ScheduleActionResult]) -> Iterator[Firing
             yield Firing(
                 due_at=result.scheduled_at,
                 started_at=result.started_at,
-                run_id=run_id_for(result.action.workflow_id),
+                run_id=run_id_for(f"{result.action.workflow_id} {result.action.first_execution_run_id}"),
             )
 
 

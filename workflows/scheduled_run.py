@@ -18,7 +18,9 @@ class ScheduledRun:
     @workflow.run
     async def run(self, scheduled: ScheduledRequest) -> None:
         run_input = await workflow.execute_local_activity_method(
-            ScheduledRunActivities.accept_scheduled, scheduled, **options.local("accept")
+            ScheduledRunActivities.accept_scheduled,
+            args=[scheduled, workflow.info().first_execution_run_id],
+            **options.local("accept"),
         )
         handle = await _started(run_input)
         if handle is not None:

@@ -82,7 +82,7 @@ class Outside:
         return IngestProgress(done=3)
 
     @activity.defn
-    async def accept_scheduled(self, scheduled: ScheduledRequest) -> RunInput:
+    async def accept_scheduled(self, scheduled: ScheduledRequest, execution: str) -> RunInput:
         self.runs.append(f"run_{uuid4().hex}")
         return RunInput(
             run_id=self.runs[-1],
