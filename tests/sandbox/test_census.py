@@ -81,4 +81,16 @@ def test_locks_of_open_files_are_no_calls_whoever_holds_them(tmp_path: Path) -> 
             lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, at * 2, 1, 0)
             fcntl.fcntl(file, ofd_setlk, lock)
         assert b"OFDLCK" in Path("/proc/locks").read_bytes()
-        assert not Uncounted(os.getpid()).too_many_locks()
+        assert not Uncounted(os.getpid()).too_many_locks(busy_s=1.0)
+
+
+def test_locks_are_looked_for_where_a_call_has_worked_enough_to_take_many(tmp_path: Path) -> None:
+    """A look holds up everybody who locks a file, and most calls are over before one is worth it."""
+    with (tmp_path / "locked").open("w+b") as file:
+        for at in range(MOST_LOCKS + 100):
+            fcntl.lockf(file, fcntl.LOCK_EX, 1, at * 2)
+        uncounted = Uncounted(os.getpid())
+        assert not uncounted.too_many_locks(busy_s=0.01)
+        assert uncounted.too_many_locks(busy_s=0.06)
+        assert not uncounted.too_many_locks(busy_s=0.07)
+        assert uncounted.too_many_locks(busy_s=0.2)

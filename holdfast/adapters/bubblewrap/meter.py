@@ -97,7 +97,7 @@ class GroupMeter:
             return "memory"
         used = self._group.memory_used() + self._beside_the_group(allowed)
         self._peak = max(self._peak, used - self._own_memory - self._disk.used())
-        if used > allowed or (self._uncounted and self._uncounted.too_many_locks()):
+        if used > allowed or (self._uncounted and self._uncounted.too_many_locks(self._busy_s())):
             return "memory"
         self._slack = max(0, min(allowed - used, self._disk.free))
         self._pids_peak = max(self._pids_peak, self._group.processes() - OWN_PROCESSES)
@@ -112,6 +112,10 @@ class GroupMeter:
 
     def _cpu_seconds(self) -> float:
         return (self._group.cpu_seconds() or 0.0) - self._cpu_before
+
+    def _busy_s(self) -> float:
+        """Where no group counts processor time, all the time there is."""
+        return time.monotonic() if self._group.cpu_seconds() is None else self._cpu_seconds()
 
     def pause(self) -> float:
         return min(0.05, max(0.004, self._slack / _FASTEST_WRITER))
@@ -172,7 +176,7 @@ class TreeMeter:
         used = self._census.look(seen, thorough=thorough)
         self._looked, self._thorough = began, began if thorough else self._thorough
         self._left = max(0, self._memory - used)
-        if used > self._memory or (thorough and self._uncounted and self._uncounted.too_many_locks()):
+        if used > self._memory or (self._uncounted and self._uncounted.too_many_locks(self._clock.seconds)):
             self._kills = 1
             return "memory"
         return "cpu" if self._clock.seconds > self._cpu_s else ""
